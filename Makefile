@@ -1,0 +1,82 @@
+# Every target works from a fresh clone: it makes .venv and builds what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := $(shell find native/src -name '*.rs') native/Cargo.toml native/Cargo.lock
+CARGO := cargo
+export CARGO_TERM_COLOR ?= never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check bench matrix fuzz format clean native tools erlang check-python check-rust check-elixir
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# ---- what everything needs -------------------------------------------------------------------------
+
+$(VENV)/base: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt maturin rich
+	@touch $@
+
+$(VENV)/tools: $(VENV)/base pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    coverage hypothesis import-linter mypy pytest pytest-asyncio pytest-timeout ruff
+	@touch $@
+
+$(VENV)/native: $(VENV)/base pyproject.toml $(NATIVE)
+	@command -v $(CARGO) >/dev/null || { echo 'cargo is missing: install Rust 1.85 or newer first'; exit 1; }
+	$(BIN)/maturin develop --quiet --locked
+	@touch $@
+
+native: $(VENV)/native ## Build the native module into the package.
+tools: $(VENV)/tools
+
+erlang:
+	@sh erlang_interop/ensure_erlang.sh
+
+# ---- the two commands of the README ----------------------------------------------------------------
+
+demo: native ## Show the main job between two nodes.
+	$(BIN)/pyzen demo
+
+test: native tools erlang ## Run tests/, erlang_interop/ and mix_fixture/ against real nodes.
+	$(BIN)/python -m pytest tests
+	sh mix_fixture/check.sh
+	$(BIN)/python -m pytest erlang_interop
+
+# ---- checks ----------------------------------------------------------------------------------------
+
+check: check-rust check-python ## Format, lint, types, layers, clippy, unit tests of both languages.
+
+check-rust:
+	cd native && $(CARGO) fmt --check
+	cd native && $(CARGO) clippy --quiet --locked --all-targets --features python -- -D warnings
+	cd native && $(CARGO) test --quiet --locked
+
+check-python: native tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/stubtest pyzen._native
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests
+
+format: tools ## Format the sources of all languages.
+	cd native && $(CARGO) fmt
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# ---- longer runs -----------------------------------------------------------------------------------
+
+bench: native tools erlang ## Measure against BEAM in one run; prints a table.
+	$(BIN)/python -m erlang_interop.benchmarks
+
+fuzz: native tools ## Ten million random and mutated inputs for the codec.
+	$(BIN)/python -m tests.fuzz_etf --inputs 10000000
+
+matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29.
+	$(BIN)/python -m pytest erlang_interop --releases all
+
+clean: ## Remove what the targets have made.
+	rm -rf $(VENV) native/target mix_fixture/_build .build
