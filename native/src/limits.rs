@@ -1,0 +1,44 @@
+//! Bounds on everything that a peer can grow; the twin of `pyzen.config.Limits`.
+
+/// See `pyzen.config.Limits` for units and meaning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Nesting of a term.
+    pub max_depth: usize,
+    /// Bytes of one encoded term.
+    pub max_term_size: usize,
+    /// Bytes that a compressed term may grow to.
+    pub max_inflated_size: usize,
+    /// Atoms alive before a peer can no longer make new ones.
+    pub max_atoms: usize,
+    /// Bytes that one packet may declare.
+    pub max_packet_size: usize,
+    /// Bytes per link that may wait for Python.
+    pub max_queued_bytes: usize,
+    /// Bytes per link that may wait for the peer.
+    pub max_unsent_bytes: usize,
+    /// Unfinished inbound handshakes.
+    pub max_handshakes: usize,
+    /// Unfinished messages in fragments, per link.
+    pub max_fragment_sequences: usize,
+    /// Seconds a handshake may take.
+    pub setup_time: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            max_depth: 10_000,
+            max_term_size: 512 * MIB,
+            max_inflated_size: 64 * MIB,
+            max_atoms: 1_048_576,
+            max_packet_size: 512 * MIB,
+            max_queued_bytes: 64 * MIB,
+            max_unsent_bytes: 256 * MIB,
+            max_handshakes: 64,
+            max_fragment_sequences: 4096,
+            setup_time: 7.0,
+        }
+    }
+}
