@@ -1,0 +1,432 @@
+//! Bytes to objects, without recursion.
+//!
+//! A stack of unfinished containers; each term read is given to the innermost one. No container is made larger
+//! than the bytes that are left could fill, all unfinished ones together.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyTuple};
+
+use super::build::{Decoded, List, Map, finish_list, no_memory, object, push_bytes};
+use super::read::{self, Atoms, Reader};
+use super::{Decoding, tag};
+use crate::error::DecodeError;
+use crate::term::bits::{BitString, Bits};
+use crate::term::fun::{Export, Fun, FunParts};
+use crate::term::map::{TermMap, Unfit};
+use crate::term::number;
+use crate::term::pid::Pid;
+use crate::term::port::Port;
+use crate::term::raw::{CollectorPause, ListBuilder, TupleBuilder};
+use crate::term::record::{self, Record, RecordParts};
+use crate::term::reference::Reference;
+
+/// A key nested deeper than this is never hashed by Python, whose tuples hash by recursion in C.
+const MAX_HASHED_DEPTH: usize = 100;
+
+/// Decode one term at the start of `data`; the object, and how many bytes it took.
+pub fn decode_term<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    how: &Decoding<'_>,
+) -> Result<(Bound<'py, PyAny>, usize), DecodeError> {
+    let maximum = how.limits.max_term_size;
+    if data.len() > maximum {
+        let value = data.len() as u64;
+        return Err(DecodeError::Limit { limit: "max_term_size", value, maximum: maximum as u64, offset: 0 });
+    }
+    let _pause = CollectorPause::new(py);
+    let mut decoder = Decoder::new(py, data, how);
+    let term = decoder.run()?;
+    Ok((term, decoder.reader.position()))
+}
+
+struct Decoder<'a, 'py> {
+    py: Python<'py>,
+    reader: Reader<'a>,
+    atoms: Atoms<'a>,
+    strings: bool,
+    max_depth: usize,
+    frames: Vec<Frame<'py>>,
+    /// Terms that the unfinished containers still need; each takes a byte at least.
+    pending: usize,
+    key: Key,
+}
+
+/// Whether what is read lies in a key of a map.
+enum Key {
+    Outside,
+    /// In a key of the map that is this frame.
+    Inside {
+        frame: usize,
+        deep: bool,
+    },
+}
+
+enum Frame<'py> {
+    Tuple(TupleBuilder<'py>),
+    List(List<'py>),
+    Map(Map<'py>),
+    Fun(Box<FunParts>, TupleBuilder<'py>),
+    Record(Box<RecordParts>, TupleBuilder<'py>),
+}
+
+/// What reading one tag has led to.
+enum Step<'py> {
+    Value(Bound<'py, PyAny>),
+    Open(Frame<'py>),
+    /// The term is the one that follows.
+    Again,
+}
+
+impl<'a, 'py> Decoder<'a, 'py> {
+    fn new(py: Python<'py>, data: &'a [u8], how: &Decoding<'a>) -> Self {
+        Self {
+            py,
+            reader: Reader::new(data),
+            atoms: Atoms::new(how),
+            strings: how.strings,
+            max_depth: how.limits.max_depth,
+            frames: Vec::new(),
+            pending: 1,
+            key: Key::Outside,
+        }
+    }
+
+    fn run(&mut self) -> Decoded<Bound<'py, PyAny>> {
+        loop {
+            match self.term()? {
+                Step::Again => {}
+                Step::Open(frame) => self.open(frame),
+                Step::Value(value) => {
+                    if let Some(value) = self.deliver(value)? {
+                        return Ok(value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Give a value to the innermost container, and those that this completes to theirs.
+    fn deliver(&mut self, mut value: Bound<'py, PyAny>) -> Decoded<Option<Bound<'py, PyAny>>> {
+        loop {
+            let depth = self.frames.len();
+            let Some(frame) = self.frames.last_mut() else {
+                return Ok(Some(value));
+            };
+            let complete = match frame {
+                Frame::Tuple(tuple) | Frame::Fun(_, tuple) | Frame::Record(_, tuple) => {
+                    tuple.push(value);
+                    tuple.is_full()
+                }
+                Frame::List(list) => {
+                    list.push(value)?;
+                    list.is_full() && list.end(&mut self.reader, &mut self.pending)?
+                }
+                Frame::Map(map) => Self::add_to_map(map, value, &mut self.key, depth - 1)?,
+            };
+            if !complete {
+                return Ok(None);
+            }
+            let Some(frame) = self.frames.pop() else {
+                return Ok(None);
+            };
+            value = self.close(frame)?;
+        }
+    }
+
+    fn add_to_map(map: &mut Map<'py>, value: Bound<'py, PyAny>, key: &mut Key, index: usize) -> Decoded<bool> {
+        if map.key.is_none() {
+            if let Key::Inside { frame, deep } = *key {
+                if frame == index {
+                    map.deep |= deep;
+                    *key = Key::Outside;
+                }
+            }
+            map.key = Some(value);
+            return Ok(false);
+        }
+        map.add(value)?;
+        if map.left > 0 && matches!(key, Key::Outside) {
+            *key = Key::Inside { frame: index, deep: false };
+        }
+        Ok(map.left == 0)
+    }
+
+    /// Count the container that begins.
+    fn enter(&mut self) -> Decoded<()> {
+        let depth = self.frames.len();
+        if depth >= self.max_depth {
+            return Err(self.reader.limit("max_depth", depth + 1, self.max_depth));
+        }
+        if let Key::Inside { frame, deep } = &mut self.key {
+            *deep |= depth - *frame > MAX_HASHED_DEPTH;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, frame: Frame<'py>) {
+        if matches!((&frame, &self.key), (Frame::Map(_), Key::Outside)) {
+            self.key = Key::Inside { frame: self.frames.len(), deep: false };
+        }
+        self.frames.push(frame);
+    }
+
+    /// Count terms that are to come; containers must not be made for more than can come.
+    fn expect(&mut self, terms: usize) -> Decoded<usize> {
+        self.pending = self.pending.saturating_add(terms);
+        if self.pending > self.reader.remaining() {
+            return Err(self.reader.malformed("more elements are declared than bytes are left"));
+        }
+        Ok(terms)
+    }
+
+    fn frozen(&self) -> bool {
+        matches!(self.key, Key::Inside { .. })
+    }
+
+    fn term(&mut self) -> Decoded<Step<'py>> {
+        let tag = self.tag()?;
+        if let Some(value) = self.frequent(tag)? {
+            return Ok(Step::Value(value));
+        }
+        match tag {
+            tag::SMALL_TUPLE => {
+                let arity = self.reader.length8()?;
+                self.tuple(arity)
+            }
+            tag::LARGE_TUPLE => {
+                let arity = self.reader.length32()?;
+                self.tuple(arity)
+            }
+            tag::LIST => self.list(),
+            tag::MAP => self.map(),
+            _ => self.rare(tag),
+        }
+    }
+
+    fn tag(&mut self) -> Decoded<u8> {
+        let tag = self.reader.tag()?;
+        self.pending -= 1;
+        Ok(tag)
+    }
+
+    /// The value of a frequent tag that is none of a container.
+    fn frequent(&mut self, tag: u8) -> Decoded<Option<Bound<'py, PyAny>>> {
+        let value = match tag {
+            tag::SMALL_INTEGER => {
+                let value = self.reader.u8()?;
+                self.integer(i64::from(value))?
+            }
+            tag::INTEGER => {
+                let value = self.reader.i32()?;
+                self.integer(i64::from(value))?
+            }
+            tag::NIL => self.bytes_list(&[])?,
+            tag::STRING => {
+                let length = self.reader.length16()?;
+                let bytes = self.reader.take(length)?;
+                self.bytes_list(bytes)?
+            }
+            tag::BINARY => {
+                let length = self.reader.length32()?;
+                let bytes = self.reader.take(length)?;
+                self.binary(bytes)
+            }
+            tag::NEW_PID | tag::PID => {
+                let parts = read::pid(&mut self.reader, &mut self.atoms, tag)?;
+                object(self.py, Pid(parts))?
+            }
+            tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
+                let parts = read::reference(&mut self.reader, &mut self.atoms, tag)?;
+                object(self.py, Reference(parts))?
+            }
+            _ => match self.atoms.read(&mut self.reader, tag)? {
+                Some(name) => name.value(self.py).map_err(no_memory)?,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(value))
+    }
+
+    fn rare(&mut self, tag: u8) -> Decoded<Step<'py>> {
+        let value = match tag {
+            tag::NEW_FLOAT => {
+                let value = f64::from_bits(self.reader.u64()?);
+                self.float(value)?
+            }
+            tag::FLOAT => {
+                let value = self.reader.old_float()?;
+                self.float(value)?
+            }
+            tag::SMALL_BIG => {
+                let length = self.reader.length8()?;
+                self.big(length)?
+            }
+            tag::LARGE_BIG => {
+                let length = self.reader.length32()?;
+                self.big(length)?
+            }
+            tag::BIT_BINARY => self.bits()?,
+            tag::V4_PORT | tag::NEW_PORT | tag::PORT => {
+                let parts = read::port(&mut self.reader, &mut self.atoms, tag)?;
+                object(self.py, Port(parts))?
+            }
+            tag::EXPORT => self.export()?,
+            tag::NEW_FUN => return self.fun(),
+            tag::RECORD => return self.record(),
+            _ => return Err(self.reader.malformed(tag::refusal(tag))),
+        };
+        Ok(Step::Value(value))
+    }
+
+    fn integer(&self, value: i64) -> Decoded<Bound<'py, PyAny>> {
+        let integer: Bound<'py, PyInt> = value.into_pyobject(self.py).map_err(|_| DecodeError::Memory)?;
+        Ok(integer.into_any())
+    }
+
+    fn float(&self, value: f64) -> Decoded<Bound<'py, PyAny>> {
+        Ok(PyFloat::new(self.py, self.reader.finite(value)?).into_any())
+    }
+
+    fn big(&mut self, length: usize) -> Decoded<Bound<'py, PyAny>> {
+        let negative = self.reader.sign()?;
+        let magnitude = self.reader.take(length)?;
+        number::from_magnitude(self.py, negative, magnitude).map_err(no_memory)
+    }
+
+    fn binary(&self, bytes: &[u8]) -> Bound<'py, PyAny> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if self.strings => PyString::new(self.py, text).into_any(),
+            _ => PyBytes::new(self.py, bytes).into_any(),
+        }
+    }
+
+    fn bits(&mut self) -> Decoded<Bound<'py, PyAny>> {
+        let length = self.reader.length32()?;
+        let last = self.reader.u8()?;
+        let bytes = self.reader.take(length)?;
+        if last > 8 || (last == 0) != bytes.is_empty() {
+            return Err(self.reader.malformed("a bitstring uses 1 to 8 bits of its last byte"));
+        }
+        match Bits::new(bytes, last) {
+            Some(bits) => object(self.py, BitString(bits)),
+            None => Ok(self.binary(bytes)),
+        }
+    }
+
+    fn bytes_list(&self, bytes: &[u8]) -> Decoded<Bound<'py, PyAny>> {
+        let mut list = ListBuilder::new(self.py, bytes.len()).map_err(no_memory)?;
+        push_bytes(&mut list, bytes)?;
+        finish_list(list, self.frozen())
+    }
+
+    fn tuple(&mut self, arity: usize) -> Decoded<Step<'py>> {
+        if arity == 0 {
+            return Ok(Step::Value(PyTuple::empty(self.py).into_any()));
+        }
+        self.enter()?;
+        let arity = self.expect(arity)?;
+        let mut items = TupleBuilder::new(self.py, arity).map_err(no_memory)?;
+        // Most tuples hold no other container: those never become a frame.
+        while !items.is_full() {
+            let tag = self.tag()?;
+            let Some(value) = self.frequent(tag)? else {
+                self.reader.untag();
+                self.pending += 1;
+                return Ok(Step::Open(Frame::Tuple(items)));
+            };
+            items.push(value);
+        }
+        Ok(Step::Value(items.finish().into_any()))
+    }
+
+    fn list(&mut self) -> Decoded<Step<'py>> {
+        let length = self.reader.length32()?;
+        self.expect(length.saturating_add(1))?;
+        if length == 0 {
+            return Ok(Step::Again);
+        }
+        self.enter()?;
+        let items = ListBuilder::new(self.py, length).map_err(no_memory)?;
+        Ok(Step::Open(Frame::List(List { items, length, frozen: self.frozen(), tail: None, wants_tail: false })))
+    }
+
+    fn map(&mut self) -> Decoded<Step<'py>> {
+        let count = self.reader.length32()?;
+        self.expect(count.saturating_mul(2))?;
+        let map = Map::new(self.py, count, self.frozen());
+        if count == 0 {
+            return self.finish_map(map).map(Step::Value);
+        }
+        self.enter()?;
+        Ok(Step::Open(Frame::Map(map)))
+    }
+
+    fn export(&mut self) -> Decoded<Bound<'py, PyAny>> {
+        let module = self.atoms.expect(&mut self.reader)?;
+        let function = self.atoms.expect(&mut self.reader)?;
+        let arity = u8::try_from(self.reader.integer()?);
+        let arity = arity.map_err(|_| self.reader.malformed("an arity is from 0 to 255"))?;
+        object(self.py, Export { module, function, arity })
+    }
+
+    fn fun(&mut self) -> Decoded<Step<'py>> {
+        // The size is not looked at, nor is it by BEAM: with atoms from a header it is not that of these bytes.
+        self.reader.u32()?;
+        let (arity, uniq, index) = (self.reader.u8()?, self.reader.bytes()?, self.reader.u32()?);
+        let free = self.reader.length32()?;
+        let module = self.atoms.expect(&mut self.reader)?;
+        let (old_index, old_uniq) = (self.reader.integer()?, self.reader.integer()?);
+        let pid = match self.reader.tag()? {
+            tag @ (tag::NEW_PID | tag::PID) => read::pid(&mut self.reader, &mut self.atoms, tag)?,
+            _ => return Err(self.reader.malformed("a pid is needed here")),
+        };
+        let parts = Box::new(FunParts { module, arity, uniq, index, old_index, old_uniq, pid });
+        let free = self.expect(free)?;
+        self.with_items(free, |items| Frame::Fun(parts, items))
+    }
+
+    fn record(&mut self) -> Decoded<Step<'py>> {
+        let count = self.reader.length32()?;
+        let flags = self.reader.u8()?;
+        let module = self.atoms.expect(&mut self.reader)?;
+        let name = self.atoms.expect(&mut self.reader)?;
+        self.expect(count.saturating_mul(2))?;
+        self.pending -= count; // the names are read here
+        let names: Decoded<Vec<_>> = (0..count).map(|_| self.atoms.expect(&mut self.reader)).collect();
+        let fields = names?;
+        if !record::are_distinct(&fields) {
+            return Err(self.reader.malformed("a record has two fields of one name"));
+        }
+        let parts = Box::new(RecordParts { module, name, flags, fields });
+        self.with_items(count, |items| Frame::Record(parts, items))
+    }
+
+    /// A frame that collects `count` terms, closed at once when that is none.
+    fn with_items(&mut self, count: usize, frame: impl FnOnce(TupleBuilder<'py>) -> Frame<'py>) -> Decoded<Step<'py>> {
+        self.enter()?;
+        let frame = frame(TupleBuilder::new(self.py, count).map_err(no_memory)?);
+        if count == 0 { self.close(frame).map(Step::Value) } else { Ok(Step::Open(frame)) }
+    }
+
+    fn close(&self, frame: Frame<'py>) -> Decoded<Bound<'py, PyAny>> {
+        match frame {
+            Frame::Tuple(tuple) => Ok(tuple.finish().into_any()),
+            Frame::List(list) => list.finish(self.py),
+            Frame::Map(map) => self.finish_map(map),
+            Frame::Fun(parts, free) => object(self.py, Fun { parts: *parts, free: free.finish().unbind() }),
+            Frame::Record(parts, values) => object(self.py, Record { parts: *parts, values: values.finish().unbind() }),
+        }
+    }
+
+    fn finish_map(&self, map: Map<'py>) -> Decoded<Bound<'py, PyAny>> {
+        if let Some(dict) = map.dict {
+            return Ok(dict.into_any());
+        }
+        match TermMap::of_distinct(self.py, &map.pairs, map.frozen) {
+            Ok(map) => object(self.py, map),
+            Err(Unfit::Duplicate) => Err(self.reader.malformed("a map has the same key twice")),
+            Err(Unfit::Error(_)) => Err(DecodeError::Memory),
+        }
+    }
+}

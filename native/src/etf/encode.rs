@@ -1,0 +1,444 @@
+//! Objects to bytes, without recursion.
+//!
+//! A stack of containers whose children are still to be written. No code of the objects' classes runs, but a
+//! collection may run finalizers amid the walk, so a list or dict is never trusted to stay as it was.
+
+use pyo3::exceptions::PyMemoryError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
+
+use super::frame::{Dict, Fault, Frame, Seen, Written, no_form};
+use super::object::encode_error;
+use super::{path, tag};
+use crate::term::atom::{Atom, Name};
+use crate::term::bits::BitString;
+use crate::term::fun::{Export, Fun};
+use crate::term::list::{FrozenList, ImproperList};
+use crate::term::map::TermMap;
+use crate::term::number;
+use crate::term::pid::{Pid, PidParts};
+use crate::term::port::{Port, PortParts};
+use crate::term::raw;
+use crate::term::record::Record;
+use crate::term::reference::Reference;
+
+/// Longest list that goes as `STRING_EXT`.
+const MAX_STRING: usize = 65_535;
+
+/// BEAM writes ports below this in the form of before OTP 24.
+const MAX_NEW_PORT: u32 = 1 << 28;
+
+/// Append the external form of `term`, without version byte and with its atoms in clear, to `out`.
+///
+/// Raises `pyzen.errors.EncodeError`; then `out` is as it was.
+pub fn encode_term(term: &Bound<'_, PyAny>, max_depth: usize, out: &mut Vec<u8>) -> PyResult<()> {
+    let start = out.len();
+    let mut encoder = Encoder { out, frames: Vec::new(), max_depth, seen: Seen::default() };
+    let Err(fault) = encoder.run(term) else {
+        return Ok(());
+    };
+    let path = encoder.path();
+    out.truncate(start);
+    Err(match fault {
+        Fault::NoForm(why) => encode_error(term.py(), &why, &path),
+        Fault::Python(error) => error,
+    })
+}
+
+struct Encoder<'out, 'py> {
+    out: &'out mut Vec<u8>,
+    frames: Vec<Frame<'py>>,
+    max_depth: usize,
+    seen: Seen,
+}
+
+impl<'py> Encoder<'_, 'py> {
+    fn run(&mut self, term: &Bound<'py, PyAny>) -> Written {
+        self.value(term)?;
+        while let Some(frame) = self.frames.last_mut() {
+            match frame.next(self.out, self.seen)? {
+                Some(child) => self.value(&child)?,
+                None => drop(self.frames.pop()),
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> String {
+        let steps: Vec<String> = self.frames.iter().map(Frame::step).collect();
+        path::join(&steps)
+    }
+
+    fn open(&mut self, frame: Frame<'py>) -> Written {
+        self.check_depth()?;
+        self.frames.push(frame);
+        Ok(())
+    }
+
+    fn check_depth(&self) -> Written {
+        if self.frames.len() < self.max_depth {
+            return Ok(());
+        }
+        no_form(format!("containers are nested deeper than {} levels", self.max_depth))
+    }
+
+    /// Write one object, or the start of a container.
+    fn value(&mut self, object: &Bound<'py, PyAny>) -> Written {
+        if self.frequent(object)? {
+            Ok(())
+        } else if let Ok(tuple) = object.cast_exact::<PyTuple>() {
+            self.tuple(tuple)
+        } else if let Ok(list) = object.cast_exact::<PyList>() {
+            self.list(list)
+        } else if let Ok(reference) = object.cast_exact::<Reference>() {
+            self.reference(reference.get())
+        } else if let Ok(dict) = object.cast_exact::<PyDict>() {
+            self.dict(dict)
+        } else if let Ok(truth) = object.cast_exact::<PyBool>() {
+            self.small_atom(if truth.is_true() { "true" } else { "false" })
+        } else if object.is_none() {
+            self.small_atom("nil")
+        } else if let Ok(float) = object.cast_exact::<PyFloat>() {
+            self.float(float.value())
+        } else {
+            self.rare(object)
+        }
+    }
+
+    /// Write an object of a frequent type that holds no others; false, and nothing written, for any other.
+    fn frequent(&mut self, object: &Bound<'py, PyAny>) -> Result<bool, Fault> {
+        if let Ok(atom) = object.cast_exact::<Atom>() {
+            self.name(atom.get().name())?;
+        } else if let Ok(pid) = object.cast_exact::<Pid>() {
+            self.pid(&pid.get().0)?;
+        } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+            self.seen.binaries += 1;
+            self.binary(bytes.as_bytes())?;
+        } else if let Ok(integer) = object.cast_exact::<PyInt>() {
+            self.integer(integer)?;
+        } else if let Ok(text) = object.cast_exact::<PyString>() {
+            self.text(text)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn rare(&mut self, object: &Bound<'py, PyAny>) -> Written {
+        if let Ok(list) = object.cast::<FrozenList>() {
+            self.frozen(list)
+        } else if let Ok(list) = object.cast::<ImproperList>() {
+            self.count(tag::LIST, list.get().items.bind(object.py()).len())?;
+            self.open(Frame::Improper { list: list.clone(), next: 0 })
+        } else if let Ok(map) = object.cast::<TermMap>() {
+            let items = map.get().items.bind(object.py()).clone();
+            self.count(tag::MAP, items.len() / 2)?;
+            self.open_unless_empty(items.len(), Frame::Map { items, next: 0 })
+        } else if let Ok(bits) = object.cast::<BitString>() {
+            let bits = &bits.get().0;
+            self.count(tag::BIT_BINARY, bits.bytes().len())?;
+            self.out.push(bits.last());
+            self.put(bits.bytes())
+        } else if let Ok(port) = object.cast::<Port>() {
+            self.port(&port.get().0)
+        } else if let Ok(export) = object.cast::<Export>() {
+            let export = export.get();
+            self.out.push(tag::EXPORT);
+            self.name(&export.module)?;
+            self.name(&export.function)?;
+            self.small(i64::from(export.arity));
+            Ok(())
+        } else if let Ok(fun) = object.cast::<Fun>() {
+            self.fun(fun)
+        } else if let Ok(record) = object.cast::<Record>() {
+            self.record(record)
+        } else {
+            self.subclass(object)
+        }
+    }
+
+    /// Buffers, and instances of subclasses, which are written as their base.
+    fn subclass(&mut self, object: &Bound<'py, PyAny>) -> Written {
+        self.seen.odd += 1;
+        if let Ok(integer) = object.cast::<PyInt>() {
+            self.integer(integer)
+        } else if let Ok(text) = object.cast::<PyString>() {
+            self.text(text)
+        } else if let Ok(bytes) = object.cast::<PyBytes>() {
+            self.binary(bytes.as_bytes())
+        } else if let Ok(tuple) = object.cast::<PyTuple>() {
+            self.tuple(tuple)
+        } else if let Ok(list) = object.cast::<PyList>() {
+            self.list(list)
+        } else if let Ok(dict) = object.cast::<PyDict>() {
+            self.dict(dict)
+        } else if let Ok(float) = object.cast::<PyFloat>() {
+            self.float(float.value())
+        } else if object.is_instance_of::<PyByteArray>() || object.is_instance_of::<PyMemoryView>() {
+            self.buffer(object)
+        } else {
+            no_form(format!("{} has no Erlang form", path::type_name(object)))
+        }
+    }
+
+    // -------------------------------------------------------------------------------------- bytes
+
+    fn put(&mut self, bytes: &[u8]) -> Written {
+        if self.out.try_reserve(bytes.len()).is_err() {
+            return Err(Fault::Python(PyMemoryError::new_err("no memory for the encoded term")));
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// A tag with a count of four bytes.
+    fn count(&mut self, tag: u8, count: usize) -> Written {
+        let Ok(count) = u32::try_from(count) else {
+            return no_form(format!("{count} bytes or elements are more than the format can count"));
+        };
+        self.out.push(tag);
+        self.put(&count.to_be_bytes())
+    }
+
+    fn small_atom(&mut self, text: &str) -> Written {
+        #[allow(clippy::cast_possible_truncation)] // the callers' texts have a few characters
+        let head = [tag::SMALL_ATOM_UTF8, text.len() as u8];
+        self.put(&head)?;
+        self.put(text.as_bytes())
+    }
+
+    fn name(&mut self, name: &Name) -> Written {
+        let text = name.text();
+        if u8::try_from(text.len()).is_ok() {
+            return self.small_atom(text);
+        }
+        #[allow(clippy::cast_possible_truncation)] // at most 255 characters of 4 bytes
+        let length = text.len() as u16;
+        self.out.push(tag::ATOM_UTF8);
+        self.put(&length.to_be_bytes())?;
+        self.put(text.as_bytes())
+    }
+
+    fn binary(&mut self, bytes: &[u8]) -> Written {
+        self.count(tag::BINARY, bytes.len())?;
+        self.put(bytes)
+    }
+
+    fn text(&mut self, text: &Bound<'py, PyString>) -> Written {
+        self.seen.texts += 1;
+        match text.to_str() {
+            Ok(text) => self.binary(text.as_bytes()),
+            Err(_) => no_form("a str with a lone surrogate has no UTF-8 form"),
+        }
+    }
+
+    fn buffer(&mut self, object: &Bound<'py, PyAny>) -> Written {
+        match raw::read_buffer(object, |bytes| self.binary(bytes)) {
+            Ok(written) => written,
+            Err(error) => no_form(format!("{} is not contiguous or was released ({error})", path::type_name(object))),
+        }
+    }
+
+    // -------------------------------------------------------------------------------------- numbers
+
+    fn integer(&mut self, integer: &Bound<'py, PyInt>) -> Written {
+        if let Some(value) = number::small(integer) {
+            self.small(value);
+            return Ok(());
+        }
+        let (negative, magnitude) = number::magnitude(integer)?;
+        let magnitude = magnitude.as_bytes();
+        match u8::try_from(magnitude.len()) {
+            Ok(length) => self.out.extend([tag::SMALL_BIG, length]),
+            Err(_) => self.count(tag::LARGE_BIG, magnitude.len())?,
+        }
+        self.out.push(u8::from(negative));
+        self.put(magnitude)
+    }
+
+    fn small(&mut self, value: i64) {
+        if let Ok(byte) = u8::try_from(value) {
+            self.out.extend([tag::SMALL_INTEGER, byte]);
+        } else if let Ok(value) = i32::try_from(value) {
+            self.out.push(tag::INTEGER);
+            self.out.extend(value.to_be_bytes());
+        } else {
+            let magnitude = value.unsigned_abs();
+            let length = 8 - magnitude.leading_zeros() / 8;
+            #[allow(clippy::cast_possible_truncation)] // from 4 to 8
+            self.out.extend([tag::SMALL_BIG, length as u8, u8::from(value < 0)]);
+            self.out.extend(magnitude.to_le_bytes().iter().take(length as usize));
+        }
+    }
+
+    fn float(&mut self, value: f64) -> Written {
+        if !value.is_finite() {
+            return no_form(format!("the float {value} has no Erlang form"));
+        }
+        self.out.push(tag::NEW_FLOAT);
+        self.put(&value.to_be_bytes())
+    }
+
+    // -------------------------------------------------------------------------------------- identifiers
+
+    fn pid(&mut self, pid: &PidParts) -> Written {
+        self.out.push(tag::NEW_PID);
+        self.name(&pid.node)?;
+        let mut numbers = [0; 12];
+        numbers[..4].copy_from_slice(&pid.id.to_be_bytes());
+        numbers[4..8].copy_from_slice(&pid.serial.to_be_bytes());
+        numbers[8..].copy_from_slice(&pid.creation.to_be_bytes());
+        self.put(&numbers)
+    }
+
+    fn port(&mut self, port: &PortParts) -> Written {
+        match u32::try_from(port.id) {
+            Ok(id) if id < MAX_NEW_PORT => {
+                self.out.push(tag::NEW_PORT);
+                self.name(&port.node)?;
+                self.out.extend(id.to_be_bytes());
+            }
+            _ => {
+                self.out.push(tag::V4_PORT);
+                self.name(&port.node)?;
+                self.out.extend(port.id.to_be_bytes());
+            }
+        }
+        self.put(&port.creation.to_be_bytes())
+    }
+
+    fn reference(&mut self, reference: &Reference) -> Written {
+        let parts = &reference.0;
+        #[allow(clippy::cast_possible_truncation)] // at most 5
+        let count = parts.words().len() as u8;
+        self.out.extend([tag::NEWER_REFERENCE, 0, count]);
+        self.name(&parts.node)?;
+        self.out.extend(parts.creation.to_be_bytes());
+        for word in parts.words() {
+            self.out.extend(word.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    // -------------------------------------------------------------------------------------- containers
+
+    fn open_unless_empty(&mut self, length: usize, frame: Frame<'py>) -> Written {
+        if length == 0 { Ok(()) } else { self.open(frame) }
+    }
+
+    fn tuple(&mut self, tuple: &Bound<'py, PyTuple>) -> Written {
+        match u8::try_from(tuple.len()) {
+            Ok(arity) => self.out.extend([tag::SMALL_TUPLE, arity]),
+            Err(_) => self.count(tag::LARGE_TUPLE, tuple.len())?,
+        }
+        if tuple.is_empty() {
+            return Ok(());
+        }
+        self.check_depth()?;
+        // Most tuples hold no other container: those never become a frame.
+        for (index, item) in tuple.iter_borrowed().enumerate() {
+            let written = self.frequent(&item);
+            if !matches!(written, Ok(true)) {
+                // An item that was refused counts as given, for the path.
+                let next = if written.is_ok() { index } else { index + 1 };
+                self.frames.push(Frame::Tuple { items: tuple.clone(), next });
+                return written.map(drop);
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, list: &Bound<'py, PyList>) -> Written {
+        let length = list.len();
+        if length == 0 {
+            self.out.push(tag::NIL);
+            return Ok(());
+        }
+        if self.string(length, |index| list.get_item(index)) {
+            return Ok(());
+        }
+        self.count(tag::LIST, length)?;
+        self.open(Frame::List { list: list.clone(), next: 0, length })
+    }
+
+    fn frozen(&mut self, list: &Bound<'py, FrozenList>) -> Written {
+        let items = list.get().items.bind(list.py()).clone();
+        if items.is_empty() {
+            self.out.push(tag::NIL);
+            return Ok(());
+        }
+        if self.string(items.len(), |index| items.get_item(index)) {
+            return Ok(());
+        }
+        self.count(tag::LIST, items.len())?;
+        self.open(Frame::Frozen { items, next: 0 })
+    }
+
+    /// Write a list as `STRING_EXT` if all its elements are bytes; else write nothing.
+    fn string(&mut self, length: usize, item: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>) -> bool {
+        if length > MAX_STRING {
+            return false;
+        }
+        let start = self.out.len();
+        self.out.push(tag::STRING);
+        #[allow(clippy::cast_possible_truncation)] // seen above
+        self.out.extend((length as u16).to_be_bytes());
+        for index in 0..length {
+            let Some(byte) = item(index).ok().and_then(|item| byte(&item)) else {
+                self.out.truncate(start);
+                return false;
+            };
+            self.out.push(byte);
+        }
+        true
+    }
+
+    fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Written {
+        let left = dict.len();
+        self.count(tag::MAP, left)?;
+        if left == 0 {
+            return Ok(());
+        }
+        self.open(Frame::Dict(Box::new(Dict::new(dict))))
+    }
+
+    fn fun(&mut self, fun: &Bound<'py, Fun>) -> Written {
+        let (parts, free) = (&fun.get().parts, fun.get().free.bind(fun.py()));
+        self.out.push(tag::NEW_FUN);
+        let size_at = self.out.len();
+        self.put(&[0; 4])?;
+        self.out.push(parts.arity);
+        self.out.extend(parts.uniq);
+        self.out.extend(parts.index.to_be_bytes());
+        let Ok(count) = u32::try_from(free.len()) else {
+            return no_form("a fun has too many free variables");
+        };
+        self.put(&count.to_be_bytes())?;
+        self.name(&parts.module)?;
+        self.small(parts.old_index);
+        self.small(parts.old_uniq);
+        self.pid(&parts.pid)?;
+        self.open(Frame::Fun { fun: fun.clone(), next: 0, size_at })
+    }
+
+    fn record(&mut self, record: &Bound<'py, Record>) -> Written {
+        let parts = &record.get().parts;
+        self.count(tag::RECORD, parts.fields.len())?;
+        self.out.push(parts.flags);
+        self.name(&parts.module)?;
+        self.name(&parts.name)?;
+        for field in &parts.fields {
+            self.name(field)?;
+        }
+        self.open_unless_empty(parts.fields.len(), Frame::Record { record: record.clone(), next: 0 })
+    }
+}
+
+/// The value of an integer from 0 to 255.
+fn byte(object: &Bound<'_, PyAny>) -> Option<u8> {
+    let integer = object.cast::<PyInt>().ok()?;
+    if object.is_exact_instance_of::<PyBool>() {
+        return None;
+    }
+    number::small(integer).and_then(|value| u8::try_from(value).ok())
+}
