@@ -1,0 +1,305 @@
+//! Encoded control messages to packets: one FIFO per order key, round robin between keys, large ones in fragments.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::Format;
+use crate::term::atom::Name;
+
+/// Bytes of data in one fragment, as BEAM's; what is longer goes in several.
+pub const FRAGMENT_SIZE: usize = 64 * 1024;
+
+/// What a waiting message is counted for beside its bytes.
+pub const OVERHEAD: usize = 64;
+
+/// A control message without its header, which the sender writes when its turn comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// What `ATOM_CACHE_REF k` in `data` stands for. Empty so far: atoms are written in clear.
+    pub atoms: Vec<Name>,
+    /// Control, then the payload if there is one; no version bytes.
+    pub data: Vec<u8>,
+    /// How many bytes of `data` are the control tuple.
+    pub control_length: usize,
+}
+
+impl Encoded {
+    /// What the message counts for while it waits.
+    pub fn cost(&self) -> usize {
+        self.data.len() + OVERHEAD
+    }
+
+    /// Whether there is more than a control tuple.
+    pub fn has_payload(&self) -> bool {
+        self.data.len() > self.control_length
+    }
+
+    fn first_fragment(&self) -> usize {
+        FRAGMENT_SIZE.max(self.control_length) // a control tuple is never split
+    }
+
+    fn fragments(&self) -> u64 {
+        1 + self.data.len().saturating_sub(self.first_fragment()).div_ceil(FRAGMENT_SIZE) as u64
+    }
+}
+
+/// A message of which a part may be sent already.
+#[derive(Debug)]
+struct Outgoing {
+    encoded: Encoded,
+    sequence_id: u64,
+    sent: usize,
+}
+
+/// The sending half of a link.
+#[derive(Debug)]
+pub struct Sender {
+    format: Format,
+    last_sequence_id: u64,
+    queues: FxHashMap<u64, VecDeque<Outgoing>>,
+    turns: VecDeque<u64>,
+}
+
+impl Sender {
+    /// A sender at the first byte after the handshake.
+    pub fn new(format: Format) -> Self {
+        Self { format, last_sequence_id: 0, queues: FxHashMap::default(), turns: VecDeque::new() }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// Let a message wait behind those of the same order key.
+    pub fn push(&mut self, order_key: u64, encoded: Encoded) {
+        let queue = self.queues.entry(order_key).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(order_key);
+        }
+        queue.push_back(Outgoing { encoded, sequence_id: 0, sent: 0 });
+    }
+
+    /// Append packets to `out` until it holds `limit` bytes or nothing waits; answers what of the cost they were.
+    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> usize {
+        let mut cost = 0;
+        while out.len() < limit {
+            let Some(order_key) = self.turns.pop_front() else { break };
+            cost += self.take_turn(order_key, out);
+        }
+        cost
+    }
+
+    /// One packet of this key, which then goes to the end of the line.
+    fn take_turn(&mut self, order_key: u64, out: &mut Vec<u8>) -> usize {
+        let Some(queue) = self.queues.get_mut(&order_key) else { return 0 };
+        let Some(outgoing) = queue.front_mut() else { return 0 };
+        let before = outgoing.sent;
+        write_packet(outgoing, self.format, &mut self.last_sequence_id, out);
+        let mut cost = outgoing.sent - before;
+        if outgoing.sent == outgoing.encoded.data.len() {
+            cost += OVERHEAD;
+            queue.pop_front();
+        }
+        if queue.is_empty() {
+            self.queues.remove(&order_key);
+        } else {
+            self.turns.push_back(order_key);
+        }
+        cost
+    }
+}
+
+fn write_packet(outgoing: &mut Outgoing, format: Format, last_sequence_id: &mut u64, out: &mut Vec<u8>) {
+    let encoded = &outgoing.encoded;
+    match format {
+        Format::PassThrough => write_pass_through(encoded, out),
+        Format::Header { fragments: true } if encoded.has_payload() && encoded.data.len() > FRAGMENT_SIZE => {
+            return write_fragment(outgoing, last_sequence_id, out);
+        }
+        Format::Header { .. } => frame(out, |out| {
+            out.extend_from_slice(&[131, 68]);
+            write_atoms(&encoded.atoms, out);
+            out.extend_from_slice(&encoded.data);
+        }),
+    }
+    outgoing.sent = encoded.data.len();
+}
+
+fn write_pass_through(encoded: &Encoded, out: &mut Vec<u8>) {
+    let (control, payload) = encoded.data.split_at(encoded.control_length.min(encoded.data.len()));
+    frame(out, |out| {
+        out.extend_from_slice(&[112, 131]);
+        out.extend_from_slice(control);
+        if !payload.is_empty() {
+            out.push(131);
+            out.extend_from_slice(payload);
+        }
+    });
+}
+
+fn write_fragment(outgoing: &mut Outgoing, last_sequence_id: &mut u64, out: &mut Vec<u8>) {
+    let encoded = &outgoing.encoded;
+    let first = outgoing.sent == 0;
+    if first {
+        *last_sequence_id += 1;
+        outgoing.sequence_id = *last_sequence_id;
+    }
+    let left = encoded.data.get(outgoing.sent..).unwrap_or_default();
+    let size = if first { encoded.first_fragment() } else { FRAGMENT_SIZE };
+    let part = left.get(..size).unwrap_or(left);
+    let fragment_id = if first { encoded.fragments() } else { left.len().div_ceil(FRAGMENT_SIZE) as u64 };
+    frame(out, |out| {
+        out.extend_from_slice(&[131, if first { 69 } else { 70 }]);
+        out.extend_from_slice(&outgoing.sequence_id.to_be_bytes());
+        out.extend_from_slice(&fragment_id.to_be_bytes());
+        if first {
+            write_atoms(&encoded.atoms, out);
+        }
+        out.extend_from_slice(part);
+    });
+    outgoing.sent += part.len();
+}
+
+/// The atom section of a header. Only the empty one so far; slots are assigned here, in the order of the wire.
+fn write_atoms(atoms: &[Name], out: &mut Vec<u8>) {
+    debug_assert!(atoms.is_empty(), "the encoder writes atoms in clear until the cache has a writer");
+    out.push(0);
+}
+
+/// Write a body with its length in front. Whoever encodes has checked that it fits 32 bits.
+fn frame(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    body(out);
+    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+    if let Some(place) = out.get_mut(start..start + 4) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::receiver::Receiver;
+    use crate::limits::Limits;
+
+    const HEADER: Format = Format::Header { fragments: true };
+
+    fn message(control: &[u8], payload: &[u8]) -> Encoded {
+        Encoded { atoms: vec![], data: [control, payload].concat(), control_length: control.len() }
+    }
+
+    fn written(format: Format, messages: &[(u64, Encoded)]) -> Vec<u8> {
+        let (mut sender, mut out) = (Sender::new(format), Vec::new());
+        for (order_key, encoded) in messages {
+            sender.push(*order_key, encoded.clone());
+        }
+        let cost = sender.fill(&mut out, usize::MAX);
+        assert_eq!(cost, messages.iter().map(|(_, encoded)| encoded.cost()).sum::<usize>());
+        assert!(sender.is_empty());
+        out
+    }
+
+    fn bodies(mut stream: &[u8]) -> Vec<&[u8]> {
+        let mut bodies = Vec::new();
+        while let Some((length, rest)) = stream.split_first_chunk::<4>() {
+            let (body, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+            bodies.push(body);
+            stream = rest;
+        }
+        bodies
+    }
+
+    fn received(format: Format, stream: &[u8]) -> Vec<Vec<u8>> {
+        let mut packets = Vec::new();
+        Receiver::new(format, &Limits::default()).receive(stream, &mut packets).unwrap();
+        packets.iter().map(|packet| packet.terms().to_vec()).collect()
+    }
+
+    #[test]
+    fn a_small_message_has_an_empty_header() {
+        assert_eq!(written(HEADER, &[(1, message(b"ctl", b"msg"))]), b"\0\0\0\x09\x83\x44\0ctlmsg");
+    }
+
+    #[test]
+    fn pass_through_puts_a_version_byte_before_each_term() {
+        assert_eq!(written(Format::PassThrough, &[(1, message(b"ctl", b"msg"))]), b"\0\0\0\x09\x70\x83ctl\x83msg");
+        assert_eq!(written(Format::PassThrough, &[(1, message(b"ctl", b""))]), b"\0\0\0\x05\x70\x83ctl");
+    }
+
+    #[test]
+    fn a_message_of_64_kib_is_whole_and_one_byte_more_is_two_fragments() {
+        let at = message(b"ctl", &vec![7; FRAGMENT_SIZE - 3]);
+        assert_eq!(bodies(&written(HEADER, &[(1, at)])).len(), 1);
+
+        let past = message(b"ctl", &vec![7; FRAGMENT_SIZE - 2]);
+        let stream = written(HEADER, &[(1, past)]);
+        let bodies = bodies(&stream);
+
+        let ids = |sequence_id: u64, fragment_id: u64| [sequence_id.to_be_bytes(), fragment_id.to_be_bytes()].concat();
+        assert_eq!(bodies[0][..19], [&[131, 69][..], &ids(1, 2), &[0]].concat());
+        assert_eq!(bodies[0].len(), 19 + FRAGMENT_SIZE);
+        assert_eq!(bodies[1], [&[131, 70][..], &ids(1, 1), &[7]].concat());
+        assert_eq!(bodies.len(), 2);
+    }
+
+    #[test]
+    fn a_signal_without_payload_is_never_fragmented() {
+        let large = message(&vec![7; 3 * FRAGMENT_SIZE], b"");
+
+        assert_eq!(bodies(&written(HEADER, &[(1, large)])).len(), 1);
+    }
+
+    #[test]
+    fn a_control_tuple_is_never_split() {
+        let large = message(&vec![7; FRAGMENT_SIZE + 9], b"payload");
+
+        let stream = written(HEADER, &[(1, large.clone())]);
+
+        assert_eq!(bodies(&stream)[0].len(), 19 + FRAGMENT_SIZE + 9);
+        assert_eq!(received(HEADER, &stream), [large.data]);
+    }
+
+    #[test]
+    fn nothing_is_fragmented_without_the_flag() {
+        let large = message(b"ctl", &vec![7; 3 * FRAGMENT_SIZE]);
+        for format in [Format::PassThrough, Format::Header { fragments: false }] {
+            assert_eq!(bodies(&written(format, &[(1, large.clone())])).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_small_message_overtakes_a_large_one_of_another_key_only() {
+        let large = message(b"ctl", &vec![7; 5 * FRAGMENT_SIZE]);
+        let stream = written(HEADER, &[(1, large.clone()), (1, message(b"same", b"")), (2, message(b"other", b""))]);
+
+        let packets = received(HEADER, &stream);
+
+        assert_eq!(packets, [b"other".to_vec(), large.data, b"same".to_vec()]);
+        assert_eq!(bodies(&stream)[1], b"\x83\x44\0other");
+    }
+
+    #[test]
+    fn unfinished_sequences_have_different_ids() {
+        let large = message(b"ctl", &vec![7; 2 * FRAGMENT_SIZE]);
+
+        let stream = written(HEADER, &[(1, large.clone()), (2, large.clone())]);
+
+        assert_eq!(received(HEADER, &stream), [large.data.clone(), large.data]);
+    }
+
+    #[test]
+    fn a_fill_stops_at_its_limit() {
+        let (mut sender, mut out) = (Sender::new(HEADER), Vec::new());
+        for _ in 0..3 {
+            sender.push(1, message(b"ctl", b""));
+        }
+
+        assert_eq!(sender.fill(&mut out, 1), 3 + OVERHEAD);
+
+        assert_eq!(bodies(&out).len(), 1);
+        assert!(!sender.is_empty());
+    }
+}
