@@ -1,0 +1,629 @@
+//! The Proxy half: who wants to know of whose death, and what they have not been told yet.
+//!
+//! A row stands for one target and one Connector. While the target lives it is in the list of the target and among
+//! the rows of the Connector; from the death on it is a certificate, in the Connector's queue. A certificate that
+//! was never a subscription (a bad target) names no target but carries what to echo.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::identity::{Identity, Key};
+use super::index::Sharded;
+use super::list::{Link, Linked, List};
+use super::rows::Words;
+use super::shared::Shared;
+use super::slab::{NONE, Slab};
+use crate::term::atom::Name;
+use crate::term::pid::PidParts;
+
+const SIDE: usize = 0;
+const OWN: usize = 1;
+
+/// The scope of all keys: targets are on this node.
+const HERE: u32 = 0;
+
+#[derive(Debug)]
+struct Row {
+    target: u32,
+    connector: u32,
+    side: Link,
+    own: Link,
+    /// The reason of a certificate, `NONE` for a subscription.
+    reason: u32,
+    /// What a certificate without a target echoes.
+    echo: u32,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        let link = Link::default();
+        Self { target: NONE, connector: NONE, side: link, own: link, reason: NONE, echo: NONE }
+    }
+}
+
+impl Linked<SIDE> for Row {
+    fn link(&self) -> Link {
+        self.side
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.side
+    }
+}
+
+impl Linked<OWN> for Row {
+    fn link(&self) -> Link {
+        self.own
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.own
+    }
+}
+
+#[derive(Debug, Default)]
+struct Target {
+    identity: Identity,
+    /// Subscriptions.
+    side: List,
+    /// Rows of both kinds.
+    holders: u32,
+    /// The ERTS monitor, while it stands.
+    watch: Option<Words>,
+}
+
+#[derive(Debug, Default)]
+struct Connector {
+    pid: Option<PidParts>,
+    rows: List,
+    certificates: List,
+    gone: bool,
+}
+
+/// What `subscribe` tells the Proxy to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// The Connector was not known: monitor it.
+    pub batcher: bool,
+    /// The target has no ERTS monitor.
+    pub monitor: bool,
+}
+
+/// What a certificate names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Echo<'a, R> {
+    /// A process or name of this node.
+    Target(&'a Identity),
+    /// Whatever was subscribed.
+    Object(&'a R),
+}
+
+/// Counts of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SubscriptionSizes {
+    /// Subscriptions of Connectors that live.
+    pub subscriptions: usize,
+    /// Certificates that are not sent.
+    pub certificates: usize,
+    /// Targets, dead ones with unsent certificates included.
+    pub targets: usize,
+    /// Connectors that live.
+    pub connectors: usize,
+    /// ERTS monitors.
+    pub watches: usize,
+    /// Rows of Connectors that ended, still to be removed.
+    pub leftover: usize,
+}
+
+/// All rows of the Proxy half. `R` is the type of reasons and of what is echoed.
+#[derive(Debug)]
+pub struct Subscriptions<R> {
+    rows: Slab<Row>,
+    targets: Slab<Target>,
+    connectors: Slab<Connector>,
+    by_pair: Sharded<[u32; 2]>,
+    by_key: Sharded<Key>,
+    by_watch: Sharded<Words>,
+    by_pid: FxHashMap<PidParts, u32>,
+    values: Shared<R>,
+    /// Connectors that ended and whose rows are being removed.
+    gone: VecDeque<u32>,
+    certificates: usize,
+    leftover: usize,
+    watches: usize,
+}
+
+impl<R> Default for Subscriptions<R> {
+    fn default() -> Self {
+        Self {
+            rows: Slab::default(),
+            targets: Slab::default(),
+            connectors: Slab::default(),
+            by_pair: Sharded::default(),
+            by_key: Sharded::default(),
+            by_watch: Sharded::default(),
+            by_pid: FxHashMap::default(),
+            values: Shared::default(),
+            gone: VecDeque::new(),
+            certificates: 0,
+            leftover: 0,
+            watches: 0,
+        }
+    }
+}
+
+impl<R> Subscriptions<R> {
+    /// Make a Connector known; true if it was not.
+    pub fn meet(&mut self, connector: &PidParts) -> bool {
+        let known = self.by_pid.contains_key(connector);
+        self.connector(connector);
+        !known
+    }
+
+    fn connector(&mut self, pid: &PidParts) -> u32 {
+        if let Some(id) = self.by_pid.get(pid) {
+            return *id;
+        }
+        let id = self.connectors.insert(Connector { pid: Some(pid.clone()), ..Connector::default() });
+        self.by_pid.insert(pid.clone(), id);
+        id
+    }
+
+    fn target(&mut self, identity: Identity) -> u32 {
+        let key = identity.key(HERE);
+        if let Some(id) = self.by_key.get(&key) {
+            return id;
+        }
+        let id = self.targets.insert(Target { identity, ..Target::default() });
+        self.by_key.insert(key, id);
+        id
+    }
+
+    /// Subscribe a Connector to a target. An unsent certificate for the two is withdrawn: it was of an earlier life.
+    pub fn subscribe(&mut self, connector: &PidParts, identity: Identity) -> Needs {
+        let batcher = self.meet(connector);
+        let (connector, target) = (self.connector(connector), self.target(identity));
+        match self.by_pair.get(&[target, connector]) {
+            Some(row) if self.rows[row].reason == NONE => {}
+            Some(row) => {
+                self.unqueue(row);
+                self.enlist(row);
+            }
+            None => {
+                let row = self.rows.insert(Row { target, connector, ..Row::default() });
+                self.by_pair.insert([target, connector], row);
+                self.targets[target].holders += 1;
+                self.enlist(row);
+            }
+        }
+        Needs { batcher, monitor: self.targets[target].watch.is_none() }
+    }
+
+    fn enlist(&mut self, row: u32) {
+        let Row { target, connector, .. } = self.rows[row];
+        self.targets[target].side.push::<SIDE, _>(&mut self.rows, row);
+        self.connectors[connector].rows.push::<OWN, _>(&mut self.rows, row);
+    }
+
+    /// Note the ERTS monitor of a target.
+    pub fn watch(&mut self, identity: &Identity, words: Words) {
+        if let Some(target) = self.by_key.get(&identity.key(HERE)) {
+            self.unwatch(target);
+            self.targets[target].watch = Some(words);
+            self.by_watch.insert(words, target);
+            self.watches += 1;
+        }
+    }
+
+    fn unwatch(&mut self, target: u32) -> Option<Words> {
+        let words = self.targets[target].watch.take()?;
+        self.by_watch.remove(&words);
+        self.watches -= 1;
+        Some(words)
+    }
+
+    /// Undo `subscribe`, and withdraw the certificate. Answers the ERTS monitor that nobody needs any more.
+    pub fn unsubscribe(&mut self, connector: &PidParts, identity: &Identity) -> Option<Words> {
+        let connector = *self.by_pid.get(connector)?;
+        let target = self.by_key.get(&identity.key(HERE))?;
+        let row = self.by_pair.get(&[target, connector])?;
+        self.remove(row)
+    }
+
+    /// Remove a row of either kind. Answers the ERTS monitor that nobody needs any more.
+    fn remove(&mut self, row: u32) -> Option<Words> {
+        let Row { target, connector, reason, echo, .. } = self.rows[row];
+        self.count_leftover(connector);
+        if reason == NONE {
+            self.targets[target].side.unlink::<SIDE, _>(&mut self.rows, row);
+            self.connectors[connector].rows.unlink::<OWN, _>(&mut self.rows, row);
+        } else {
+            self.unqueue(row);
+        }
+        self.rows.remove(row);
+        if echo != NONE {
+            self.values.release(echo);
+        }
+        if target == NONE {
+            return None;
+        }
+        self.by_pair.remove(&[target, connector]);
+        self.release(target)
+    }
+
+    fn count_leftover(&mut self, connector: u32) {
+        self.leftover -= usize::from(self.connectors[connector].gone);
+    }
+
+    fn release(&mut self, target: u32) -> Option<Words> {
+        let row = &mut self.targets[target];
+        row.holders -= 1;
+        let watch = if row.side.is_empty() { self.unwatch(target) } else { None };
+        if self.targets[target].holders == 0 {
+            let row = self.targets.remove(target);
+            self.by_key.remove(&row.identity.key(HERE));
+        }
+        watch
+    }
+
+    /// Take a certificate out of its queue; the row is in no list of its Connector then.
+    fn unqueue(&mut self, row: u32) {
+        let connector = self.rows[row].connector;
+        self.connectors[connector].certificates.unlink::<OWN, _>(&mut self.rows, row);
+        self.certificates -= usize::from(!self.connectors[connector].gone);
+        let reason = std::mem::replace(&mut self.rows[row].reason, NONE);
+        self.values.release(reason);
+    }
+
+    /// The process of this ERTS monitor ended: one certificate per subscription.
+    ///
+    /// Answers the Connectors that had none waiting; nothing for a monitor that does not stand.
+    pub fn died(&mut self, words: &Words, reason: R, size: u32) -> Vec<PidParts> {
+        let Some(target) = self.by_watch.get(words) else {
+            self.values.put_aside(reason);
+            return Vec::new();
+        };
+        self.unwatch(target);
+        let reason = self.values.keep(reason, size);
+        let mut woken = Vec::new();
+        let rows: Vec<u32> = self.targets[target].side.iter::<SIDE, _>(&self.rows).collect();
+        for row in rows {
+            let connector = self.rows[row].connector;
+            if self.connectors[connector].gone {
+                self.remove(row);
+                continue;
+            }
+            self.targets[target].side.unlink::<SIDE, _>(&mut self.rows, row);
+            self.connectors[connector].rows.unlink::<OWN, _>(&mut self.rows, row);
+            self.values.hold(reason);
+            woken.extend(self.enqueue(row, reason));
+        }
+        self.values.release(reason);
+        woken
+    }
+
+    fn enqueue(&mut self, row: u32, reason: u32) -> Option<PidParts> {
+        self.rows[row].reason = reason;
+        let connector = &mut self.connectors[self.rows[row].connector];
+        connector.certificates.push::<OWN, _>(&mut self.rows, row);
+        self.certificates += 1;
+        if connector.certificates.len() == 1 { connector.pid.clone() } else { None }
+    }
+
+    /// A certificate for something that can't be monitored. Answers whether the Connector had none waiting.
+    pub fn certify(&mut self, connector: &PidParts, echo: R, reason: R, size: u32) -> bool {
+        let connector = self.connector(connector);
+        let (echo, reason) = (self.values.keep(echo, 0), self.values.keep(reason, size));
+        let row = self.rows.insert(Row { connector, echo, ..Row::default() });
+        self.enqueue(row, reason).is_some()
+    }
+
+    /// At most `limit` certificates of a Connector, in the order of death; the list ends once the sizes of the
+    /// reasons reach `size`.
+    pub fn certificates(&self, connector: &PidParts, limit: usize, size: usize) -> Vec<(Echo<'_, R>, &R)> {
+        let Some(connector) = self.by_pid.get(connector) else { return Vec::new() };
+        let mut total = 0;
+        let mut found = Vec::new();
+        for id in self.connectors[*connector].certificates.iter::<OWN, _>(&self.rows) {
+            if found.len() >= limit || total >= size {
+                break;
+            }
+            let row = &self.rows[id];
+            let echo = match row.echo {
+                NONE => Some(Echo::Target(&self.targets[row.target].identity)),
+                echo => self.values.get(echo).map(Echo::Object),
+            };
+            found.extend(echo.zip(self.values.get(row.reason)));
+            total += self.values.size(row.reason) as usize;
+        }
+        found
+    }
+
+    /// The link took the first `count` certificates.
+    pub fn sent(&mut self, connector: &PidParts, count: usize) {
+        let Some(connector) = self.by_pid.get(connector).copied() else { return };
+        for _ in 0..count {
+            let first = self.connectors[connector].certificates.first();
+            if first == NONE {
+                return;
+            }
+            self.remove(first);
+        }
+    }
+
+    /// How many certificates of a Connector wait.
+    pub fn waiting(&self, connector: &PidParts) -> usize {
+        self.by_pid.get(connector).map_or(0, |id| self.connectors[*id].certificates.len() as usize)
+    }
+
+    /// Whether a Connector is subscribed to a target that lives as far as is known.
+    pub fn is_subscribed(&self, connector: &PidParts, identity: &Identity) -> bool {
+        let pair = self.by_key.get(&identity.key(HERE)).zip(self.by_pid.get(connector).copied());
+        let row = pair.and_then(|(target, connector)| self.by_pair.get(&[target, connector]));
+        row.is_some_and(|row| self.rows[row].reason == NONE)
+    }
+
+    /// A Connector ended: nothing of it counts any more, its rows are removed by `reap`.
+    pub fn drop_connector(&mut self, connector: &PidParts) -> bool {
+        let Some(id) = self.by_pid.remove(connector) else { return false };
+        let row = &mut self.connectors[id];
+        row.gone = true;
+        self.certificates -= row.certificates.len() as usize;
+        self.leftover += (row.rows.len() + row.certificates.len()) as usize;
+        self.gone.push_back(id);
+        true
+    }
+
+    /// The link to a node was lost: all its Connectors count as ended. Answers them.
+    pub fn drop_node(&mut self, node: &Name) -> Vec<PidParts> {
+        let dropped: Vec<PidParts> = self.by_pid.keys().filter(|pid| pid.node == *node).cloned().collect();
+        for pid in &dropped {
+            self.drop_connector(pid);
+        }
+        dropped
+    }
+
+    /// The Connectors that live.
+    pub fn connectors(&self) -> Vec<PidParts> {
+        self.by_pid.keys().cloned().collect()
+    }
+
+    /// Remove at most `limit` rows of Connectors that ended. Answers ERTS monitors that nobody needs any more, and
+    /// whether more is left.
+    pub fn reap(&mut self, limit: usize) -> (Vec<Words>, bool) {
+        let mut watches = Vec::new();
+        for _ in 0..limit {
+            let Some(connector) = self.gone.front().copied() else { break };
+            let row = &self.connectors[connector];
+            let first = if row.rows.is_empty() { row.certificates.first() } else { row.rows.first() };
+            if first == NONE {
+                self.connectors.remove(connector);
+                self.gone.pop_front();
+            } else {
+                watches.extend(self.remove(first));
+            }
+        }
+        (watches, !self.gone.is_empty())
+    }
+
+    /// Values to free now that the table is at rest.
+    pub fn take_released(&mut self) -> Vec<R> {
+        self.values.take_released()
+    }
+
+    /// Counts of rows.
+    pub fn sizes(&self) -> SubscriptionSizes {
+        SubscriptionSizes {
+            subscriptions: self.rows.len() - self.certificates - self.leftover,
+            certificates: self.certificates,
+            targets: self.targets.len(),
+            connectors: self.by_pid.len(),
+            watches: self.watches,
+            leftover: self.leftover,
+        }
+    }
+
+    /// Every value that is kept, for the collector's sake or for nobody's.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.sizes() == SubscriptionSizes::default() && self.values.len() + self.connectors.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pid(node: u8, number: u8) -> PidParts {
+        PidParts { node: Name::intern(&format!("node{node}@subscriptions")), id: number.into(), serial: 0, creation: 1 }
+    }
+
+    fn connector(number: u8) -> PidParts {
+        pid(number % 2, number)
+    }
+
+    fn target(number: u8) -> Identity {
+        if number < 3 {
+            return Identity::of(&pid(9, number));
+        }
+        Identity::Named(Name::intern(&format!("subscribed{number}")))
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Subscribe(u8, u8),
+        Unsubscribe(u8, u8),
+        Die(u8),
+        Bad(u8),
+        Send(u8, usize),
+        DropConnector(u8),
+        DropNode(u8),
+        Reap(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let pair = || (0..4u8, 0..5u8);
+        let step = prop_oneof![
+            8 => pair().prop_map(|(connector, target)| Step::Subscribe(connector, target)),
+            3 => pair().prop_map(|(connector, target)| Step::Unsubscribe(connector, target)),
+            4 => (0..5u8).prop_map(Step::Die),
+            1 => (0..4u8).prop_map(Step::Bad),
+            3 => (0..4u8, 0..4usize).prop_map(|(connector, limit)| Step::Send(connector, limit)),
+            1 => (0..4u8).prop_map(Step::DropConnector),
+            1 => (0..2u8).prop_map(Step::DropNode),
+            2 => (0..4usize).prop_map(Step::Reap),
+        ];
+        prop::collection::vec(step, 0..80)
+    }
+
+    /// Targets below 100 are ours, others are bad ones by their number.
+    #[derive(Default)]
+    struct Model {
+        known: BTreeSet<u8>,
+        subscribed: BTreeSet<(u8, u8)>,
+        certificates: BTreeMap<u8, Vec<(u32, u32)>>,
+        watches: BTreeMap<u8, u32>,
+        counter: u32,
+    }
+
+    struct Pair {
+        table: Subscriptions<u32>,
+        model: Model,
+    }
+
+    impl Pair {
+        fn run(&mut self, step: Step) {
+            match step {
+                Step::Subscribe(number, to) => self.subscribe(number, to),
+                Step::Unsubscribe(number, to) => self.unsubscribe(number, to),
+                Step::Die(number) => self.die(number),
+                Step::Bad(number) => self.bad(number),
+                Step::Send(number, limit) => self.send(number, limit),
+                Step::DropConnector(number) => {
+                    self.table.drop_connector(&connector(number));
+                    self.forget(number);
+                }
+                Step::DropNode(node) => {
+                    self.table.drop_node(&pid(node, 0).node);
+                    (0..4).filter(|number| number % 2 == node).for_each(|number| self.forget(number));
+                }
+                Step::Reap(limit) => self.reap(limit),
+            }
+        }
+
+        fn forget(&mut self, number: u8) {
+            self.model.known.remove(&number);
+            self.model.subscribed.retain(|(one, _)| *one != number);
+            self.model.certificates.remove(&number);
+        }
+
+        fn withdraw(&mut self, number: u8, to: u8) {
+            if let Some(waiting) = self.model.certificates.get_mut(&number) {
+                waiting.retain(|(echo, _)| *echo != u32::from(to));
+            }
+        }
+
+        fn subscribe(&mut self, number: u8, to: u8) {
+            let needs = self.table.subscribe(&connector(number), target(to));
+            assert_eq!(needs.batcher, self.model.known.insert(number));
+            assert_eq!(needs.monitor, !self.model.watches.contains_key(&to));
+            self.withdraw(number, to);
+            self.model.subscribed.insert((number, to));
+            if needs.monitor {
+                self.model.counter += 1;
+                self.table.watch(&target(to), [self.model.counter, 0, 0]);
+                self.model.watches.insert(to, self.model.counter);
+            }
+        }
+
+        fn unwatched(&mut self, words: Words) {
+            self.model.watches.retain(|_, one| *one != words[0]);
+        }
+
+        fn unsubscribe(&mut self, number: u8, to: u8) {
+            let watch = self.table.unsubscribe(&connector(number), &target(to));
+            self.withdraw(number, to);
+            self.model.subscribed.remove(&(number, to));
+            if let Some(words) = watch {
+                self.unwatched(words);
+            }
+        }
+
+        fn die(&mut self, number: u8) {
+            self.model.counter += 1;
+            let reason = self.model.counter;
+            let words = self.model.watches.remove(&number).unwrap_or(0);
+            let woken = self.table.died(&[words, 0, 0], reason, 1);
+            let told: Vec<u8> = (0..4).filter(|one| self.model.subscribed.remove(&(*one, number))).collect();
+            for one in &told {
+                let waiting = self.model.certificates.entry(*one).or_default();
+                assert_eq!(woken.contains(&connector(*one)), waiting.is_empty());
+                waiting.push((number.into(), reason));
+            }
+        }
+
+        fn bad(&mut self, number: u8) {
+            self.model.counter += 1;
+            let reason = self.model.counter;
+            self.table.certify(&connector(number), 100 + reason, reason, 1);
+            self.model.known.insert(number);
+            self.model.certificates.entry(number).or_default().push((100 + reason, reason));
+        }
+
+        fn send(&mut self, number: u8, limit: usize) {
+            let found = self.table.certificates(&connector(number), limit, 3);
+            let number_of = |echo: Echo<'_, u32>| match echo {
+                Echo::Object(value) => *value,
+                Echo::Target(identity) => (0..5).find(|one| target(*one) == *identity).unwrap().into(),
+            };
+            let found: Vec<(u32, u32)> = found.into_iter().map(|(echo, reason)| (number_of(echo), *reason)).collect();
+            let waiting = self.model.certificates.entry(number).or_default();
+            let expected: Vec<(u32, u32)> = waiting.iter().take(limit.min(3)).copied().collect();
+            assert_eq!(found, expected);
+            self.table.sent(&connector(number), found.len());
+            waiting.drain(..found.len());
+        }
+
+        fn reap(&mut self, limit: usize) {
+            let (watches, _) = self.table.reap(limit);
+            for words in watches {
+                self.unwatched(words);
+            }
+        }
+
+        fn check(&self) {
+            let sizes = self.table.sizes();
+            assert_eq!(sizes.subscriptions, self.model.subscribed.len());
+            assert_eq!(sizes.certificates, self.model.certificates.values().map(Vec::len).sum::<usize>());
+            assert_eq!(sizes.connectors, self.model.known.len());
+            assert_eq!(sizes.watches, self.model.watches.len());
+            for (number, to) in (0..4).flat_map(|one| (0..5).map(move |to| (one, to))) {
+                let expected = self.model.subscribed.contains(&(number, to));
+                assert_eq!(self.table.is_subscribed(&connector(number), &target(to)), expected);
+                assert!(!expected || self.model.watches.contains_key(&to));
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        #[test]
+        fn subscriptions_do_what_the_model_does(steps in steps()) {
+            let mut pair = Pair { table: Subscriptions::default(), model: Model::default() };
+            for step in steps {
+                pair.run(step);
+                pair.check();
+            }
+            (0..4).for_each(|number| pair.run(Step::DropConnector(number)));
+            pair.reap(1000);
+            assert!(pair.model.watches.is_empty());
+            assert!(pair.table.is_empty());
+        }
+    }
+}
