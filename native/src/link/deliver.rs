@@ -1,0 +1,232 @@
+//! Packets to what Python sees: a flat event each, one form for every variant of an operation.
+
+use pyo3::prelude::*;
+
+use super::python::{MESSAGE, no_payload};
+use crate::dist::bytes::Cursor;
+use crate::dist::control::{Head, Payload, Shape, Target, read_head};
+use crate::dist::identity::{read_atom, read_own_pid};
+use crate::dist::packet::Packet;
+use crate::error::DecodeError;
+use crate::etf::{Decoding, decode_term, skip_term};
+use crate::limits::Limits;
+use crate::term::atom::Name;
+use crate::term::pid::Pid;
+use crate::term::raw::TupleBuilder;
+use crate::term::reference::Reference;
+
+/// Who the two ends of an active link are.
+#[derive(Debug)]
+pub struct Identity {
+    /// This node.
+    pub node: Name,
+    /// Its incarnation.
+    pub creation: u32,
+    /// The node at the other end.
+    pub peer: Name,
+    /// The intersection of both sides' flags.
+    pub flags: u64,
+}
+
+/// An event without its link: the kind, and three values.
+pub type Flat<'py> = (i64, [Bound<'py, PyAny>; 3]);
+
+/// The signals whose payload is a reason; one that breaks a limit is replaced, so that the signal is not lost.
+const WITH_REASON: [u8; 3] = [24, 26, 28];
+
+/// Decode a packet. `None` for a message to a process that is none of ours; an error is the reason to close the link.
+pub fn deliver<'py>(
+    py: Python<'py>,
+    packet: &Packet,
+    identity: &Identity,
+    limits: &Limits,
+) -> Result<Option<Flat<'py>>, String> {
+    let how = Decoding { limits, strings: false, atoms: &packet.atoms };
+    let mut terms = Terms { py, data: packet.terms(), position: 0, bound: packet.control_bound(), how };
+    terms.version(packet)?;
+    let head = terms.native(read_head)?;
+    let in_message = |error| format!("control message {}: {error}", head.op);
+    let flat = terms.flat(&head, packet, identity).map_err(in_message)?;
+    Ok(flat)
+}
+
+/// The terms of one packet, read from the first on.
+struct Terms<'a, 'py> {
+    py: Python<'py>,
+    data: &'a [u8],
+    position: usize,
+    /// Where the control tuple ends at the latest.
+    bound: usize,
+    how: Decoding<'a>,
+}
+
+type Read<T> = Result<T, String>;
+
+impl<'a, 'py> Terms<'a, 'py> {
+    fn rest(&self) -> &'a [u8] {
+        self.data.get(self.position..).unwrap_or_default()
+    }
+
+    /// What is left of the control tuple, and no more of it than one term may have.
+    fn control(&self) -> &'a [u8] {
+        let end = self.position.saturating_add(self.how.limits.max_term_size).min(self.bound);
+        self.data.get(self.position..end).unwrap_or_default()
+    }
+
+    fn version(&mut self, packet: &Packet) -> Read<()> {
+        if packet.versioned {
+            if self.rest().first() != Some(&131) {
+                return Err("malformed packet: a term without version byte".to_owned());
+            }
+            self.position += 1;
+        }
+        Ok(())
+    }
+
+    /// Read part of the control tuple without the interpreter.
+    fn native<T, E: ToString>(&mut self, read: impl FnOnce(&mut Cursor<'a>) -> Result<T, E>) -> Read<T> {
+        let mut cursor = Cursor::new(self.control());
+        let value = read(&mut cursor).map_err(|error| error.to_string())?;
+        self.position += cursor.position();
+        Ok(value)
+    }
+
+    fn decode(&mut self, data: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
+        let (term, taken) = decode_term(self.py, data, &self.how)?;
+        self.position += taken;
+        Ok(term)
+    }
+
+    fn element(&mut self) -> Read<Bound<'py, PyAny>> {
+        self.decode(self.control()).map_err(|error| error.to_string())
+    }
+
+    fn skip(&mut self) -> Read<()> {
+        self.position += skip_term(self.control(), &self.how).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn flat(&mut self, head: &Head, packet: &Packet, identity: &Identity) -> Read<Option<Flat<'py>>> {
+        match head.shape {
+            Shape::Message { from, to, target } => self.message(head, (from, to, target), packet, identity),
+            Shape::Signal { op, first, last, payload } => {
+                let (control, within) = self.signal(head, op, first..=last, payload)?;
+                let payload = match payload {
+                    Payload::None => no_payload(self.py).map_err(|error| error.to_string())?,
+                    Payload::Behind => self.payload(packet, op)?,
+                    Payload::Within => within.ok_or("the reason is missing")?,
+                };
+                Ok(Some((i64::from(op), [control, self.none(), payload])))
+            }
+        }
+    }
+
+    fn none(&self) -> Bound<'py, PyAny> {
+        self.py.None().into_bound(self.py)
+    }
+
+    fn message(
+        &mut self,
+        head: &Head,
+        (from, to, target): (Option<usize>, usize, Target),
+        packet: &Packet,
+        identity: &Identity,
+    ) -> Read<Option<Flat<'py>>> {
+        let (mut from_pid, mut receiver) = (self.none(), None);
+        for index in 1..head.arity {
+            if Some(index) == from {
+                from_pid = self.element()?;
+                if !from_pid.is_instance_of::<Pid>() {
+                    return Err("the sender is not a pid".to_owned());
+                }
+            } else if index == to {
+                receiver = self.receiver(target, packet, identity)?;
+            } else {
+                self.skip()?;
+            }
+        }
+        let Some(receiver) = receiver else { return Ok(None) };
+        let message = self.payload(packet, head.op)?;
+        Ok(Some((MESSAGE, [from_pid, receiver, message])))
+    }
+
+    /// The receiver of a message; `None` for a pid that is not ours.
+    fn receiver(&mut self, target: Target, packet: &Packet, identity: &Identity) -> Read<Option<Bound<'py, PyAny>>> {
+        let py = self.py;
+        let text = |error: PyErr| error.to_string();
+        match target {
+            Target::Pid => {
+                let (node, creation) = (&identity.node, identity.creation);
+                let number = self.native(|cursor| read_own_pid(cursor, &packet.atoms, node, creation))?;
+                let Some(number) = number else { return Ok(None) };
+                number.into_pyobject(py).map(|number| Some(number.into_any())).map_err(|error| error.to_string())
+            }
+            Target::Name => {
+                let max_atoms = self.how.limits.max_atoms;
+                let name = self.native(|cursor| read_atom(cursor, &packet.atoms, max_atoms))?;
+                name.atom(py).map(|atom| Some(atom.into_any())).map_err(text)
+            }
+            Target::Alias => {
+                let alias = self.element()?;
+                if !alias.is_instance_of::<Reference>() {
+                    return Err("the alias is not a reference".to_owned());
+                }
+                Ok(Some(alias))
+            }
+        }
+    }
+
+    /// The control tuple in its one form, and the reason if it is the last element.
+    fn signal(
+        &mut self,
+        head: &Head,
+        op: u8,
+        kept: std::ops::RangeInclusive<usize>,
+        payload: Payload,
+    ) -> Read<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+        let text = |error: PyErr| error.to_string();
+        let mut control = TupleBuilder::new(self.py, 2 + kept.end() - kept.start()).map_err(text)?;
+        control.push(i64::from(op).into_pyobject(self.py).map_err(|error| error.to_string())?.into_any());
+        let mut within = None;
+        for index in 1..head.arity {
+            if kept.contains(&index) {
+                control.push(self.element()?);
+            } else if payload == Payload::Within && index + 1 == head.arity {
+                within = Some(self.reason(op)?);
+            } else {
+                self.skip()?;
+            }
+        }
+        Ok((control.finish().into_any(), within))
+    }
+
+    fn payload(&mut self, packet: &Packet, op: u8) -> Read<Bound<'py, PyAny>> {
+        if self.rest().is_empty() {
+            return Err("there is no payload".to_owned());
+        }
+        self.version(packet)?;
+        self.reason(op)
+    }
+
+    /// A payload, or `undecodable` in place of a reason that breaks a limit.
+    fn reason(&mut self, op: u8) -> Read<Bound<'py, PyAny>> {
+        match self.decode(self.rest()) {
+            Err(DecodeError::Limit { .. }) if WITH_REASON.contains(&op) => {
+                let atom = Name::intern("undecodable").atom(self.py);
+                atom.map(Bound::into_any).map_err(|error| error.to_string())
+            }
+            decoded => decoded.map_err(|error| format!("payload: {error}")),
+        }
+    }
+}
+
+/// The event as Python gets it: (kind, link, first, second, third).
+pub fn event<'py>(py: Python<'py>, link: u64, (kind, values): Flat<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let mut event = TupleBuilder::new(py, 5)?;
+    event.push(kind.into_pyobject(py)?.into_any());
+    event.push(link.into_pyobject(py)?.into_any());
+    for value in values {
+        event.push(value);
+    }
+    Ok(event.finish().into_any())
+}

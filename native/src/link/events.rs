@@ -1,0 +1,224 @@
+//! What has happened to the links of one node: one queue, one wake-up for many events.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use super::fork::Guarded;
+use super::handle::Link;
+use super::system::EventFd;
+use crate::dist::packet::Packet;
+
+/// Something that has happened to a link.
+#[derive(Debug)]
+pub enum Event {
+    /// An inbound connection is there, in handshake mode.
+    Accepted(Arc<Link>, SocketAddr),
+    /// An outbound connection is there, in handshake mode.
+    Connected,
+    /// A handshake frame that was asked for.
+    Frame(Vec<u8>),
+    /// A control message.
+    Packet(Packet),
+    /// The link is below its low mark again.
+    Writable,
+    /// The link is gone; the last event of it.
+    Down(String),
+    /// The thread has ended; the last event of all.
+    Ended(String),
+}
+
+/// The queue, written by the I/O thread and emptied by the loop's.
+#[derive(Debug)]
+pub struct Events {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Vec<(u64, Event)>,
+    signalled: bool,
+    // None once the node has stopped.
+    wake: Option<Guarded<EventFd>>,
+}
+
+impl Events {
+    /// An empty queue.
+    pub fn new() -> io::Result<Self> {
+        let wake = Some(Guarded::open(EventFd::new)?);
+        Ok(Self { state: Mutex::new(State { queue: Vec::new(), signalled: false, wake }) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The descriptor that is readable while events wait, if it is not closed.
+    pub fn fileno(&self) -> Option<RawFd> {
+        self.lock().wake.as_ref().map(|wake| wake.as_raw_fd())
+    }
+
+    /// Append events of one link.
+    pub fn push(&self, link: u64, events: impl IntoIterator<Item = Event>) {
+        let mut state = self.lock();
+        state.queue.extend(events.into_iter().map(|event| (link, event)));
+        if !state.signalled && !state.queue.is_empty() {
+            state.signalled = true;
+            if let Some(wake) = &state.wake {
+                wake.signal();
+            }
+        }
+    }
+
+    /// Take all events.
+    fn take(&self) -> Vec<(u64, Event)> {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.signalled) {
+            if let Some(wake) = &state.wake {
+                wake.clear();
+            }
+        }
+        std::mem::take(&mut state.queue)
+    }
+
+    /// Close the descriptor. Events can still be pushed and taken.
+    pub fn close(&self) {
+        let wake = self.lock().wake.take();
+        drop(wake);
+    }
+}
+
+/// The consumer's side: events taken but not handed out, round robin over links, in order within each.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    waiting: FxHashMap<u64, VecDeque<Event>>,
+    turns: VecDeque<u64>,
+    ended: Option<String>,
+}
+
+impl Backlog {
+    /// Take over what has happened since.
+    pub fn refill(&mut self, events: &Events) {
+        for (link, event) in events.take() {
+            if let Event::Ended(reason) = event {
+                self.ended = Some(reason);
+                continue;
+            }
+            let queue = self.waiting.entry(link).or_default();
+            if queue.is_empty() {
+                self.turns.push_back(link);
+            }
+            queue.push_back(event);
+        }
+    }
+
+    /// The next event; `Ended` after all others.
+    pub fn take_next(&mut self) -> Option<(u64, Event)> {
+        while let Some(link) = self.turns.pop_front() {
+            let Some(queue) = self.waiting.get_mut(&link) else { continue };
+            let event = queue.pop_front();
+            if queue.is_empty() {
+                self.waiting.remove(&link);
+            } else {
+                self.turns.push_back(link);
+            }
+            if let Some(event) = event {
+                return Some((link, event));
+            }
+        }
+        self.ended.take().map(|reason| (0, Event::Ended(reason)))
+    }
+
+    /// Drop what waits of a link.
+    pub fn forget(&mut self, link: u64) {
+        self.waiting.remove(&link);
+        self.turns.retain(|other| *other != link);
+    }
+
+    /// Whether nothing waits here.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty() && self.ended.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(byte: u8) -> Event {
+        Event::Frame(vec![byte])
+    }
+
+    fn drained(backlog: &mut Backlog) -> Vec<(u64, u8)> {
+        std::iter::from_fn(|| backlog.take_next())
+            .map(|(link, event)| match event {
+                Event::Frame(bytes) => (link, bytes[0]),
+                _ => (link, 255),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn links_take_turns_and_each_keeps_its_order() {
+        let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
+        events.push(1, [frame(0), frame(1), frame(2)]);
+        events.push(2, [frame(3)]);
+        backlog.refill(&events);
+        events.push(2, [frame(4)]);
+        backlog.refill(&events);
+
+        assert_eq!(drained(&mut backlog), [(1, 0), (2, 3), (1, 1), (2, 4), (1, 2)]);
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn the_end_comes_after_everything_else() {
+        let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
+        events.push(1, [frame(0)]);
+        events.push(0, [Event::Ended("stopped".into())]);
+        backlog.refill(&events);
+
+        assert_eq!(drained(&mut backlog), [(1, 0), (0, 255)]);
+    }
+
+    #[test]
+    fn a_forgotten_link_has_no_turn() {
+        let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
+        events.push(1, [frame(0)]);
+        events.push(2, [frame(1)]);
+        backlog.refill(&events);
+
+        backlog.forget(1);
+
+        assert_eq!(drained(&mut backlog), [(2, 1)]);
+    }
+
+    #[test]
+    fn many_events_are_one_wake_up() {
+        let events = Events::new().unwrap();
+        events.push(1, [frame(0)]);
+        events.push(1, [frame(1)]);
+        assert!(events.lock().signalled);
+
+        let mut backlog = Backlog::default();
+        backlog.refill(&events);
+
+        assert!(!events.lock().signalled);
+        assert_eq!(drained(&mut backlog), [(1, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn events_outlive_the_descriptor() {
+        let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
+        events.close();
+        events.push(1, [frame(0)]);
+        backlog.refill(&events);
+
+        assert_eq!(events.fileno(), None);
+        assert_eq!(drained(&mut backlog), [(1, 0)]);
+    }
+}

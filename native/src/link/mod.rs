@@ -1,0 +1,40 @@
+//! The I/O thread that owns the sockets of all links of a node.
+//!
+//! ```text
+//! thread.rs   one tokio runtime on one OS thread: listens, dials, stops
+//! task.rs     one task per link: reads, writes, watches the clock
+//!   inbound.rs    bytes read  -> events, by way of `dist::receiver`; when to pause
+//!   handshake.rs  frames before `activate`
+//!   tick.rs       when to send a tick, when the peer is gone
+//! handle.rs   what the loop's thread and a task share: messages one way, marks the other
+//! events.rs   one queue per node of what has happened; one wake-up for many events
+//! fork.rs     the descriptors that a forked child closes; driver.rs finds tokio's
+//! system.rs   the system calls that need `unsafe`
+//! python.rs, session.rs, deliver.rs   what Python sees; the only files that know an interpreter
+//! ```
+//!
+//! The I/O thread never needs the interpreter and holds no Python object.
+
+mod driver;
+pub mod events;
+pub mod fork;
+pub mod handle;
+pub mod handshake;
+pub mod inbound;
+pub mod stream;
+mod system;
+pub mod task;
+pub mod thread;
+pub mod tick;
+
+#[cfg(feature = "python")]
+mod deliver;
+#[cfg(feature = "python")]
+mod encode;
+#[cfg(feature = "python")]
+mod python;
+#[cfg(feature = "python")]
+mod session;
+
+#[cfg(feature = "python")]
+pub use python::register;

@@ -1,0 +1,522 @@
+//! What Python sees of the link: `LinkThread`, and the kinds of events.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PySequence, PyTuple};
+use rustc_hash::FxHashMap;
+
+use super::deliver::{Flat, Identity, deliver, event};
+use super::encode;
+use super::events::{Backlog, Event};
+use super::fork;
+use super::handle::{Link, Posted, Request};
+use super::session::Session;
+use super::task::Settings;
+use super::thread::Thread;
+use crate::dist::packet::Packet;
+use crate::dist::sender::Encoded;
+use crate::limits::Limits;
+use crate::term::atom::Name;
+use crate::term::pid::Pid;
+use crate::term::raw::{self, CollectorPause};
+
+const SENT: u8 = 0;
+const BUSY: u8 = 1;
+const NO_LINK: u8 = 2;
+
+/// A message; every other kind above it is an operation number.
+pub const MESSAGE: i64 = 0;
+const ACCEPTED: i64 = -1;
+const CONNECTED: i64 = -2;
+const FRAME: i64 = -3;
+/// The end of a link.
+pub const DOWN: i64 = -4;
+const WRITABLE: i64 = -5;
+const ENDED: i64 = -6;
+
+/// One drain ends at whichever of these comes first.
+const MAX_DRAINED: usize = 256;
+const MAX_DRAINED_BYTES: usize = 1024 * 1024;
+const MAX_DRAIN_TIME: Duration = Duration::from_millis(5);
+
+/// Add the types and functions of this module to `pyzen._native`.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    for (name, value) in [("SENT", SENT), ("BUSY", BUSY), ("NO_LINK", NO_LINK)] {
+        module.add(name, value)?;
+    }
+    let kinds = [
+        ("MESSAGE", MESSAGE),
+        ("ACCEPTED", ACCEPTED),
+        ("CONNECTED", CONNECTED),
+        ("FRAME", FRAME),
+        ("DOWN", DOWN),
+        ("WRITABLE", WRITABLE),
+        ("ENDED", ENDED),
+    ];
+    for (name, value) in kinds {
+        module.add(name, value)?;
+    }
+    module.add_class::<NoPayload>()?;
+    module.add("NO_PAYLOAD", no_payload(module.py())?)?;
+    module.add_class::<LinkThread>()?;
+    module.add_class::<Session>()?;
+    module.add_function(wrap_pyfunction!(guard_fd, module)?)?;
+    module.add_function(wrap_pyfunction!(release_fd, module)?)
+}
+
+/// The type of `NO_PAYLOAD`.
+#[pyclass(frozen, module = "pyzen._native")]
+pub struct NoPayload;
+
+#[pymethods]
+impl NoPayload {
+    #[expect(clippy::unused_self, reason = "a method of Python")]
+    fn __repr__(&self) -> &'static str {
+        "NO_PAYLOAD"
+    }
+}
+
+/// `NO_PAYLOAD`.
+pub fn no_payload(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static NO_PAYLOAD: PyOnceLock<Py<NoPayload>> = PyOnceLock::new();
+    let object = NO_PAYLOAD.get_or_try_init(py, || Py::new(py, NoPayload))?;
+    Ok(object.bind(py).clone().into_any())
+}
+
+/// An argument that is a term, or left out. `None` is a term.
+pub enum Payload<'py> {
+    /// Left out, or `NO_PAYLOAD`.
+    Absent,
+    /// A term.
+    Term(Bound<'py, PyAny>),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Payload<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<NoPayload>() {
+            return Ok(Self::Absent);
+        }
+        Ok(Self::Term(object.to_owned()))
+    }
+}
+
+/// An exception of `pyzen.errors`.
+pub fn raise(py: Python<'_>, name: &str, text: &str, peer: Option<&Name>) -> PyErr {
+    let made = || {
+        let keywords = PyDict::new(py);
+        if let Some(peer) = peer {
+            keywords.set_item("peer", peer.text())?;
+        }
+        py.import("pyzen.errors")?.getattr(name)?.call((text,), Some(&keywords))
+    };
+    made().map_or_else(|error| error, PyErr::from_value)
+}
+
+/// A `pyzen.config.Limits`.
+pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
+    let size = |name: &str| limits.getattr(name)?.extract::<usize>();
+    Ok(Limits {
+        max_depth: size("max_depth")?,
+        max_term_size: size("max_term_size")?,
+        max_inflated_size: size("max_inflated_size")?,
+        max_atoms: size("max_atoms")?,
+        max_packet_size: size("max_packet_size")?,
+        max_queued_bytes: size("max_queued_bytes")?,
+        max_unsent_bytes: size("max_unsent_bytes")?,
+        max_handshakes: size("max_handshakes")?,
+        max_fragment_sequences: size("max_fragment_sequences")?,
+        setup_time: limits.getattr("setup_time")?.extract()?,
+    })
+}
+
+/// An event of one value.
+pub fn single<'py>(py: Python<'py>, kind: i64, value: Bound<'py, PyAny>) -> Flat<'py> {
+    let none = || py.None().into_bound(py);
+    (kind, [value, none(), none()])
+}
+
+/// Close `fd` in every child that is forked from now on.
+#[pyfunction]
+fn guard_fd(fd: RawFd) -> PyResult<()> {
+    fork::watch()?;
+    fork::guard(fd);
+    Ok(())
+}
+
+/// Undo `guard_fd`.
+#[pyfunction]
+fn release_fd(fd: RawFd) {
+    fork::release(fd);
+}
+
+/// One I/O thread that owns the sockets of all links of one node.
+#[pyclass(frozen, module = "pyzen._native")]
+pub struct LinkThread {
+    // Empty only while it is dropped.
+    inner: Option<Inner>,
+    generation: u64,
+}
+
+struct Inner {
+    thread: Thread,
+    links: Mutex<FxHashMap<u64, Entry>>,
+    backlog: Mutex<Backlog>,
+    counters: Counters,
+}
+
+#[derive(Clone)]
+struct Entry {
+    link: Arc<Link>,
+    identity: Option<Arc<Identity>>,
+}
+
+#[derive(Default)]
+struct Counters {
+    received_packets: AtomicU64,
+    received_bytes: AtomicU64,
+    sent_messages: AtomicU64,
+    sent_bytes: AtomicU64,
+}
+
+fn count(counter: &AtomicU64, bytes: &AtomicU64, size: usize) {
+    counter.fetch_add(1, Ordering::Relaxed);
+    bytes.fetch_add(size as u64, Ordering::Relaxed);
+}
+
+impl Drop for LinkThread {
+    fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            // In a forked child: there is no thread to join, and the descriptors are closed.
+            std::mem::forget(self.inner.take());
+        }
+    }
+}
+
+impl LinkThread {
+    fn inner(&self) -> PyResult<&Inner> {
+        match &self.inner {
+            Some(inner) if self.generation == fork::generation() => Ok(inner),
+            _ => Err(PyRuntimeError::new_err("the links of a node can't be used after fork")),
+        }
+    }
+}
+
+impl Inner {
+    fn links(&self) -> MutexGuard<'_, FxHashMap<u64, Entry>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, link: u64) -> Option<Entry> {
+        self.links().get(&link).cloned()
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.thread.settings().limits
+    }
+
+    /// The link, still in handshake mode; `None` when it is gone.
+    fn in_handshake(&self, link: u64) -> PyResult<Option<Arc<Link>>> {
+        match self.entry(link) {
+            Some(Entry { identity: Some(_), .. }) => Err(PyValueError::new_err(format!("link {link} is active"))),
+            entry => Ok(entry.map(|entry| entry.link)),
+        }
+    }
+
+    /// The link, active; `None` when it is gone.
+    fn active(&self, link: u64) -> PyResult<Option<(Arc<Link>, Arc<Identity>)>> {
+        match self.entry(link) {
+            Some(Entry { identity: None, .. }) => Err(PyValueError::new_err(format!("link {link} is not active"))),
+            entry => Ok(entry.and_then(|entry| Some((entry.link, entry.identity?)))),
+        }
+    }
+
+    fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
+        let size = encoded.data.len();
+        let posted = link.send(order_key, encoded, maximum);
+        if matches!(posted, Posted::Sent | Posted::Busy) {
+            count(&self.counters.sent_messages, &self.counters.sent_bytes, size);
+        }
+        posted
+    }
+
+    /// What Python sees of an event; nothing of links that are gone.
+    fn translate<'py>(
+        &self,
+        py: Python<'py>,
+        id: u64,
+        event: Event,
+        backlog: &mut Backlog,
+    ) -> PyResult<Option<Flat<'py>>> {
+        let none = || py.None().into_bound(py);
+        let entry = match &event {
+            Event::Accepted(link, _) => {
+                let entry = Entry { link: link.clone(), identity: None };
+                self.links().insert(id, entry.clone());
+                Some(entry)
+            }
+            Event::Ended(_) => None,
+            Event::Down(_) => match self.links().remove(&id) {
+                None => return Ok(None),
+                entry => entry,
+            },
+            _ => match self.entry(id) {
+                None => return Ok(None),
+                entry => entry,
+            },
+        };
+        let flat = match event {
+            Event::Accepted(_, address) => {
+                let host = address.ip().to_string().into_pyobject(py)?.into_any();
+                (ACCEPTED, [host, address.port().into_pyobject(py)?.into_any(), none()])
+            }
+            Event::Connected => single(py, CONNECTED, none()),
+            Event::Frame(frame) => single(py, FRAME, PyBytes::new(py, &frame).into_any()),
+            Event::Packet(packet) => match entry {
+                Some(entry) => return self.packet(py, &entry, packet, backlog),
+                None => return Ok(None),
+            },
+            Event::Writable => single(py, WRITABLE, none()),
+            Event::Down(reason) => single(py, DOWN, reason.into_pyobject(py)?.into_any()),
+            Event::Ended(reason) => single(py, ENDED, reason.into_pyobject(py)?.into_any()),
+        };
+        Ok(Some(flat))
+    }
+
+    fn packet<'py>(
+        &self,
+        py: Python<'py>,
+        entry: &Entry,
+        packet: Packet,
+        backlog: &mut Backlog,
+    ) -> PyResult<Option<Flat<'py>>> {
+        let Entry { link, identity: Some(identity) } = entry else { return Ok(None) };
+        let size = packet.size();
+        let delivered = deliver(py, &packet, identity, self.limits());
+        drop(packet);
+        link.drained(size, self.limits().max_queued_bytes);
+        count(&self.counters.received_packets, &self.counters.received_bytes, size);
+        let reason = match delivered {
+            Ok(flat) => return Ok(flat),
+            Err(reason) => reason,
+        };
+        // The link ends here: what it has read beyond is dropped, and so is its own `Down`.
+        self.links().remove(&link.id);
+        backlog.forget(link.id);
+        link.request(Request::Close(reason.clone()));
+        Ok(Some(single(py, DOWN, reason.into_pyobject(py)?.into_any())))
+    }
+}
+
+#[pymethods]
+impl LinkThread {
+    #[new]
+    fn new(limits: &Bound<'_, PyAny>, ticktime: f64) -> PyResult<Self> {
+        let limits = limits_of(limits)?;
+        let ticktime = Duration::try_from_secs_f64(ticktime)
+            .ok()
+            .filter(|ticktime| !ticktime.is_zero())
+            .ok_or_else(|| PyValueError::new_err("ticktime must be a positive number of seconds"))?;
+        let inner = Inner {
+            thread: Thread::start(Settings { limits, ticktime })?,
+            links: Mutex::default(),
+            backlog: Mutex::default(),
+            counters: Counters::default(),
+        };
+        Ok(Self { inner: Some(inner), generation: fork::generation() })
+    }
+
+    fn fileno(&self) -> PyResult<RawFd> {
+        let fd = self.inner()?.thread.events().fileno();
+        fd.ok_or_else(|| PyValueError::new_err("the link thread is stopped"))
+    }
+
+    fn listen(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
+        let address = self.inner()?.thread.listen(address(host, port)?)?;
+        Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn dial(&self, host: &str, port: u16) -> PyResult<u64> {
+        let inner = self.inner()?;
+        let address = address(host, port)?;
+        let mut links = inner.links();
+        let link = inner.thread.dial(address)?;
+        let id = link.id;
+        links.insert(id, Entry { link, identity: None });
+        Ok(id)
+    }
+
+    fn read_frame(&self, link: u64) -> PyResult<()> {
+        if let Some(link) = self.inner()?.in_handshake(link)? {
+            link.request(Request::ReadFrame);
+        }
+        Ok(())
+    }
+
+    fn write_frame(&self, link: u64, frame: &Bound<'_, PyAny>) -> PyResult<()> {
+        let link = self.inner()?.in_handshake(link)?;
+        let frame = raw::read_buffer(frame, <[u8]>::to_vec)?;
+        let frame = checked_frame(frame)?;
+        if let Some(link) = link {
+            link.request(Request::WriteFrame(frame));
+        }
+        Ok(())
+    }
+
+    #[pyo3(signature = (link, *, node, creation, peer, flags, last_frame, first))]
+    #[expect(clippy::too_many_arguments, reason = "all that a handshake has found out")]
+    fn activate(
+        &self,
+        link: u64,
+        node: &Bound<'_, PyAny>,
+        creation: u32,
+        peer: &Bound<'_, PyAny>,
+        flags: u64,
+        last_frame: Option<Vec<u8>>,
+        first: &Bound<'_, PySequence>,
+    ) -> PyResult<()> {
+        let inner = self.inner()?;
+        let identity = Identity { node: Name::from_object(node)?, creation, peer: Name::from_object(peer)?, flags };
+        let last_frame = last_frame.map(checked_frame).transpose()?;
+        let first = first_messages(first, flags, inner.limits().max_depth)?;
+        let Some(handle) = inner.in_handshake(link)? else { return Ok(()) };
+        inner.links().insert(link, Entry { link: handle.clone(), identity: Some(Arc::new(identity)) });
+        handle.request(Request::Activate { flags, last_frame });
+        for (order_key, encoded) in first {
+            inner.post(&handle, order_key, encoded, None);
+        }
+        Ok(())
+    }
+
+    #[pyo3(signature = (link, from_pid, to, message, /))]
+    fn send(
+        &self,
+        link: u64,
+        from_pid: &Bound<'_, Pid>,
+        to: &Bound<'_, PyAny>,
+        message: &Bound<'_, PyAny>,
+    ) -> PyResult<u8> {
+        let inner = self.inner()?;
+        let Some((handle, identity)) = inner.active(link)? else { return Ok(NO_LINK) };
+        let limits = inner.limits();
+        let encoded = encode::message(from_pid, to, message, identity.flags, limits.max_depth)?;
+        let Some(encoded) = encoded else { return Ok(SENT) };
+        match inner.post(&handle, from_pid.get().0.number(), encoded, Some(limits.max_unsent_bytes)) {
+            Posted::Sent => Ok(SENT),
+            Posted::Busy => Ok(BUSY),
+            Posted::Gone => Ok(NO_LINK),
+            Posted::Overloaded => {
+                let text = format!("more than {} bytes wait for {}", limits.max_unsent_bytes, identity.peer.text());
+                Err(raise(message.py(), "LinkOverloaded", &text, Some(&identity.peer)))
+            }
+        }
+    }
+
+    #[pyo3(signature = (link, order_key, control, payload=Payload::Absent, /))]
+    fn signal(&self, link: u64, order_key: u64, control: &Bound<'_, PyTuple>, payload: Payload<'_>) -> PyResult<u8> {
+        let inner = self.inner()?;
+        let Some((handle, _)) = inner.active(link)? else { return Ok(NO_LINK) };
+        let encoded = encode::signal(control, &payload, inner.limits().max_depth)?;
+        let passes = !encoded.has_payload();
+        Ok(match inner.post(&handle, order_key, encoded, None) {
+            Posted::Gone => NO_LINK,
+            Posted::Busy if !passes => BUSY,
+            _ => SENT,
+        })
+    }
+
+    fn close(&self, link: u64, reason: String) -> PyResult<()> {
+        if let Some(entry) = self.inner()?.entry(link) {
+            entry.link.request(Request::Close(reason));
+        }
+        Ok(())
+    }
+
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, bool)> {
+        let inner = self.inner()?;
+        let Ok(mut backlog) = inner.backlog.try_lock() else {
+            return Err(PyRuntimeError::new_err("drain is running already"));
+        };
+        let _pause = CollectorPause::new(py);
+        let (start, mut bytes, events) = (Instant::now(), 0, PyList::empty(py));
+        backlog.refill(inner.thread.events());
+        for _ in 0..MAX_DRAINED {
+            if bytes >= MAX_DRAINED_BYTES || start.elapsed() >= MAX_DRAIN_TIME {
+                break;
+            }
+            let Some((link, happened)) = backlog.take_next() else { break };
+            if let Event::Packet(packet) = &happened {
+                bytes += packet.size();
+            }
+            if let Some(flat) = inner.translate(py, link, happened, &mut backlog)? {
+                events.append(event(py, link, flat)?)?;
+            }
+        }
+        Ok((events, !backlog.is_empty()))
+    }
+
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let inner = self.inner()?;
+        let statistics = PyDict::new(py);
+        let links: Vec<_> = inner.links().values().map(|entry| entry.link.clone()).collect();
+        statistics.set_item("links", links.len())?;
+        statistics.set_item("queued_bytes", links.iter().map(|link| link.queued()).sum::<usize>())?;
+        statistics.set_item("unsent_bytes", links.iter().map(|link| link.unsent()).sum::<usize>())?;
+        let counters = [
+            ("received_packets", &inner.counters.received_packets),
+            ("received_bytes", &inner.counters.received_bytes),
+            ("sent_messages", &inner.counters.sent_messages),
+            ("sent_bytes", &inner.counters.sent_bytes),
+        ];
+        for (name, counter) in counters {
+            statistics.set_item(name, counter.load(Ordering::Relaxed))?;
+        }
+        Ok(statistics)
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        // In a forked child there is nothing to stop, and this may be called at exit.
+        if let Ok(inner) = self.inner() {
+            py.detach(|| inner.thread.stop());
+        }
+    }
+}
+
+fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
+    let ip = match host {
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        literal => literal.parse().map_err(|_| PyValueError::new_err(format!("{host:?} is not an IP address")))?,
+    };
+    Ok(SocketAddr::new(ip, port))
+}
+
+fn checked_frame(frame: Vec<u8>) -> PyResult<Vec<u8>> {
+    if frame.len() > usize::from(u16::MAX) {
+        return Err(PyValueError::new_err(format!("a handshake frame has at most 65535 bytes, not {}", frame.len())));
+    }
+    Ok(frame)
+}
+
+/// The first packets: each the arguments of `send` (from a pid) or of `signal` (with an order key).
+fn first_messages(first: &Bound<'_, PySequence>, flags: u64, max_depth: usize) -> PyResult<Vec<(u64, Encoded)>> {
+    let mut messages = Vec::new();
+    for item in first.try_iter()? {
+        let (key, second, third) = item?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+        if let Ok(from_pid) = key.cast::<Pid>() {
+            let encoded = encode::message(from_pid, &second, &third, flags, max_depth)?;
+            messages.extend(encoded.map(|encoded| (from_pid.get().0.number(), encoded)));
+        } else {
+            let encoded = encode::signal(second.cast::<PyTuple>()?, &third.extract()?, max_depth)?;
+            messages.push((key.cast::<PyInt>()?.extract()?, encoded));
+        }
+    }
+    Ok(messages)
+}

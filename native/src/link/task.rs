@@ -1,0 +1,373 @@
+//! One task per link: it alone touches the socket.
+//!
+//! ```text
+//! connecting --connected--> handshake --activate--> active
+//!      |                        |                      |
+//!      +------------------------+----------------------+--> ended: one `Down`, after all that was read
+//! ```
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep_until};
+
+use super::events::{Event, Events};
+use super::handle::{Link, News, Request};
+use super::handshake::{Frames, write_frame};
+use super::inbound::Inbound;
+use super::stream::Stream;
+use super::tick::{INTENSITY, Liveness, Verdict};
+use crate::dist::Format;
+use crate::dist::sender::Sender;
+use crate::limits::Limits;
+
+/// Bytes read at a time.
+const READ_SIZE: usize = 64 * 1024;
+/// Bytes gathered for one write: two fragments, so that senders take turns at short intervals.
+const WRITE_SIZE: usize = 128 * 1024;
+
+/// Rounds before the other links have their turn.
+const ROUNDS: usize = 32;
+
+const TICK: [u8; 4] = [0; 4];
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
+}
+
+/// What every link of a node has in common.
+#[derive(Debug)]
+pub struct Settings {
+    /// Bounds on what a peer may do.
+    pub limits: Limits,
+    /// Silence after which a peer is gone.
+    pub ticktime: Duration,
+}
+
+impl Settings {
+    fn setup_deadline(&self) -> Instant {
+        // A time too far to be told is as good as none.
+        let setup_time = Duration::try_from_secs_f64(self.limits.setup_time).unwrap_or(Duration::from_secs(86_400));
+        Instant::now() + setup_time.min(Duration::from_secs(86_400))
+    }
+}
+
+/// The reason that ends a link.
+type Reason = String;
+/// `Break` ends the link; `Continue(true)` means that something was done.
+type Progress = ControlFlow<Reason, bool>;
+
+/// Connect, then serve the link until it ends.
+pub async fn dial(link: Arc<Link>, events: Arc<Events>, settings: Arc<Settings>, address: SocketAddr) {
+    let mut early = Vec::new();
+    let connected = tokio::select! {
+        biased;
+        reason = wait_for_close(&link, &mut early) => Err(reason),
+        connected = Stream::connect(address) => connected.map_err(|error| error_text(&error)),
+        () = sleep_until(settings.setup_deadline()) => Err("connect timeout".to_owned()),
+    };
+    match connected {
+        Ok(stream) => {
+            events.push(link.id, [Event::Connected]);
+            Task::new(link, events, settings, stream, early, None).await;
+        }
+        Err(reason) => end(&link, &events, reason),
+    }
+}
+
+/// Serve an inbound connection until it ends. `place` is given back when the handshake is over.
+pub async fn serve(
+    link: Arc<Link>,
+    events: Arc<Events>,
+    settings: Arc<Settings>,
+    stream: Stream,
+    place: OwnedSemaphorePermit,
+) {
+    Task::new(link, events, settings, stream, Vec::new(), Some(place)).await;
+}
+
+/// Wait until the link is closed by its owner; other requests are kept for later.
+async fn wait_for_close(link: &Link, early: &mut Vec<Request>) -> Reason {
+    loop {
+        for request in std::future::poll_fn(|context| link.poll_news(context)).await.requests {
+            match request {
+                Request::Close(reason) => return reason,
+                other => early.push(other),
+            }
+        }
+    }
+}
+
+/// Take nothing more for a link, and say that it is gone.
+pub fn end(link: &Link, events: &Events, reason: Reason) {
+    link.close();
+    events.push(link.id, [Event::Down(reason)]);
+}
+
+/// In the words of the system, without the number.
+fn error_text(error: &io::Error) -> Reason {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(position) => text[..position].to_lowercase(),
+        None => text,
+    }
+}
+
+enum Phase {
+    Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, _place: Option<OwnedSemaphorePermit> },
+    Active { inbound: Inbound, liveness: Liveness, checks: Interval },
+}
+
+struct Task {
+    link: Arc<Link>,
+    events: Arc<Events>,
+    settings: Arc<Settings>,
+    stream: Stream,
+    phase: Phase,
+    sender: Sender,
+    out: Vec<u8>,
+    written: usize,
+    // What of the marks the bytes in `out` are counted for.
+    cost: usize,
+    // Why nothing more can be read, and why nothing more can be written.
+    read_end: Option<Reason>,
+    write_end: bool,
+    early: Vec<Request>,
+}
+
+impl Task {
+    fn new(
+        link: Arc<Link>,
+        events: Arc<Events>,
+        settings: Arc<Settings>,
+        stream: Stream,
+        early: Vec<Request>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let deadline = Box::pin(sleep_until(settings.setup_deadline()));
+        Self {
+            link,
+            events,
+            settings,
+            stream,
+            phase: Phase::Handshake { frames: Frames::default(), deadline, _place: place },
+            sender: Sender::new(Format::PassThrough),
+            out: Vec::new(),
+            written: 0,
+            cost: 0,
+            read_end: None,
+            write_end: false,
+            early,
+        }
+    }
+
+    /// One round over everything that may have happened.
+    fn round(&mut self, context: &mut Context<'_>) -> Progress {
+        let news = self.take_news(context)?;
+        let read = self.read(context)?;
+        let wrote = self.write(context);
+        let clock = self.watch_clock(context)?;
+        ControlFlow::Continue(news || read || wrote || clock)
+    }
+
+    // ---- requests of the loop's thread
+
+    fn take_news(&mut self, context: &mut Context<'_>) -> Progress {
+        for request in std::mem::take(&mut self.early) {
+            self.obey(request)?;
+        }
+        let Poll::Ready(News { requests, messages }) = self.link.poll_news(context) else {
+            return ControlFlow::Continue(false);
+        };
+        let end = requests.into_iter().try_fold(true, |_, request| self.obey(request));
+        // Also before an end, which sends what it can.
+        for (order_key, encoded) in messages {
+            self.sender.push(order_key, encoded);
+        }
+        end
+    }
+
+    fn obey(&mut self, request: Request) -> Progress {
+        match (request, &mut self.phase) {
+            (Request::Close(reason), _) => return ControlFlow::Break(reason),
+            (Request::WriteFrame(frame), Phase::Handshake { .. }) => write_frame(&frame, &mut self.out),
+            (Request::ReadFrame, Phase::Handshake { frames, .. }) => {
+                frames.ask();
+                self.hand_out_frames()?;
+            }
+            (Request::Activate { flags, last_frame }, Phase::Handshake { frames, .. }) => {
+                let rest = std::mem::take(frames).into_rest();
+                return self.activate(flags, last_frame, &rest);
+            }
+            (Request::Resume, Phase::Active { inbound, .. }) => inbound.resume(),
+            _ => {}
+        }
+        ControlFlow::Continue(true)
+    }
+
+    fn activate(&mut self, flags: u64, last_frame: Option<Vec<u8>>, rest: &[u8]) -> Progress {
+        if let Some(frame) = last_frame {
+            write_frame(&frame, &mut self.out);
+        }
+        let format = Format::of(flags);
+        self.sender = Sender::new(format);
+        let period = (self.settings.ticktime / INTENSITY).max(Duration::from_millis(1));
+        let mut checks = interval_at(Instant::now() + period, period);
+        // A burst of late checks after SIGSTOP would take our own silence for the peer's.
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let inbound = Inbound::new(self.link.clone(), self.events.clone(), format, &self.settings.limits);
+        self.phase = Phase::Active { inbound, liveness: Liveness::default(), checks };
+        self.received(rest)
+    }
+
+    // ---- reading
+
+    fn read(&mut self, context: &mut Context<'_>) -> Progress {
+        let wants = match &self.phase {
+            Phase::Handshake { frames, .. } => !frames.is_full(),
+            Phase::Active { inbound, .. } => !inbound.is_paused(),
+        };
+        if !wants {
+            return ControlFlow::Continue(false);
+        }
+        if let Some(reason) = &self.read_end {
+            return self.ended(reason.clone());
+        }
+        SCRATCH.with_borrow_mut(|scratch| match self.stream.poll_read(context, scratch) {
+            Poll::Pending => ControlFlow::Continue(false),
+            Poll::Ready(Ok(count)) if count > 0 => self.received(scratch.get(..count).unwrap_or_default()),
+            Poll::Ready(Ok(_)) => self.ended("closed".to_owned()),
+            Poll::Ready(Err(error)) => self.ended(error_text(&error)),
+        })
+    }
+
+    fn received(&mut self, data: &[u8]) -> Progress {
+        match &mut self.phase {
+            Phase::Handshake { frames, .. } => {
+                frames.receive(data);
+                self.hand_out_frames()?;
+            }
+            Phase::Active { inbound, liveness, .. } => {
+                liveness.heard();
+                if let Err(reason) = inbound.receive(data) {
+                    return ControlFlow::Break(reason);
+                }
+            }
+        }
+        ControlFlow::Continue(true)
+    }
+
+    /// Nothing more can be read. Whole frames that were read before are still handed out when they are asked for.
+    fn ended(&mut self, reason: Reason) -> Progress {
+        match &self.phase {
+            Phase::Handshake { frames, .. } if frames.has_frame() => {
+                self.read_end = Some(reason);
+                ControlFlow::Continue(false)
+            }
+            _ => ControlFlow::Break(reason),
+        }
+    }
+
+    fn hand_out_frames(&mut self) -> Progress {
+        let Phase::Handshake { frames, .. } = &mut self.phase else { return ControlFlow::Continue(false) };
+        while let Some(frame) = frames.take_frame() {
+            self.events.push(self.link.id, [Event::Frame(frame)]);
+        }
+        ControlFlow::Continue(true)
+    }
+
+    // ---- writing
+
+    fn write(&mut self, context: &mut Context<'_>) -> bool {
+        if self.write_end {
+            return false;
+        }
+        if self.out.is_empty() {
+            self.cost = self.sender.fill(&mut self.out, WRITE_SIZE);
+        }
+        let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) else { return false };
+        match self.stream.poll_write(context, rest) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(count)) => self.wrote(count),
+            // What the peer wrote before it went can still be read; the end comes from there.
+            Poll::Ready(Err(_)) => self.write_end = true,
+        }
+        true
+    }
+
+    fn wrote(&mut self, count: usize) {
+        self.written += count;
+        if let Phase::Active { liveness, .. } = &mut self.phase {
+            liveness.said();
+        }
+        if self.written < self.out.len() {
+            return;
+        }
+        self.out.clear();
+        self.out.shrink_to(2 * WRITE_SIZE);
+        self.written = 0;
+        if self.link.sent(std::mem::take(&mut self.cost)) {
+            self.events.push(self.link.id, [Event::Writable]);
+        }
+    }
+
+    // ---- clock
+
+    fn watch_clock(&mut self, context: &mut Context<'_>) -> Progress {
+        let idle = self.out.is_empty() && self.sender.is_empty();
+        match &mut self.phase {
+            Phase::Handshake { deadline, .. } => match deadline.as_mut().poll(context) {
+                Poll::Ready(()) => ControlFlow::Break("setup timeout".to_owned()),
+                Poll::Pending => ControlFlow::Continue(false),
+            },
+            Phase::Active { inbound, liveness, checks } => {
+                if checks.poll_tick(context).is_pending() {
+                    return ControlFlow::Continue(false);
+                }
+                match liveness.check(inbound.is_paused()) {
+                    Verdict::Gone => return ControlFlow::Break("net_tick_timeout".to_owned()),
+                    Verdict::Tick if idle => self.out.extend_from_slice(&TICK),
+                    Verdict::Tick | Verdict::Fine => {}
+                }
+                ControlFlow::Continue(true)
+            }
+        }
+    }
+
+    fn finish(&mut self, reason: Reason) {
+        if !self.write_end {
+            // What was sent before an orderly end should arrive, as far as the peer takes it now.
+            let limit = self.out.len() + WRITE_SIZE;
+            self.sender.fill(&mut self.out, limit);
+            self.stream.farewell(self.out.get(self.written..).unwrap_or_default());
+        }
+        end(&self.link, &self.events, reason);
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS {
+            match self.round(context) {
+                ControlFlow::Continue(true) => {}
+                ControlFlow::Continue(false) => return Poll::Pending,
+                ControlFlow::Break(reason) => {
+                    self.finish(reason);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
