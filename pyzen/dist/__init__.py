@@ -1,0 +1,1 @@
+"""The distribution protocol without I/O: flags, handshake, epmd, control messages."""

@@ -1,0 +1,339 @@
+"""Control messages: operation numbers to method calls, and back.
+
+The only Python module that knows operation numbers. What a control message does is the business of a
+`SignalReceiver`; which variant of it a peer understands is the business of the `ControlEncoder`. Messages to
+processes do not pass here: the native link carries them. It also hands on what arrives in one form only: the
+variants with a trace token, and those with the reason inside the tuple, reach `dispatch` as LINK, UNLINK,
+GROUP_LEADER, MONITOR_P, DEMONITOR_P, PAYLOAD_EXIT, PAYLOAD_EXIT2, PAYLOAD_MONITOR_P_EXIT, UNLINK_ID,
+UNLINK_ID_ACK and the spawn operations.
+
+Source: OTP, "Distribution Protocol", section "Protocol between Connected Nodes"; the ownership rules are those
+of ``erts/emulator/beam/dist.c``.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from pyzen.dist.flags import Flag
+from pyzen.errors import RemoteProtocolError
+from pyzen.terms import Atom, Pid, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ControlDecoder", "ControlEncoder", "Emit", "Op", "SignalReceiver"]
+
+UNLINK_ID_MAXIMUM: Final = 2**64 - 1
+NODE_LEVEL: Final = 0  # the order key of signals that belong to no process
+SENT: Final = 0  # what an `Emit` answers for a queued signal
+MONITORS: Final = Flag.DIST_MONITOR | Flag.DIST_MONITOR_NAME
+
+
+class Op(IntEnum):
+    """Operation numbers, the first element of every control tuple."""
+
+    LINK = 1
+    SEND = 2
+    EXIT = 3
+    UNLINK = 4
+    NODE_LINK = 5
+    REG_SEND = 6
+    GROUP_LEADER = 7
+    EXIT2 = 8
+    SEND_TT = 12
+    EXIT_TT = 13
+    REG_SEND_TT = 16
+    EXIT2_TT = 18
+    MONITOR_P = 19
+    DEMONITOR_P = 20
+    MONITOR_P_EXIT = 21
+    SEND_SENDER = 22
+    SEND_SENDER_TT = 23
+    PAYLOAD_EXIT = 24
+    PAYLOAD_EXIT_TT = 25
+    PAYLOAD_EXIT2 = 26
+    PAYLOAD_EXIT2_TT = 27
+    PAYLOAD_MONITOR_P_EXIT = 28
+    SPAWN_REQUEST = 29
+    SPAWN_REQUEST_TT = 30
+    SPAWN_REPLY = 31
+    SPAWN_REPLY_TT = 32
+    ALIAS_SEND = 33
+    ALIAS_SEND_TT = 34
+    UNLINK_ID = 35
+    UNLINK_ID_ACK = 36
+    ALTACT_SIG_SEND = 37
+
+
+class Emit(Protocol):
+    """Queues one signal for the peer, as ``LinkThread.signal`` bound to a link does."""
+
+    def __call__(self, order_key: int, control: tuple[Any, ...], payload: Any = ..., /) -> int:
+        """Queue ``control``, and ``payload`` if given, behind all else of ``order_key``."""
+
+
+class SignalReceiver(Protocol):
+    """What a control message does to this node."""
+
+    def send(self, from_pid: Pid | None, to: int | Atom | Reference | Pid, message: Any) -> None:
+        """Put a message into a mailbox; ``to`` may be the number of a process of this node."""
+
+    def link(self, from_pid: Pid, to_pid: Pid) -> None:
+        """Link the remote ``from_pid`` to ``to_pid``."""
+
+    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """Drop the link and acknowledge ``unlink_id``; 0 stands for the old operation, which has no answer."""
+
+    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """Forget the unlink of ``to_pid`` that ``from_pid`` acknowledges."""
+
+    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """Break the link of ``to_pid``: ``from_pid`` ended."""
+
+    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """Ask ``to_pid`` to end, as ``exit/2`` does."""
+
+    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
+        """Let ``watcher`` know when ``target`` ends."""
+
+    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
+        """Forget a monitor."""
+
+    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any) -> None:
+        """Fire the monitor ``ref`` of ``watcher``."""
+
+    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
+        """Set the group leader of ``to_pid``."""
+
+
+class ControlDecoder:
+    """Turns the control messages of one link into calls of a receiver.
+
+    Args:
+        receiver: Whom the messages are for.
+        peer: Name of the node at the other end; what it may say of pids depends on it.
+    """
+
+    def __init__(self, receiver: SignalReceiver, peer: Atom) -> None:
+        self._receiver = receiver
+        self._peer = peer
+
+    def receive(self, op: int, control: tuple[Any, ...], payload: Any = None) -> None:
+        """Do what one control message says: exactly one call of the receiver.
+
+        Args:
+            op: The operation number.
+            control: The whole tuple, operation number included.
+            payload: The term after it; ignored by operations that have none.
+
+        Raises:
+            RemoteProtocolError: If the message breaks the protocol; it names the item, the receiver was not
+                called, and the link should be closed as a real node would.
+        """
+        handler = HANDLERS.get(op)
+        if handler is None:
+            raise self._error(f"unexpected control operation {describe_op(op)}")
+        arity, method = handler
+        if len(control) != arity:
+            raise self._error(f"{describe_op(op)} must have {arity} elements, not {len(control)}")
+        method(self, control, payload)
+
+    def _link(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, from_pid, to_pid = control
+        self._receiver.link(self._own(from_pid, "LINK From"), self._pid(to_pid, "LINK To"))
+
+    def _unlink(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, from_pid, to_pid = control
+        self._receiver.unlink(0, self._own(from_pid, "UNLINK From"), self._pid(to_pid, "UNLINK To"))
+
+    def _unlink_id(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, unlink_id, from_pid, to_pid = control
+        self._receiver.unlink(
+            self._unlink_number(unlink_id, "UNLINK_ID Id"),
+            self._own(from_pid, "UNLINK_ID From"),
+            self._pid(to_pid, "UNLINK_ID To"),
+        )
+
+    def _unlink_id_ack(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, unlink_id, from_pid, to_pid = control
+        self._receiver.unlink_ack(
+            self._unlink_number(unlink_id, "UNLINK_ID_ACK Id"),
+            self._own(from_pid, "UNLINK_ID_ACK From"),
+            self._pid(to_pid, "UNLINK_ID_ACK To"),
+        )
+
+    def _exit(self, control: tuple[Any, ...], reason: Any) -> None:
+        _, from_pid, to_pid = control
+        self._receiver.exit(self._own(from_pid, "PAYLOAD_EXIT From"), self._pid(to_pid, "PAYLOAD_EXIT To"), reason)
+
+    def _exit2(self, control: tuple[Any, ...], reason: Any) -> None:
+        _, from_pid, to_pid = control
+        self._receiver.exit2(self._own(from_pid, "PAYLOAD_EXIT2 From"), self._pid(to_pid, "PAYLOAD_EXIT2 To"), reason)
+
+    def _monitor(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, watcher, target, ref = control
+        self._receiver.monitor(
+            self._own(watcher, "MONITOR_P Watcher"),
+            self._target(target, "MONITOR_P PidOrName"),
+            self._reference(ref, "MONITOR_P Ref"),
+        )
+
+    def _demonitor(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, watcher, target, ref = control
+        self._receiver.demonitor(
+            self._own(watcher, "DEMONITOR_P Watcher"),
+            self._target(target, "DEMONITOR_P PidOrName"),
+            self._reference(ref, "DEMONITOR_P Ref"),
+        )
+
+    def _down(self, control: tuple[Any, ...], reason: Any) -> None:
+        _, target, watcher, ref = control
+        self._receiver.down(
+            self._target(target, "PAYLOAD_MONITOR_P_EXIT PidOrName"),
+            self._pid(watcher, "PAYLOAD_MONITOR_P_EXIT Watcher"),
+            self._reference(ref, "PAYLOAD_MONITOR_P_EXIT Ref"),
+            reason,
+        )
+
+    def _group_leader(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, leader, to_pid = control
+        self._receiver.group_leader(self._pid(leader, "GROUP_LEADER Leader"), self._pid(to_pid, "GROUP_LEADER To"))
+
+    def _pid(self, item: Any, name: str) -> Pid:
+        if type(item) is not Pid:
+            raise self._error(f"{name} must be a pid, not {item!r:.100}")
+        return item
+
+    def _own(self, item: Any, name: str) -> Pid:
+        # A peer speaks for its own processes only; a real node closes the link when it speaks for another's.
+        pid = self._pid(item, name)
+        if pid.node is not self._peer:
+            raise self._error(f"{name} must be a pid of {self._peer}, not {pid!r}")
+        return pid
+
+    def _target(self, item: Any, name: str) -> Pid | Atom:
+        if type(item) is Atom or item is None or item is True or item is False:
+            # `nil`, `true` and `false` are atoms there, and a monitor of such a name has its answer like any other.
+            return cast("Atom", item)
+        if type(item) is not Pid:
+            raise self._error(f"{name} must be a pid or a name, not {item!r:.100}")
+        return item
+
+    def _reference(self, item: Any, name: str) -> Reference:
+        if type(item) is not Reference:
+            raise self._error(f"{name} must be a reference, not {item!r:.100}")
+        return item
+
+    def _unlink_number(self, item: Any, name: str) -> int:
+        if type(item) is not int or not 0 < item <= UNLINK_ID_MAXIMUM:
+            raise self._error(f"{name} must be an integer from 1 to 2^64-1")
+        return item
+
+    def _error(self, message: str) -> RemoteProtocolError:
+        return RemoteProtocolError(message, peer=str(self._peer))
+
+
+# Operation -> (arity of its tuple, what it does). Spawn operations are missing: their flag is not announced.
+HANDLERS: Final[dict[int, tuple[int, Callable[[ControlDecoder, tuple[Any, ...], Any], None]]]] = {
+    Op.LINK: (3, ControlDecoder._link),
+    Op.UNLINK: (3, ControlDecoder._unlink),
+    Op.GROUP_LEADER: (3, ControlDecoder._group_leader),
+    Op.MONITOR_P: (4, ControlDecoder._monitor),
+    Op.DEMONITOR_P: (4, ControlDecoder._demonitor),
+    Op.PAYLOAD_EXIT: (3, ControlDecoder._exit),
+    Op.PAYLOAD_EXIT2: (3, ControlDecoder._exit2),
+    Op.PAYLOAD_MONITOR_P_EXIT: (4, ControlDecoder._down),
+    Op.UNLINK_ID: (4, ControlDecoder._unlink_id),
+    Op.UNLINK_ID_ACK: (4, ControlDecoder._unlink_id_ack),
+}
+
+
+def describe_op(op: int) -> str:
+    """Return the name and number of an operation, or only the number where it has no name."""
+    return f"{Op(op).name} ({op})" if op in Op._value2member_map_ else str(op)
+
+
+class ControlEncoder:
+    """The methods of `SignalReceiver` outwards: each becomes the one control message that the peer understands.
+
+    Every method answers what ``emit`` does; a signal the peer has no operation for is dropped and counts as sent.
+    The order key is the number of the local process that sends, for `exit` and `down` the one that ended: nothing
+    overtakes what the same process sent before. Operations go out as plain integers, since the codec knows no enums.
+
+    Args:
+        flags: What both sides can do, as negotiated.
+        emit: Queues one signal for this peer.
+    """
+
+    def __init__(self, flags: int, emit: Emit) -> None:
+        self._emit = emit
+        self._payloads = bool(flags & Flag.EXIT_PAYLOAD)
+        self._unlink_ids = bool(flags & Flag.UNLINK_ID)
+        self._monitors = flags & MONITORS == MONITORS
+
+    def link(self, from_pid: Pid, to_pid: Pid) -> int:
+        """Link the local ``from_pid`` to ``to_pid`` of the peer."""
+        return self._emit(from_pid.number, (Op.LINK.value, from_pid, to_pid))
+
+    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> int:
+        """Drop a link; ``unlink_id``, from 1 to 2^64-1, comes back in the acknowledgement.
+
+        A peer without UNLINK_ID is sent the old operation, which nobody acknowledges.
+        """
+        if not self._unlink_ids:
+            return self._emit(from_pid.number, (Op.UNLINK.value, from_pid, to_pid))
+        return self._emit(from_pid.number, (Op.UNLINK_ID.value, unlink_id, from_pid, to_pid))
+
+    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> int:
+        """Acknowledge an unlink of ``from_pid``, which is local; 0 stands for one that needs no answer."""
+        if not unlink_id:
+            return SENT
+        return self._emit(from_pid.number, (Op.UNLINK_ID_ACK.value, unlink_id, from_pid, to_pid))
+
+    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> int:
+        """Break the link of ``to_pid``: the local ``from_pid`` ended."""
+        if not self._payloads:
+            return self._emit(from_pid.number, (Op.EXIT.value, from_pid, to_pid, reason))
+        return self._emit(from_pid.number, (Op.PAYLOAD_EXIT.value, from_pid, to_pid), reason)
+
+    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> int:
+        """Ask ``to_pid`` of the peer to end."""
+        if not self._payloads:
+            return self._emit(from_pid.number, (Op.EXIT2.value, from_pid, to_pid, reason))
+        return self._emit(from_pid.number, (Op.PAYLOAD_EXIT2.value, from_pid, to_pid), reason)
+
+    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> int:
+        """Let the local ``watcher`` know when ``target`` of the peer ends."""
+        if not self._monitors:
+            return SENT
+        return self._emit(watcher.number, (Op.MONITOR_P.value, watcher, target, ref))
+
+    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> int:
+        """Drop a monitor of the local ``watcher``; ``target`` as it was given to `monitor`."""
+        if not self._monitors:
+            return SENT
+        return self._emit(watcher.number, (Op.DEMONITOR_P.value, watcher, target, ref))
+
+    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None) -> int:
+        """Fire the monitor ``ref`` that ``watcher`` of the peer has.
+
+        Args:
+            target: The local pid or name, as the peer monitored it.
+            watcher: Who monitors.
+            ref: The reference the peer chose.
+            reason: Why the target ended, or ``noproc``.
+            dead: The process that ended, where ``target`` is its name: its last messages go out first.
+        """
+        if not self._monitors:
+            return SENT
+        ended = target if isinstance(target, Pid) else dead
+        order_key = NODE_LEVEL if ended is None else ended.number
+        if not self._payloads:
+            return self._emit(order_key, (Op.MONITOR_P_EXIT.value, target, watcher, ref, reason))
+        return self._emit(order_key, (Op.PAYLOAD_MONITOR_P_EXIT.value, target, watcher, ref), reason)
+
+    def group_leader(self, leader: Pid, to_pid: Pid) -> int:
+        """Set the group leader of ``to_pid`` of the peer."""
+        return self._emit(NODE_LEVEL, (Op.GROUP_LEADER.value, leader, to_pid))
