@@ -1,0 +1,1 @@
+"""Messages, processes and signals: the actor layer."""

@@ -1,0 +1,327 @@
+"""GenServer: a process made of callbacks, run by the scheduler without a task of its own.
+
+Messages in: ``{'$gen_call', From, Request}`` to `handle_call`, ``{'$gen_cast', Request}`` to `handle_cast`, all others
+to `handle_info`. Each callback may be plain or ``async def``; while an async one runs, the next message waits.
+
+Source: OTP, "gen_server"; Elixir, `GenServer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+
+from pyzen.actor.mailbox import NOTHING
+from pyzen.actor.process import EXIT, GEN_CALL, GEN_CAST, Runtime, Signal
+from pyzen.actor.reasons import KILLED, NORMAL, SHUTDOWN, ExitRequest, exception_reason
+from pyzen.actor.receiver import Waiting, settle
+from pyzen.errors import ProcessExit
+from pyzen.terms import Atom, Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+log = logging.getLogger("pyzen.actor")
+
+STRAY_LOG_INTERVAL: Final = 10.0
+"""Seconds between two log lines about messages that nobody handles, per process."""
+
+
+Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
+"""A callback, its arguments, and whom to reply to."""
+
+
+@final
+class _NoReply:
+    """The type of ``NOREPLY``."""
+
+    def __repr__(self) -> str:
+        return "NOREPLY"
+
+
+NOREPLY: Final = _NoReply()
+"""What ``handle_call`` returns to reply later, by ``self.reply(from_, value)``."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """What a callback returns to have ``handle_continue(argument)`` run before the next message."""
+
+    argument: Any
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What ``handle_call`` returns to reply and go on with ``then``."""
+
+    value: Any
+    then: Continue | None = None
+
+
+class Stop(Exception):  # the word of Elixir's {:stop, reason, reply, state}
+    """Raised by a callback to stop the server.
+
+    Attributes:
+        reason: The exit reason.
+        reply: Sent to the caller first, when raised from ``handle_call``.
+    """
+
+    def __init__(self, reason: Any = NORMAL, *, reply: Any = NOREPLY) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.reply = reply
+
+
+class Host(Protocol):
+    """What ``start`` needs: a node."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of the node."""
+
+
+class GenServer(Waiting):
+    """A server of callbacks. Subclasses override what they need.
+
+    ``terminate(reason)`` runs when a callback stops or fails, and, with ``trap_exit``, when the process that started
+    it by a link ends; not when an exit signal ends the process.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__()
+        self._args = args
+        self._next: deque[Work] = deque()
+        self._task: asyncio.Task[Any] | None = None
+        self._started: asyncio.Future[Any] | None = None
+        self._initialised = False
+        self._stopping = False
+        self._stray_count = 0
+        self._stray_logged_at = float("-inf")
+
+    @classmethod
+    async def start(
+        cls,
+        node: Host,
+        *args: Any,
+        name: Atom | str | None = None,
+        link: Pid | None = None,
+        timeout: float | None = 5.0,
+    ) -> Pid:
+        """Start a server and return its pid after ``init``.
+
+        Raises:
+            ProcessExit: ``init`` failed or stopped.
+            NameTaken: The name is registered.
+            TimeoutError: ``init`` took too long; the server is killed.
+        """
+        server = cls(*args)
+        started = server._started = asyncio.get_running_loop().create_future()
+        pid = node.runtime.spawn(server, name=name, link=link)
+        try:
+            async with asyncio.timeout(timeout):
+                await started
+        except (TimeoutError, asyncio.CancelledError):
+            server.finish(KILLED)
+            raise
+        return pid
+
+    # ---- callbacks
+
+    def init(self, *args: Any) -> Any:
+        """Begin; may return a `Continue`."""
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer a call: the reply, a `Reply`, or ``NOREPLY``."""
+        raise ExitRequest((atoms.bad_call, request))
+
+    def handle_cast(self, request: Any) -> Any:
+        """Take a cast; may return a `Continue`."""
+        raise ExitRequest((atoms.bad_cast, request))
+
+    def handle_info(self, message: Any) -> Any:
+        """Take any other message; may return a `Continue`. The default logs it, at a bounded rate."""
+        self.stray(message)
+
+    def handle_continue(self, argument: Any) -> Any:
+        """Go on after a callback that returned a `Continue`."""
+        raise ExitRequest((atoms.bad_continue, argument))
+
+    def terminate(self, reason: Any) -> Any:
+        """Clean up."""
+
+    def stray(self, message: Any) -> None:
+        """Count a message that nobody handles, and log at a bounded rate."""
+        self._stray_count += 1
+        now = self._runtime.now()
+        if now - self._stray_logged_at >= STRAY_LOG_INTERVAL:
+            self._stray_logged_at = now
+            who = self.registered_name or self.pid
+            log.warning("%r got a message it does not handle (%d so far): %.200r", who, self._stray_count, message)
+
+    # ---- how they are run
+
+    def start_running(self) -> None:
+        """Let ``init`` run in the next turn."""
+        self._next.append((self.init, self._args, None))
+        self.enqueue(Signal(GenServer._begin))
+
+    def _begin(self) -> None:
+        """Nothing: being queued is enough for ``work`` to run ``init``."""
+
+    def work(self, budget: int) -> bool:
+        """Run callbacks, one message at a time; signals take effect in between."""
+        while budget > 0 and self._task is None and not self._suspended and not self._stopping:
+            if self._next:
+                callback, arguments, from_ = self._next.popleft()
+            else:
+                message = self._mail.take_first()
+                if message is NOTHING:
+                    return False
+                callback, arguments, from_ = self._route(message)
+            self._run(callback, arguments, from_)
+            budget -= 1
+            if self._incoming:
+                self._fetch()
+            if self.ended or self._slicing:
+                return False
+        return self._task is None and not self._suspended and not self._stopping
+
+    def run_callback(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        """Run a timer's callback like any other, before the next message."""
+        self._next.append((callback, arguments, None))
+
+    def _route(self, message: Any) -> Work:
+        """Return the callback for a message, its arguments, and whom to reply to."""
+        if type(message) is tuple:
+            tag = message[0] if message else None
+            if tag is GEN_CAST and len(message) == 2:
+                return self.handle_cast, message[1:], None
+            if tag is GEN_CALL and len(message) == 3 and is_from(message[1]):
+                return self.handle_call, (message[2], message[1]), message[1]
+            if tag is EXIT and len(message) == 3 and message[1] == self.parent and self.parent is not None:
+                return self._stop, (message[2],), None
+        return self.handle_info, (message,), None
+
+    def _stop(self, reason: Any) -> None:
+        raise Stop(reason)
+
+    def _run(self, callback: Callable[..., Any], arguments: tuple[Any, ...], from_: Any) -> None:
+        """Run one callback and do what it answers."""
+        scheduler = self._runtime.scheduler
+        before, scheduler.current = scheduler.current, self
+        try:
+            answer = callback(*arguments)
+            if answer is not None and inspect.iscoroutine(answer):
+                self._task = self._runtime.create_task(self._await(answer, from_), self)
+            else:
+                self._done(answer, from_)
+        except BaseException as error:
+            self._failed(error, from_)
+        finally:
+            scheduler.current = before
+
+    async def _await(self, coroutine: Coroutine[Any, Any, Any], from_: Any) -> None:
+        """Run an ``async def`` callback; the next message waits for its end."""
+        try:
+            answer = await coroutine
+        except asyncio.CancelledError:
+            if not self.ended:
+                self.finish(SHUTDOWN)
+            raise
+        except BaseException as error:
+            self._failed(error, from_)
+        else:
+            if not self.ended:
+                self._done(answer, from_)
+        finally:
+            if not self._stopping:
+                self._task = None
+            if not self.ended:
+                self.resume()
+
+    def _done(self, answer: Any, from_: Any) -> None:
+        """Reply, and remember a `Continue`."""
+        if not self._initialised:
+            self._initialised = True
+            if self._started is not None:
+                settle(self._started, None, None)
+        if from_ is not None:
+            then = answer.then if isinstance(answer, Reply) else None
+            value = answer.value if isinstance(answer, Reply) else answer
+            if value is not NOREPLY:
+                self.reply(from_, value)
+            answer = then
+        if isinstance(answer, Continue):
+            self._next.appendleft((self.handle_continue, (answer.argument,), None))
+
+    def _failed(self, error: BaseException, from_: Any) -> None:
+        """End as the exception says; ``terminate`` first."""
+        match error:
+            case Stop():
+                if from_ is not None and error.reply is not NOREPLY:
+                    self.reply(from_, error.reply)
+                self._terminate(error.reason)
+            case ExitRequest():
+                self._terminate(error.reason)
+            case ProcessExit():
+                self._terminate(error.reason, error)
+            case Exception():
+                self._terminate(exception_reason(error), error)
+            case _:
+                self.finish(KILLED)
+                raise error
+
+    def _terminate(self, reason: Any, error: Exception | None = None) -> None:
+        if self.ended or self._stopping:
+            return
+        self._stopping = True
+        cleaning = self.guarded(self.terminate, reason) if self._initialised else None
+        if inspect.iscoroutine(cleaning):
+            self._task = self._runtime.create_task(self._clean_up(cleaning, reason, error), self)
+        else:
+            self._end(reason, error)
+
+    async def _clean_up(self, cleaning: Coroutine[Any, Any, Any], reason: Any, error: Exception | None) -> None:
+        """Run an ``async def terminate``, then end."""
+        try:
+            await cleaning
+        except Exception:
+            log.exception("terminate of %r failed", self.registered_name or self.pid)
+        self._end(reason, error)
+
+    def _end(self, reason: Any, error: Exception | None) -> None:
+        if error is None:
+            self.finish(reason)
+        else:
+            self.crashed(error, reason)
+
+    def finish(self, reason: Any) -> None:
+        """End; a running callback is cancelled, ``start`` raises."""
+        if self.ended:
+            return
+        super().finish(reason)
+        if self._started is not None:
+            settle(self._started, None, ProcessExit(reason))
+        if self._task is not None and not _is_current(self._task):
+            self._task.cancel()
+
+
+def is_from(value: Any) -> bool:
+    """Say whether a term has the shape of a caller: ``{Pid, Tag}``."""
+    return type(value) is tuple and len(value) == 2 and isinstance(value[0], Pid)
+
+
+def _is_current(task: asyncio.Task[Any]) -> bool:
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no running loop
+        return False
+
+
+__all__ = ["NOREPLY", "Continue", "GenServer", "Reply", "Stop"]

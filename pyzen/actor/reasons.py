@@ -1,0 +1,91 @@
+"""Exit reasons: what an exception looks like to Erlang, and what a reason raises here.
+
+Source: Erlang Reference Manual, "Errors and Error Handling"; `Exception` of Elixir for the struct.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, final
+
+from pyzen.errors import NodeDown, NoProcess, ProcessExit
+from pyzen.terms import Atom, atoms
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MAX_FRAMES: Final = 20
+
+NORMAL: Final = atoms.normal
+NOPROC: Final = atoms.noproc
+NOCONNECTION: Final = atoms.noconnection
+KILL: Final = atoms.kill
+KILLED: Final = atoms.killed
+SHUTDOWN: Final = atoms.shutdown
+
+
+@final
+class ExitRequest(BaseException):
+    """Raised by ``exit(reason)`` to end the calling process; private, so that ``except Exception`` lets it pass."""
+
+    def __init__(self, reason: Any) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+def exception_reason(error: BaseException) -> tuple[Any, list[Any]]:
+    """Return the exit reason of a process that did not catch ``error``.
+
+    The shape is ``{%RuntimeError{message: "ValueError: boom"}, Stack}``, innermost frame first, at most
+    ``MAX_FRAMES`` frames.
+    """
+    struct = {
+        atoms["__struct__"]: atoms["Elixir.RuntimeError"],
+        atoms["__exception__"]: True,
+        atoms.message: describe(error).encode("utf-8", "replace"),
+    }
+    return struct, stack_of(error.__traceback__)
+
+
+def describe(error: BaseException) -> str:
+    """Return ``Type: text``, or the type alone where the text can't be had."""
+    try:
+        text = str(error)
+    except Exception:  # an exception with a broken __str__ still needs a reason
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def stack_of(tb: TracebackType | None) -> list[Any]:
+    """Return ``[{Module, Function, Arity, [{file, charlist}, {line, n}]}]``, innermost first."""
+    frames: list[Any] = []
+    for frame, line in traceback.walk_tb(tb):
+        code = frame.f_code
+        module = str(frame.f_globals.get("__name__", "nomodule"))
+        location = [(atoms.file, charlist(PurePath(code.co_filename).name)), (atoms.line, line or 0)]
+        frames.append((_atom(module), _atom(code.co_name), code.co_argcount, location))
+    return frames[::-1][:MAX_FRAMES]
+
+
+def charlist(text: str) -> list[int]:
+    """Return the code points of ``text``, which is what Erlang calls a string."""
+    return [ord(character) for character in text]
+
+
+def _atom(text: str) -> Any:
+    return atoms[text[:255]]
+
+
+def exit_error(reason: Any) -> ProcessExit:
+    """Return the exception that tells a caller why the process it waited for ended."""
+    if reason is NOPROC:
+        return NoProcess(reason, "no such process")
+    if reason is NOCONNECTION:
+        return NodeDown(reason, "the node is not connected")
+    return ProcessExit(reason)
+
+
+def as_atom(name: Atom | str) -> Atom:
+    """Return ``name`` as an atom; wherever a name is wanted a ``str`` does as well."""
+    return name if isinstance(name, Atom) else Atom(name)

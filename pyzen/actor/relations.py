@@ -1,0 +1,184 @@
+"""Links and monitors of one process: its half of the pairwise state, without any delivery.
+
+States of a link, per pair of processes (the other end keeps the same table)::
+
+    event              entry absent     active              unlinking (id remembered)
+    link()             add, send LINK   -                   activate, send LINK
+    unlink()           -                unlinking, send ID  -
+    LINK received      add              -                   -
+    UNLINK_ID received ack              ack, remove         ack
+    UNLINK_ID_ACK      -                -                   remove if the id is equal
+    EXIT received      -                remove, deliver     -
+
+Source: OTP, "Distribution Protocol", section "New link protocol".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from pyzen.terms import Atom, Pid, Reference
+
+
+@final
+class LinkState:
+    """One link: active, or waiting for the acknowledgement of ``unlink_id``."""
+
+    __slots__ = ("active", "unlink_id")
+
+    def __init__(self) -> None:
+        self.active = True
+        self.unlink_id = 0
+
+
+@final
+class PeerRelations:
+    """What a process shares with the processes of one other node; given away whole when the link is lost."""
+
+    __slots__ = ("links", "monitors", "watchers")
+
+    def __init__(self) -> None:
+        self.links: dict[Pid, LinkState] = {}
+        self.monitors: set[Reference] = set()
+        self.watchers: set[Reference] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self.links or self.monitors or self.watchers)
+
+
+@final
+class Relations:
+    """Links, monitors and watchers of one process.
+
+    Attributes:
+        links: Other pid -> state.
+        monitors: Reference -> the object a DOWN will name: a pid, or ``(name, node)``.
+        watchers: Reference -> (watching pid, the name it monitored or None for the pid).
+        peers: Node -> the part of the above that ends with the link to that node.
+    """
+
+    __slots__ = ("_unlink_id", "links", "monitors", "node", "peers", "watchers")
+
+    def __init__(self, node: Atom) -> None:
+        self.node = node
+        self.links: dict[Pid, LinkState] = {}
+        self.monitors: dict[Reference, Any] = {}
+        self.watchers: dict[Reference, tuple[Pid, Atom | None]] = {}
+        self.peers: dict[Atom, PeerRelations] = {}
+        self._unlink_id = 0
+
+    def _peer(self, node: Atom) -> PeerRelations | None:
+        """Return the relations to ``node``, made when absent; None for the own node."""
+        if node is self.node:
+            return None
+        peer = self.peers.get(node)
+        if peer is None:
+            peer = self.peers[node] = PeerRelations()
+        return peer
+
+    # ---- links
+
+    def add_link(self, pid: Pid) -> bool:
+        """Make the link to ``pid`` active; true when a LINK has to be sent."""
+        state = self.links.get(pid)
+        if state is None:
+            self._insert_link(pid)
+            return True
+        if state.active:
+            return False
+        state.active, state.unlink_id = True, 0
+        return True
+
+    def _insert_link(self, pid: Pid) -> None:
+        state = self.links[pid] = LinkState()
+        peer = self._peer(pid.node)
+        if peer is not None:
+            peer.links[pid] = state
+
+    def start_unlink(self, pid: Pid) -> int | None:
+        """Deactivate the link; returns the id of the UNLINK_ID to send, None when there is nothing to send."""
+        state = self.links.get(pid)
+        if state is None or not state.active:
+            return None
+        self._unlink_id += 1
+        state.active, state.unlink_id = False, self._unlink_id
+        return self._unlink_id
+
+    def receive_link(self, pid: Pid) -> None:
+        """A LINK from ``pid`` came."""
+        if pid not in self.links:
+            self._insert_link(pid)
+
+    def receive_unlink(self, pid: Pid) -> None:
+        """An UNLINK_ID from ``pid`` came (the caller has acknowledged it)."""
+        state = self.links.get(pid)
+        if state is not None and state.active:
+            self._remove_link(pid)
+
+    def receive_unlink_ack(self, pid: Pid, unlink_id: int) -> None:
+        """An UNLINK_ID_ACK from ``pid`` came."""
+        state = self.links.get(pid)
+        if state is not None and not state.active and state.unlink_id == unlink_id:
+            self._remove_link(pid)
+
+    def receive_exit(self, pid: Pid) -> bool:
+        """A link's exit signal from ``pid`` came; true when it counts."""
+        state = self.links.get(pid)
+        if state is None or not state.active:
+            return False
+        self._remove_link(pid)
+        return True
+
+    def _remove_link(self, pid: Pid) -> None:
+        del self.links[pid]
+        peer = self.peers.get(pid.node)
+        if peer is not None:
+            peer.links.pop(pid, None)
+            self._tidy(pid.node, peer)
+
+    # ---- monitors
+
+    def add_monitor(self, ref: Reference, target: Any, node: Atom) -> None:
+        """Remember an own monitor of ``target`` on ``node``."""
+        self.monitors[ref] = target
+        peer = self._peer(node)
+        if peer is not None:
+            peer.monitors.add(ref)
+
+    def remove_monitor(self, ref: Reference) -> Any | None:
+        """Forget an own monitor; returns its target, None when it is not there."""
+        target = self.monitors.pop(ref, None)
+        if target is not None and self.peers:
+            node = target[1] if type(target) is tuple else target.node
+            peer = self.peers.get(node)
+            if peer is not None:
+                peer.monitors.discard(ref)
+                self._tidy(node, peer)
+        return target
+
+    def add_watcher(self, ref: Reference, watcher: Pid, name: Atom | None) -> None:
+        """Remember that ``watcher`` monitors this process."""
+        self.watchers[ref] = (watcher, name)
+        peer = self._peer(watcher.node)
+        if peer is not None:
+            peer.watchers.add(ref)
+
+    def remove_watcher(self, ref: Reference) -> None:
+        """Forget a watcher; an unknown reference is ignored."""
+        row = self.watchers.pop(ref, None)
+        if row is None or not self.peers:
+            return
+        node = row[0].node
+        peer = self.peers.get(node)
+        if peer is not None:
+            peer.watchers.discard(ref)
+            self._tidy(node, peer)
+
+    def _tidy(self, node: Atom, peer: PeerRelations) -> None:
+        if not peer:
+            del self.peers[node]
+
+    def detach(self, node: Atom) -> PeerRelations | None:
+        """Give away what ends with the link to ``node``; what is made from now on belongs to the next link."""
+        return self.peers.pop(node, None)

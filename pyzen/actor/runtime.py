@@ -1,0 +1,140 @@
+"""What a process needs of its node, and the types that go with it.
+
+`pyzen.node.router` provides it over real links, `pyzen.testing` in memory under virtual time.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from pyzen.actor.mailbox import Unreads
+    from pyzen.actor.process import Actor
+    from pyzen.actor.scheduler import Scheduler
+    from pyzen.terms import Atom, Pid, Reference, ReferenceSource
+
+__all__ = ["Dest", "Runtime", "Sent", "Target", "TimerHandle"]
+
+Dest: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str] | Reference"
+Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
+
+
+class Sent(IntEnum):
+    """What became of a message."""
+
+    SENT = 0
+    BUSY = 1
+    NO_LINK = 2
+
+
+class TimerHandle(Protocol):
+    """A timer that can be cancelled."""
+
+    def cancel(self) -> None:
+        """Never call the callback."""
+
+
+class Runtime(Protocol):
+    """What a process needs of its node; `pyzen.node.router` and `pyzen.testing` provide it."""
+
+    name: Atom
+    creation: int
+    references: ReferenceSource
+    scheduler: Scheduler
+    unread: Unreads
+
+    def now(self) -> float:
+        """Return monotonic time in seconds."""
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
+        """Call ``callback(*args)`` after ``delay`` seconds, outside of any process."""
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any], actor: Actor) -> asyncio.Task[Any]:
+        """Run a coroutine as a task of ``actor``; the node waits for it when it stops."""
+
+    def make_pid(self) -> Pid:
+        """Return a pid never used before."""
+
+    def make_ref(self) -> Reference:
+        """Return a reference never used before."""
+
+    def spawn(self, process: Actor, *, name: Atom | str | None = None, link: Pid | None = None) -> Pid:
+        """Start ``process``; its ``init`` runs in the next turn. Raises ``NameTaken``."""
+
+    def process(self, pid: Pid) -> Actor | None:
+        """Return the live process of this node with that pid."""
+
+    def running(self) -> Pid | None:
+        """Return the process that is running now, if it is one of this node."""
+
+    def whereis(self, name: Atom) -> Pid | None:
+        """Return the pid registered under ``name``."""
+
+    def register(self, name: Atom | str, pid: Pid) -> None:
+        """Register a live process. Raises ``NameTaken``, ``NoProcess``."""
+
+    def forget(self, process: Actor) -> None:
+        """Take an ended process out of the tables."""
+
+    def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True) -> Sent:
+        """Route a message. Raises ``EncodeError``, ``LinkOverloaded``."""
+
+    def deliver_many(self, dispatches: Sequence[tuple[Pid, Any]]) -> None:
+        """Put DOWN messages into mailboxes of this node, in order."""
+
+    def link(self, node: Atom) -> tuple[int, bool] | None:
+        """Return (epoch, busy) of the link to ``node``, None without one; the own node has epoch 0."""
+
+    def monitor_node(self, node: Atom, subscriber: Pid) -> None:
+        """Send ``(nodeup, node)`` and ``(nodedown, node)`` to ``subscriber`` from now on."""
+
+    def demonitor_node(self, node: Atom, subscriber: Pid) -> None:
+        """Undo one ``monitor_node``."""
+
+    def dial(self, node: Atom, subscriber: Pid) -> None:
+        """Dial a node that is not linked; failure is told as ``(dial_failed, node, text)``."""
+
+    def route_link(self, from_pid: Pid, to_pid: Pid) -> None:
+        """Send LINK."""
+
+    def route_unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """Send UNLINK_ID."""
+
+    def route_unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """Send UNLINK_ID_ACK."""
+
+    def route_exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """Send the exit signal of a link."""
+
+    def route_exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """Send the signal of ``exit/2``."""
+
+    def route_monitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
+        """Send MONITOR_P."""
+
+    def route_demonitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
+        """Send DEMONITOR_P."""
+
+    def route_down(
+        self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None
+    ) -> None:
+        """Send MONITOR_P_EXIT; ``dead`` is the process that ended, where ``target`` is its name."""
+
+    def forget_named(self, ref: Reference) -> None:
+        """Forget which process a monitor by name belongs to."""
+
+    def relate(self, node: Atom, process: Actor) -> None:
+        """Remember that ``process`` must hear when the link to ``node`` is lost."""
+
+    def add_alias(self, ref: Reference, process: Actor) -> None:
+        """Deliver messages for ``ref`` to ``process``."""
+
+    def remove_alias(self, ref: Reference) -> None:
+        """Drop messages for ``ref`` from now on."""
+
+    def resume_when_writable(self, dest: Dest, process: Actor) -> bool:
+        """Call ``process.resume()`` when the link that ``dest`` needs is below its low mark; false if it is."""

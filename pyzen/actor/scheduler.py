@@ -1,0 +1,71 @@
+"""The run queue: lets processes work within budgets, so that a storm for one can't starve the others or the loop."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyzen.actor.process import Actor
+
+TURN: Final = 0.005
+"""Seconds of one turn, after which the event loop gets its chance."""
+
+BUDGET: Final = 100
+"""Messages that one process may handle before the next process runs."""
+
+
+@final
+class Scheduler:
+    """Runs the processes that have something to do, one after the other.
+
+    Attributes:
+        current: The process whose callback is running, if any.
+    """
+
+    __slots__ = ("_call_soon", "_clock", "_pending", "_ready", "_running", "current")
+
+    def __init__(
+        self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._ready: deque[Actor] = deque()
+        self._pending = False
+        self._running = False
+        self.current: Actor | None = None
+
+    def ready(self, process: Actor) -> None:
+        """Let ``process`` run in one of the next turns; called only while it is not waiting already."""
+        self._ready.append(process)
+        if not self._running:
+            self._arm()
+
+    def _arm(self) -> None:
+        if not self._pending:
+            self._pending = True
+            self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._pending = False
+        self.run()
+
+    def run(self) -> None:
+        """Run ready processes until none is left or the turn is over; the rest runs in the loop's next turn."""
+        ready, clock = self._ready, self._clock
+        end = clock() + TURN
+        self._running = True
+        try:
+            while ready:
+                process = ready.popleft()
+                if process.run(BUDGET):
+                    ready.append(process)
+                if clock() >= end:
+                    break
+        finally:
+            self._running = False
+            if ready:
+                self._arm()
