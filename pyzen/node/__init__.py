@@ -1,0 +1,1 @@
+"""The node: links, routing, epmd, system processes."""

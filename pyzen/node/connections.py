@@ -1,0 +1,455 @@
+"""Connections: dials, inbound handshakes, and the one link that each peer has.
+
+Per peer there is at most one of: a dial (its queue takes what is sent meanwhile), a link that is up. Two nodes that
+dial each other at the same time end with one link: the greater name's attempt survives. A peer that believes us dead
+proves itself first; only then is its old link closed, and the new one waits for the old one's end.
+
+Source: OTP, "Distribution Protocol", section "Distribution Handshake"; ``lib/kernel/src/net_kernel.erl``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+from pyzen.dist.flags import Flag, own_flags
+from pyzen.dist.handshake import Acceptor, Handshake, Initiator, Outcome
+from pyzen.dist.names import Verdict, check_name_form, check_node_name, simultaneous
+from pyzen.errors import AlreadyConnected, ConfigError, ConnectionLost, DistributionError, HandshakeError
+from pyzen.node.link import DialQueue, Link, LinkDriver
+from pyzen.terms import Atom, Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from pyzen.config import Limits
+    from pyzen.node.link import First
+    from pyzen.node.router import Router
+
+__all__ = ["Connections"]
+
+log = logging.getLogger("pyzen.dist")
+
+GLOBAL_NAME_SERVER: Final = atoms.global_name_server
+
+
+class Resolver(Protocol):
+    """Finds where a node listens."""
+
+    async def __call__(self, alive: str, host: str) -> tuple[str, int] | None:
+        """Return address and port; None when the node is not registered there. Raises ``EpmdError``."""
+
+
+@final
+class Channel:
+    """One connection in handshake mode, as the coroutine sees it that does the handshake."""
+
+    def __init__(self, driver: LinkDriver, link_id: int) -> None:
+        self._thread = driver.thread
+        self.link_id = link_id
+        self._waiter: asyncio.Future[Any] | None = None
+        self._down: str | None = None
+
+    async def connected(self) -> None:
+        """Wait for the connection. Raises ``ConnectionLost``."""
+        await self._wait()
+
+    async def read(self) -> bytes:
+        """Return the next frame. Raises ``ConnectionLost``."""
+        if self._down is None:
+            self._thread.read_frame(self.link_id)
+        frame: bytes = await self._wait()
+        return frame
+
+    async def _wait(self) -> Any:
+        if self._down is not None:
+            raise ConnectionLost(self._down)
+        self._waiter = asyncio.get_running_loop().create_future()
+        return await self._waiter
+
+    def write(self, frames: list[bytes]) -> None:
+        """Send frames."""
+        for frame in frames:
+            self._thread.write_frame(self.link_id, frame)
+
+    def close(self, reason: str) -> None:
+        """Close the connection."""
+        if self._down is None:
+            self._thread.close(self.link_id, reason)
+
+    def event(self, value: Any) -> None:
+        """What was waited for has come."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(value)
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self._down = reason
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionLost(reason))
+
+
+@final
+class Dial:
+    """One attempt to have a link with a peer, from its first message to link or failure.
+
+    Attributes:
+        queue: Takes what is sent meanwhile.
+        done: True when the link is up, False when the peer can't be reached; an error when it refused.
+        task: The own attempt; None when only the peer's is under way.
+    """
+
+    def __init__(self, queue: DialQueue) -> None:
+        self.queue = queue
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.done.add_done_callback(_retrieve)
+        self.task: asyncio.Task[None] | None = None
+
+
+def _retrieve(future: asyncio.Future[bool]) -> None:
+    """Look at the outcome, so that asyncio does not complain when nobody waits for it."""
+    if not future.cancelled():
+        future.exception()
+
+
+@final
+class Connections:
+    """All links of one node; the `Links` of its router and the `LinkHandler` of its driver.
+
+    Args:
+        name: Own name.
+        cookie: Gives the cookie for a peer.
+        allow: Node or host names that may connect; None for all.
+        resolve: Finds where a node listens.
+    """
+
+    def __init__(
+        self,
+        name: Atom,
+        driver: LinkDriver,
+        limits: Limits,
+        *,
+        hidden: bool,
+        cookie: Callable[[str], str],
+        allow: frozenset[str] | None,
+        resolve: Resolver,
+    ) -> None:
+        self.name = name
+        self.links: dict[Atom, Link] = {}
+        self._driver = driver
+        self._limits = limits
+        self._flags = own_flags(hidden=hidden)
+        self._cookie = cookie
+        self._allow = allow
+        self._resolve = resolve
+        self._dials: dict[Atom, Dial] = {}
+        self._channels: dict[int, Channel] = {}
+        self._accepting: dict[Atom, Channel] = {}
+        self._ended: dict[int, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def start(self, router: Router, system: Pid) -> None:
+        """Get to know the router, and the pid that node-level messages come from."""
+        self._router = router
+        self._system = system
+
+    # ---- what the router asks
+
+    def up(self, node: Atom) -> Link | None:
+        """Return the link to ``node`` that is up."""
+        return self.links.get(node)
+
+    def queue(self, node: Atom) -> DialQueue | None:
+        """Return the queue of a dial that is under way."""
+        dial = self._dials.get(node)
+        return None if dial is None else dial.queue
+
+    def dial(self, node: Atom) -> DialQueue | None:
+        """Start to dial; None when the name can't be dialled."""
+        try:
+            return self.start_dial(node).queue
+        except (HandshakeError, ConfigError) as error:
+            log.debug("not dialled: %s", error)
+            return None
+
+    def start_dial(self, node: Atom) -> Dial:
+        """Return the dial to ``node``, started when none is under way.
+
+        Raises:
+            ConfigError: ``node`` is no node name.
+            HandshakeError: ``node`` has another name form than this node, or is this node.
+        """
+        dial = self._dials.get(node)
+        if dial is None:
+            self._check_peer(str(node))
+            dial = self._dials[node] = Dial(DialQueue(self._limits.max_unsent_bytes))
+            dial.task = self._spawn(self._dial(node, dial))
+        return dial
+
+    def _check_peer(self, peer: str) -> None:
+        check_node_name(peer)
+        check_name_form(str(self.name), peer)
+        if self._stopping:
+            raise HandshakeError("this node is stopping", peer=peer)
+        if peer == str(self.name):
+            raise HandshakeError("a node has no link with itself", peer=peer)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # ---- dialling
+
+    async def _dial(self, node: Atom, dial: Dial) -> None:
+        """Dial until the link is up, or tell why it is not."""
+        try:
+            async with asyncio.timeout(2 * self._limits.setup_time):
+                await self._attempt(node, dial)
+        except DistributionError as error:
+            self._fail(node, dial, error)
+        except (OSError, TimeoutError) as error:
+            self._fail(node, dial, ConnectionLost(f"{node} can't be reached: {error or 'time-out'}", peer=str(node)))
+
+    async def _attempt(self, node: Atom, dial: Dial) -> None:
+        alive, host = check_node_name(str(node))
+        address = await self._resolve(alive, host)
+        if address is None:
+            raise ConnectionLost(f"{node} is not registered with epmd on {host}: is it running?", peer=str(node))
+        channel = self._open(self._driver.thread.dial(*address))
+        try:
+            await channel.connected()
+            handshake = Initiator(
+                str(self.name),
+                str(node),
+                flags=self._flags,
+                creation=self._router.creation,
+                cookie=self._cookie,
+                wanted=lambda: self._dials.get(node) is dial,
+            )
+            channel.write(handshake.start())
+            outcome = await self._shake(channel, handshake)
+            await self._activate(channel, outcome, None)
+        except HandshakeError:
+            channel.close("handshake failed")
+            if handshake.status != "nok" or not await self._await_theirs(node, dial):
+                raise
+        except BaseException:
+            channel.close("handshake failed")
+            raise
+
+    async def _await_theirs(self, node: Atom, dial: Dial) -> bool:
+        """Wait for the peer's own attempt, which it says goes first; true when the link is up."""
+        try:
+            async with asyncio.timeout(self._limits.setup_time):
+                while node not in self.links and self._dials.get(node) is dial:
+                    await asyncio.wait([dial.done])
+        except TimeoutError:
+            return False
+        return node in self.links
+
+    async def _shake(self, channel: Channel, handshake: Handshake) -> Outcome:
+        """Exchange frames until the handshake has ended."""
+        while not handshake.ended:
+            try:
+                frame = await channel.read()
+            except ConnectionLost as lost:
+                if str(lost) == "closed":
+                    handshake.eof()
+                    break
+                raise HandshakeError(f"the handshake ended early: {lost}", peer=handshake.peer) from lost
+            channel.write(handshake.receive_frame(frame))
+        if handshake.error is not None:
+            raise handshake.error
+        assert handshake.outcome is not None, "a handshake ends with an error or an outcome"
+        return handshake.outcome
+
+    def _fail(self, node: Atom, dial: Dial, error: DistributionError) -> None:
+        """End a dial without a link, unless the peer's attempt has taken its place."""
+        if self._dials.get(node) is not dial or node in self._accepting:
+            return
+        del self._dials[node]
+        if isinstance(error, HandshakeError):
+            log.warning("no link to %s: %s", node, error)
+        else:
+            log.info("no link to %s: %s", node, error)
+        if not dial.done.done():
+            if isinstance(error, HandshakeError):
+                dial.done.set_exception(error)
+            else:
+                dial.done.set_result(False)
+        self._router.dial_failed(node, str(error))
+
+    # ---- accepting
+
+    def accepted(self, link_id: int, host: str, port: int) -> None:
+        """An inbound connection: answer its handshake."""
+        channel = self._open(link_id)
+        self._spawn(self._accept(channel, f"{host}:{port}"))
+
+    async def _accept(self, channel: Channel, address: str) -> None:
+        handshake = Acceptor(
+            str(self.name),
+            flags=self._flags,
+            creation=self._router.creation,
+            cookie=self._cookie,
+            decide=lambda peer, flags: self._decide(peer, flags, channel),
+        )
+        try:
+            outcome = await self._shake(channel, handshake)
+            await self._activate(channel, outcome, handshake.last_frame)
+        except (DistributionError, ConfigError) as error:
+            channel.close("handshake failed")
+            log.warning("refused a connection from %s: %s", handshake.peer or address, error)
+            self._give_up_accept(handshake.peer, channel, error)
+        except BaseException:
+            channel.close("handshake failed")
+            raise
+
+    def _decide(self, peer: str, flags: Flag, channel: Channel) -> Verdict:
+        """Answer a peer that wants to connect, by the rules of ``net_kernel``."""
+        del flags
+        node = Atom(peer)
+        if self._stopping or not self._allowed(peer):
+            return "not_allowed"
+        if node in self.links:
+            return "alive"
+        older = self._accepting.pop(node, None)
+        if older is not None:
+            older.close("a newer attempt of the same node")
+        dial = self._dials.get(node)
+        verdict: Verdict = "ok" if dial is None or dial.task is None else simultaneous(str(self.name), peer)
+        if verdict != "nok":
+            self._accepting[node] = channel
+        if verdict == "ok_simultaneous" and dial is not None and dial.task is not None:
+            dial.task.cancel()
+            dial.task = None
+        return verdict
+
+    def _allowed(self, peer: str) -> bool:
+        return self._allow is None or peer in self._allow or peer.partition("@")[2] in self._allow
+
+    def _give_up_accept(self, peer: str | None, channel: Channel, error: Exception) -> None:
+        """The peer's attempt failed: a dial that had made way for it fails too."""
+        if peer is None:
+            return
+        node = Atom(peer)
+        if self._accepting.get(node) is not channel:
+            return
+        del self._accepting[node]
+        dial = self._dials.get(node)
+        if dial is not None and dial.task is None:
+            self._fail(node, dial, ConnectionLost(f"the attempt of {peer} failed: {error}", peer=peer))
+
+    # ---- link up, link down
+
+    def _open(self, link_id: int) -> Channel:
+        channel = self._channels[link_id] = Channel(self._driver, link_id)
+        return channel
+
+    async def _activate(self, channel: Channel, outcome: Outcome, last_frame: bytes | None) -> None:
+        """Make a finished handshake the link to its peer; an older link ends first."""
+        node = Atom(outcome.peer)
+        old = self.links.get(node)
+        if old is not None:
+            if last_frame is None:
+                raise AlreadyConnected(f"{node} is linked already", peer=str(node))
+            self._dials.setdefault(node, Dial(DialQueue(self._limits.max_unsent_bytes)))
+            await self._close_and_wait(old, f"{node} has connected anew")
+        self._link_up(channel, node, outcome, last_frame)
+
+    async def _close_and_wait(self, link: Link, reason: str) -> None:
+        ended = self._ended.setdefault(link.id, asyncio.get_running_loop().create_future())
+        link.close(reason)
+        await asyncio.shield(ended)
+
+    def _link_up(self, channel: Channel, node: Atom, outcome: Outcome, last_frame: bytes | None) -> None:
+        """Activate in one step: last frame, greeting, what was queued; then tell the node."""
+        self._channels.pop(channel.link_id, None)
+        if self._accepting.get(node) is channel:
+            del self._accepting[node]
+        dial = self._dials.pop(node, None)
+        first = self._greeting(outcome) + ([] if dial is None else dial.queue.take(outcome.flags))
+        self.links[node] = self._driver.activate(
+            channel.link_id,
+            node=self.name,
+            creation=self._router.creation,
+            peer=node,
+            flags=int(outcome.flags),
+            visible=outcome.visible,
+            last_frame=last_frame,
+            first=first,
+        )
+        log.info("%s is connected to %s%s", self.name, node, "" if outcome.visible else " (hidden)")
+        self._router.link_up(node)
+        if dial is not None:
+            if dial.task is not None and dial.task is not asyncio.current_task():
+                dial.task.cancel()
+            if not dial.done.done():
+                dial.done.set_result(True)
+
+    def _greeting(self, outcome: Outcome) -> list[First]:
+        """Tell a visible peer's global name server not to wait for us: without it ``global:sync`` hangs there."""
+        if not outcome.visible:
+            return []
+        in_sync = (atoms["$gen_cast"], (atoms.in_sync, self.name, True))
+        return [(self._system, GLOBAL_NAME_SERVER, in_sync)]
+
+    def connected(self, link_id: int) -> None:
+        """A dialled connection stands."""
+        channel = self._channels.get(link_id)
+        if channel is not None:
+            channel.event(None)
+
+    def frame(self, link_id: int, data: bytes) -> None:
+        """A handshake frame came."""
+        channel = self._channels.get(link_id)
+        if channel is not None:
+            channel.event(data)
+
+    def down(self, link_id: int, reason: str) -> None:
+        """A connection is gone: a handshake fails, or the link to a peer is lost."""
+        channel = self._channels.pop(link_id, None)
+        if channel is not None:
+            channel.lost(reason)
+            return
+        for node, link in self.links.items():
+            if link.id == link_id:
+                del self.links[node]
+                log.info("%s lost the link to %s: %s", self.name, node, link.closing or reason)
+                self._router.link_lost(node)
+                break
+        ended = self._ended.pop(link_id, None)
+        if ended is not None and not ended.done():
+            ended.set_result(None)
+
+    def disconnect(self, node: Atom) -> bool:
+        """Close the link to ``node``; false when there is none."""
+        link = self.links.get(node)
+        if link is None:
+            return False
+        link.close("disconnected")
+        return True
+
+    async def stop(self) -> None:
+        """Refuse new links and end the attempts; links end with the driver."""
+        self._stopping = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for node, dial in list(self._dials.items()):
+            self._dials.pop(node, None)
+            if not dial.done.done():
+                dial.done.set_result(False)
+
+
+async def resolve_host(host: str) -> str:
+    """Return an address of a host name. Raises ``OSError``."""
+    rows = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    # IPv4 first, as the nodes of this protocol listen on it unless told otherwise.
+    return str(sorted(rows, key=lambda row: row[0] != socket.AF_INET)[0][4][0])

@@ -1,0 +1,332 @@
+"""Links: the native I/O thread and its events, one link that is up, the queue of one that is being dialled.
+
+The only module of the node that knows the native link. Events are drained in one callback of the event loop, which
+then lets the processes run.
+
+Source: OTP, "Distribution Protocol"; flow control after ``erts/emulator/beam/dist.c`` (busy_dist_port).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+
+from pyzen._native import (
+    ACCEPTED,
+    BUSY,
+    CONNECTED,
+    DOWN,
+    ENDED,
+    FRAME,
+    MESSAGE,
+    NO_LINK,
+    NO_PAYLOAD,
+    WRITABLE,
+    LinkThread,
+    encode_message,
+    guard_fd,
+    release_fd,
+)
+from pyzen.actor.process import Sent
+from pyzen.dist.control import ControlDecoder, ControlEncoder
+from pyzen.errors import EncodeError, LinkOverloaded, RemoteProtocolError
+from pyzen.terms import Atom, Pid, Reference, atoms
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pyzen.actor.process import Actor
+    from pyzen.actor.scheduler import Scheduler
+    from pyzen.config import Limits
+    from pyzen.node.router import Inbound
+
+__all__ = ["DialQueue", "Link", "LinkDriver", "LinkHandler", "guard_fd", "release_fd"]
+
+log = logging.getLogger("pyzen.dist")
+
+First: TypeAlias = "tuple[Any, Any, Any]"
+"""A signal that goes out with the activation: the arguments of ``LinkThread.send`` or ``signal`` without the link."""
+
+UNENCODABLE: Final = atoms.unencodable
+"""The reason that stands for one without an Erlang form: the signal is never lost."""
+
+
+class LinkHandler(Protocol):
+    """Who hears of links: the connections of the node."""
+
+    def accepted(self, link_id: int, host: str, port: int) -> None:
+        """An inbound connection, in handshake mode."""
+
+    def connected(self, link_id: int) -> None:
+        """An outbound connection, in handshake mode."""
+
+    def frame(self, link_id: int, data: bytes) -> None:
+        """A handshake frame that was asked for."""
+
+    def down(self, link_id: int, reason: str) -> None:
+        """A link or connection is gone; the last event of its id."""
+
+
+@final
+class Link(ControlEncoder):
+    """One link that is up; the `Outlet` of its peer.
+
+    Attributes:
+        epoch: Differs from that of every earlier link.
+        busy: Above the high mark; senders wait until it is below the low one.
+    """
+
+    def __init__(self, thread: LinkThread, link_id: int, peer: Atom, flags: int, *, visible: bool) -> None:
+        super().__init__(flags, self._transmit)
+        self.id = self.epoch = link_id
+        self.peer = peer
+        self.visible = visible
+        self.busy = False
+        self.closing: str | None = None
+        self._thread = thread
+        self._waiting: set[Actor] = set()
+
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+        """Send a message. Raises ``EncodeError``, ``LinkOverloaded``."""
+        sent = self._thread.send(self.id, from_pid, to, message)
+        if sent == BUSY:
+            self.busy = True
+            return Sent.BUSY
+        return Sent.NO_LINK if sent == NO_LINK else Sent.SENT
+
+    def _transmit(self, order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD, /) -> int:
+        try:
+            sent = self._thread.signal(self.id, order_key, control, payload)
+        except EncodeError as error:
+            log.warning("a signal to %s had a reason without an Erlang form: %s", self.peer, error)
+            sent = self._thread.signal(self.id, order_key, *without_reason(control, payload))
+        if sent == BUSY:
+            self.busy = True
+        return sent
+
+    def close(self, reason: str) -> None:
+        """Close the link; its end is an event like any other."""
+        self.closing = reason
+        self._thread.close(self.id, reason)
+
+    def resume_when_writable(self, process: Actor) -> bool:
+        """Call ``process.resume()`` when no longer busy; false when it is not busy."""
+        if self.busy:
+            self._waiting.add(process)
+        return self.busy
+
+    def writable(self) -> None:
+        """Let the processes run that wait for this link."""
+        self.busy = False
+        waiting, self._waiting = self._waiting, set()
+        for process in waiting:
+            process.resume()
+
+
+def without_reason(control: tuple[Any, ...], payload: Any) -> tuple[tuple[Any, ...], Any]:
+    """Return a signal with a reason that can be encoded."""
+    if payload is NO_PAYLOAD:
+        return (*control[:-1], UNENCODABLE), payload
+    return control, UNENCODABLE
+
+
+@final
+class DialQueue:
+    """What is sent to a node while it is dialled; goes out with the activation, in order.
+
+    Messages are encoded when they are sent. Signals keep their kind: which operation they become depends on
+    the flags of the peer.
+    """
+
+    epoch = 0
+    busy = False
+
+    def __init__(self, max_bytes: int) -> None:
+        self._items: list[Callable[[list[First], ControlEncoder], object]] = []
+        self._bytes = 0
+        self._max_bytes = max_bytes
+
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+        """Queue a message. Raises ``EncodeError``, ``LinkOverloaded``."""
+        encoded = encode_message(message)
+        if self._bytes + len(encoded) > self._max_bytes:
+            raise LinkOverloaded(f"more than {self._max_bytes} bytes wait for a node that is being dialled")
+        self._bytes += len(encoded)
+        self._items.append(lambda first, _encoder: first.append((from_pid, to, encoded)))
+        return Sent.SENT
+
+    def link(self, from_pid: Pid, to_pid: Pid) -> None:
+        """Queue LINK."""
+        self._items.append(lambda _first, encoder: encoder.link(from_pid, to_pid))
+
+    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """Queue UNLINK_ID."""
+        self._items.append(lambda _first, encoder: encoder.unlink(unlink_id, from_pid, to_pid))
+
+    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """Queue UNLINK_ID_ACK."""
+        self._items.append(lambda _first, encoder: encoder.unlink_ack(unlink_id, from_pid, to_pid))
+
+    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """Queue the exit signal of a link."""
+        self._items.append(lambda _first, encoder: encoder.exit(from_pid, to_pid, reason))
+
+    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """Queue EXIT2."""
+        self._items.append(lambda _first, encoder: encoder.exit2(from_pid, to_pid, reason))
+
+    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
+        """Queue MONITOR_P."""
+        self._items.append(lambda _first, encoder: encoder.monitor(watcher, target, ref))
+
+    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
+        """Queue DEMONITOR_P."""
+        self._items.append(lambda _first, encoder: encoder.demonitor(watcher, target, ref))
+
+    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None) -> None:
+        """Queue MONITOR_P_EXIT."""
+        self._items.append(lambda _first, encoder: encoder.down(target, watcher, ref, reason, dead=dead))
+
+    def resume_when_writable(self, process: Actor) -> bool:
+        """Nobody waits for a queue: it is never busy."""
+        del process
+        return False
+
+    def take(self, flags: int) -> list[First]:
+        """Return everything queued, for a peer with these flags; the queue is empty afterwards."""
+        first: list[First] = []
+
+        def emit(order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD) -> int:
+            first.append(encodable(order_key, control, payload))
+            return 0
+
+        encoder = ControlEncoder(flags, emit)
+        items, self._items = self._items, []
+        for item in items:
+            item(first, encoder)
+        return first
+
+
+def encodable(order_key: int, control: tuple[Any, ...], payload: Any) -> First:
+    """Return a signal whose reason is encoded already, or replaced when it can't be."""
+    try:
+        encode_message(control)
+        return order_key, control, payload if payload is NO_PAYLOAD else encode_message(payload)
+    except EncodeError:
+        return order_key, *without_reason(control, payload)
+
+
+@final
+class LinkDriver:
+    """The I/O thread of one node, and the callback that drains its events.
+
+    Messages go straight to ``inbound``; all other signals through the decoder of their link.
+    """
+
+    def __init__(self, limits: Limits, ticktime: float, loop: asyncio.AbstractEventLoop) -> None:
+        self.thread = LinkThread(limits, ticktime)
+        self._loop = loop
+        self._decoders: dict[int, ControlDecoder] = {}
+        self._links: dict[int, Link] = {}
+        self._watched = -1
+        self._waking = False
+
+    def start(self, inbound: Inbound, scheduler: Scheduler, handler: LinkHandler) -> None:
+        """Begin to drain events.
+
+        Raises:
+            NotImplementedError: The loop has no ``add_reader``.
+        """
+        self._inbound = inbound
+        self._scheduler = scheduler
+        self._handler = handler
+        self._watched = self.thread.fileno()
+        self._loop.add_reader(self._watched, self._drain)
+
+    def stop(self) -> None:
+        """Abort all links, join the thread, hear the last events."""
+        if self._watched >= 0:
+            self._loop.remove_reader(self._watched)
+            self._watched = -1
+            self.thread.stop()
+            while self._take():
+                pass
+        else:
+            self.thread.stop()
+
+    def activate(
+        self,
+        link_id: int,
+        *,
+        node: Atom,
+        creation: int,
+        peer: Atom,
+        flags: int,
+        visible: bool,
+        last_frame: bytes | None,
+        first: list[First],
+    ) -> Link:
+        """End a handshake: the link is up, and ``first`` is on its way."""
+        link = Link(self.thread, link_id, peer, flags, visible=visible)
+        self._links[link_id] = link
+        self._decoders[link_id] = ControlDecoder(self._inbound, peer)
+        self.thread.activate(
+            link_id, node=node, creation=creation, peer=peer, flags=flags, last_frame=last_frame, first=first
+        )
+        return link
+
+    def _drain(self) -> None:
+        """Take one batch of events, then let the processes run; the rest waits for the next turn of the loop."""
+        more = self._take()
+        self._scheduler.run()
+        if more and not self._waking and self._watched >= 0:
+            self._waking = True
+            self._loop.call_soon(self._drain_rest)
+
+    def _drain_rest(self) -> None:
+        self._waking = False
+        if self._watched >= 0:
+            self._drain()
+
+    def _take(self) -> bool:
+        events, more = self.thread.drain()
+        deliver = self._inbound.send
+        for op, link_id, first, second, payload in events:
+            if op == MESSAGE:
+                deliver(first, second, payload)
+            elif op > 0:
+                self._control(link_id, op, first, payload)
+            elif op == ENDED:
+                return False
+            else:
+                self._event(op, link_id, first, second)
+        return more
+
+    def _control(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> None:
+        decoder = self._decoders.get(link_id)
+        if decoder is None:
+            return
+        try:
+            decoder.receive(op, control, payload)
+        except RemoteProtocolError as error:
+            del self._decoders[link_id]  # what it sent after the fault is not obeyed
+            self.thread.close(link_id, str(error))
+
+    def _event(self, op: int, link_id: int, first: Any, second: Any) -> None:
+        if op == ACCEPTED:
+            self._handler.accepted(link_id, first, second)
+        elif op == CONNECTED:
+            self._handler.connected(link_id)
+        elif op == FRAME:
+            self._handler.frame(link_id, first)
+        elif op == WRITABLE:
+            link = self._links.get(link_id)
+            if link is not None:
+                link.writable()
+        elif op == DOWN:
+            self._decoders.pop(link_id, None)
+            link = self._links.pop(link_id, None)
+            if link is not None:
+                link.writable()
+            self._handler.down(link_id, first)

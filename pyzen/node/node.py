@@ -1,0 +1,553 @@
+"""The node: a Python process as a member of an Erlang cluster.
+
+What a user of asyncio and a user of Elixir meet first. A `Node` belongs to the thread of its event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import logging
+import secrets
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, final
+
+from pyzen.actor.process import Actor, Dest
+from pyzen.actor.reasons import SHUTDOWN, as_atom
+from pyzen.actor.receiver import Mailbox, Process
+from pyzen.actor.scheduler import Scheduler
+from pyzen.config import EpmdConfig, Limits, ZenConfig
+from pyzen.dist.names import check_node_name
+from pyzen.errors import CallTimeout, ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit, RpcError
+from pyzen.node.connections import Connections, resolve_host
+from pyzen.node.cookies import Cookies
+from pyzen.node.epmd import Registration, ensure_epmd, lookup
+from pyzen.node.epmd_server import EpmdServer
+from pyzen.node.join import Mesh
+from pyzen.node.link import LinkDriver, guard_fd, release_fd
+from pyzen.node.router import Inbound, Router
+from pyzen.node.services.caller import Caller
+from pyzen.node.services.net_kernel import NetKernel
+from pyzen.node.services.rex import Rex
+from pyzen.node.zen import Zen
+from pyzen.terms import Atom, Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from pyzen.terms import Reference
+
+__all__ = ["Node"]
+
+log = logging.getLogger("pyzen.node")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+STOP_TIMEOUT = 5.0
+"""Seconds that bodies of processes have to end when the node stops."""
+
+RESERVED = frozenset({atoms.global_name_server, atoms.net_kernel})
+"""Names whose behaviour at the peers depends on the answers of this node, blocked interpreter or not."""
+
+DEFAULT = object()
+
+
+def own_thread(method: Callable[P, R]) -> Callable[P, R]:
+    """Make a method raise ``RuntimeError`` in other threads than the node's, and on a node that is not running."""
+
+    @functools.wraps(method)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        node = cast("Node", args[0])
+        node._check_thread()
+        return method(*args, **kwargs)
+
+    return checked
+
+
+@final
+class Node:
+    """A visible node of an Erlang cluster, for ``async with``.
+
+    Args:
+        name: ``alive@host``; a host with a dot means long names.
+        cookie: The cookie; None reads ``~/.erlang.cookie`` as ``erl`` does.
+        hidden: Connect without being listed by ``nodes()`` of the peers. ZenMonitor takes hidden nodes for dead.
+        listen: ``(host, port)``; None means loopback for a loopback host, else all interfaces, at a free port.
+        epmd: Where epmd is; ``"embedded"`` runs one in this process, for tests.
+        tls: Reserved for TLS distribution, which is not available yet.
+        ticktime: Seconds, as ``net_ticktime`` of OTP; should be the same in the whole cluster.
+        zen: Settings of ZenMonitor, copied; None runs without it.
+        allow: Node or host names that may connect; None lets every node with the cookie in.
+        exports: Reserved for functions that peers may call; none can be yet.
+        limits: Bounds on what peers can grow.
+
+    Raises:
+        ConfigError: A setting can't be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        cookie: str | None = None,
+        hidden: bool = False,
+        listen: tuple[str, int] | None = None,
+        epmd: EpmdConfig | Literal["embedded"] | None = None,
+        tls: object | None = None,
+        ticktime: float = 60.0,
+        zen: ZenConfig | None = cast("ZenConfig", DEFAULT),  # noqa: B008  # told apart from None by identity
+        allow: Iterable[str] | None = None,
+        exports: Literal["all"] | Iterable[str] = (),
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+    ) -> None:
+        self._alive, self._host = check_node_name(name)
+        if tls is not None:
+            raise ConfigError("TLS distribution is not available yet: leave tls out")
+        if tuple(exports):
+            raise ConfigError("calls from other nodes are not available yet: leave exports out")
+        if not ticktime > 0:
+            raise ConfigError(f"ticktime must be a positive number of seconds, not {ticktime!r}")
+        self.name = Atom(name)
+        self.limits = limits
+        self._cookies = Cookies(cookie)
+        self._hidden = hidden
+        self._listen = listen
+        self._epmd = epmd if epmd is not None else EpmdConfig()
+        self._ticktime = ticktime
+        self._zen_config = ZenConfig.from_environment() if zen is DEFAULT else zen.copy() if zen is not None else None
+        self._allow = None if allow is None else frozenset(allow)
+        self._thread_id: int | None = None
+        self._epmd_server: EpmdServer | None = None
+        self._registration: Registration | None = None
+        self._zen: Zen | None = None
+        self._mesh: Mesh | None = None
+        self.address: tuple[str, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name} {'running' if self._thread_id is not None else 'not running'}>"
+
+    # ---- life
+
+    async def start(self) -> Self:
+        """Start: epmd where none answers, the listener, system processes, ZenMonitor.
+
+        Raises:
+            NameTaken: A node of this name is registered with epmd.
+            EpmdError: epmd can't be reached or refuses.
+            ConfigError: The address can't be listened on, or the event loop has no ``add_reader``.
+            RuntimeError: The node is running already.
+        """
+        if self._thread_id is not None:
+            raise RuntimeError(f"{self.name} is running already")
+        self._thread_id = threading.get_ident()
+        self._loop = asyncio.get_running_loop()
+        self._driver = LinkDriver(self.limits, self._ticktime, self._loop)
+        self._at_exit = functools.partial(_abort, weakref.ref(self))
+        try:
+            await self._start()
+        except BaseException:
+            await self._shut_down()
+            raise
+        atexit.register(self._at_exit)
+        log.info("%s listens on %s:%d", self.name, *self.address or ("", 0))
+        return self
+
+    async def _start(self) -> None:
+        self.address = await self._listen_somewhere()
+        creation = await self._register(self.address[1])
+        self._start_processes(creation)
+        if self._zen_config is not None:
+            self._zen = Zen(self._router, self._zen_config)
+            self._zen.start()
+        try:
+            self._driver.start(Inbound(self._router), self._scheduler, self._connections)
+        except NotImplementedError as error:
+            raise ConfigError("the event loop has no add_reader: use the selector event loop") from error
+
+    async def _listen_somewhere(self) -> tuple[str, int]:
+        host, port = self._listen or (await self._default_host(), 0)
+        try:
+            return self._driver.thread.listen(await resolve_host(host), port)
+        except OSError as error:
+            raise ConfigError(f"can't listen on {host}:{port}: {error.strerror or error}") from error
+
+    async def _default_host(self) -> str:
+        try:
+            address = await resolve_host(self._host)
+        except OSError:
+            return "0.0.0.0"  # as `erl` does: a name that resolves elsewhere only
+        loopback = address.startswith("127.") or address == "::1"
+        return address if loopback else "::" if ":" in address else "0.0.0.0"
+
+    async def _register(self, port: int) -> int:
+        """Register with epmd; returns the creation."""
+        if self._epmd == "embedded":
+            self._epmd_server = EpmdServer()
+            await self._epmd_server.start(port=0)
+            self._epmd = EpmdConfig(port=self._epmd_server.port, start=False)
+        await ensure_epmd(self._epmd)
+        self._registration = Registration(
+            self._alive, port, self._epmd, hidden=self._hidden, guard=guard_fd, release=release_fd
+        )
+        creation = await self._registration.start()
+        return creation if creation > 3 else secrets.randbits(31) + 4
+
+    def _start_processes(self, creation: int) -> None:
+        self._scheduler = Scheduler(self._loop.call_soon)
+        self._connections = Connections(
+            self.name,
+            self._driver,
+            self.limits,
+            hidden=self._hidden,
+            cookie=self._cookies,
+            allow=self._allow,
+            resolve=self._resolve,
+        )
+        self._router = Router(
+            self.name,
+            creation,
+            self._scheduler,
+            self._connections,
+            now=self._loop.time,
+            call_later=self._loop.call_later,
+        )
+        self._caller = Caller()
+        self._router.spawn(self._caller)
+        self._router.spawn(NetKernel(), name=atoms.net_kernel)
+        self._router.spawn(Rex(), name=atoms.rex)
+        self._router.refused = RESERVED
+        self._connections.start(self._router, self._caller.pid)
+
+    async def _resolve(self, alive: str, host: str) -> tuple[str, int] | None:
+        address = await resolve_host(host)
+        found = await lookup(alive, address, cast("EpmdConfig", self._epmd))
+        return None if found is None else (address, found.port)
+
+    async def stop(self) -> None:
+        """Stop in order, and leave nothing behind: no thread, task, socket or file descriptor.
+
+        Processes end with ``shutdown``; ``async def`` bodies have 5 s to end. Idempotent. Cancelling it aborts the
+        links.
+        """
+        if self._thread_id is not None:
+            self._check_thread()
+            await self._shut_down()
+
+    async def _shut_down(self) -> None:
+        atexit.unregister(self._at_exit)
+        try:
+            if self._mesh is not None:
+                await self._mesh.stop()
+                self._mesh = None
+            await self._close_registration()
+            if hasattr(self, "_router"):
+                await self._connections.stop()
+                self._end_processes()
+                await self._router.join(STOP_TIMEOUT)
+        finally:
+            self._driver.stop()
+            self._thread_id = None
+            self._zen = None
+        if self._epmd_server is not None:
+            await self._epmd_server.stop()
+            self._epmd_server, self._epmd = None, "embedded"
+
+    def _end_processes(self) -> None:
+        if self._zen is not None:
+            self._zen.stop()
+        for pid in self._router.processes():
+            process = self._router.process(pid)
+            if process is not None:
+                process.finish(SHUTDOWN)
+
+    async def _close_registration(self) -> None:
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            await registration.stop()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _check_thread(self) -> None:
+        if self._thread_id is None:
+            raise RuntimeError(f"{self.name} is not running: use `async with`, or await start()")
+        if threading.get_ident() != self._thread_id:
+            raise RuntimeError(f"{self.name} belongs to another thread: use loop.call_soon_threadsafe")
+
+    @property
+    def runtime(self) -> Router:
+        """The runtime of this node's processes."""
+        self._check_thread()
+        return self._router
+
+    @property
+    def zen(self) -> Zen:
+        """ZenMonitor. Raises ``RuntimeError`` on a node that runs without it."""
+        self._check_thread()
+        if self._zen is None:
+            raise RuntimeError(f"{self.name} runs without ZenMonitor (zen=None)")
+        return self._zen
+
+    # ---- other nodes
+
+    @own_thread
+    def set_cookie(self, peer: Atom | str, cookie: str) -> None:
+        """Use another cookie with one peer. Raises ``ConfigError``."""
+        self._cookies.set(str(peer), cookie)
+
+    async def connect(self, peer: Atom | str, timeout: float = 7.0) -> bool:
+        """Connect to a node: true when connected, false when it can't be reached in time.
+
+        Cancelling it leaves the attempt under way.
+
+        Raises:
+            HandshakeError: The peer, or this node, refused; the message says why.
+            EpmdError: epmd of the peer's host does not answer as an epmd.
+            ConfigError: ``peer`` is no node name.
+        """
+        self._check_thread()
+        node = as_atom(peer)
+        if node is self.name or self._connections.up(node) is not None:
+            return True
+        dial = self._connections.start_dial(node)
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(dial.done)
+        except TimeoutError:
+            return False
+
+    async def join(self, peer: Atom | str) -> list[Atom]:
+        """Connect to a node and to every visible node it knows, and go on doing so.
+
+        Asks at least every 5 s; nodes that can't be reached are tried again with back-off.
+
+        Returns:
+            The visible nodes connected.
+
+        Raises:
+            HandshakeError: The peer refused.
+            NodeDown: The peer can't be reached.
+        """
+        if not await self.connect(peer):
+            raise NodeDown(atoms.noconnection, f"{peer} can't be reached")
+        if self._mesh is None:
+            self._mesh = Mesh(self)
+        await self._mesh.add(as_atom(peer))
+        return self.nodes()
+
+    async def ping(self, peer: Atom | str, timeout: float = 7.0) -> bool:
+        """Say whether a node can be reached and answers, as ``Node.ping`` does."""
+        self._check_thread()
+        node = as_atom(peer)
+        if node is self.name:
+            return True
+        try:
+            async with asyncio.timeout(timeout):
+                if not await self.connect(node, timeout):
+                    return False
+                request = (atoms.is_auth, self.name)
+                return await self._caller.call((atoms.net_kernel, node), request, None) is atoms.yes
+        except (HandshakeError, EpmdError, ProcessExit, TimeoutError):
+            return False
+
+    @own_thread
+    def disconnect(self, peer: Atom | str) -> bool:
+        """Close the link to a node; false when there is none."""
+        return self._connections.disconnect(as_atom(peer))
+
+    @own_thread
+    def nodes(self, hidden: bool = False) -> list[Atom]:
+        """Return the connected nodes that are visible; with ``hidden``, the hidden ones instead."""
+        return [node for node, link in self._connections.links.items() if link.visible is not hidden]
+
+    @own_thread
+    def monitor_node(self, peer: Atom | str, subscriber: Pid) -> None:
+        """Send ``(nodeup, peer)`` and ``(nodedown, peer)`` to ``subscriber`` from now on."""
+        self._router.monitor_node(as_atom(peer), subscriber)
+
+    @own_thread
+    def demonitor_node(self, peer: Atom | str, subscriber: Pid) -> None:
+        """Undo one ``monitor_node``."""
+        self._router.demonitor_node(as_atom(peer), subscriber)
+
+    # ---- processes
+
+    @own_thread
+    def spawn(
+        self,
+        target: type[Actor] | Callable[..., Awaitable[Any]],
+        *args: Any,
+        name: Atom | str | None = None,
+        link: Pid | None = None,
+    ) -> Pid:
+        """Start a process.
+
+        Args:
+            target: ``async def body(process, *args)``, or a `Process` or `GenServer` class.
+            *args: Given to the body, or to ``main`` or ``init`` of the class.
+            name: Registered on return; ``init`` runs in the next turn.
+            link: A process to be linked with from the first moment.
+
+        Raises:
+            NameTaken: The name is registered or reserved.
+        """
+        return self._router.spawn(make_process(target, args), name=name, link=link)
+
+    @own_thread
+    def spawn_monitor(
+        self,
+        target: type[Actor] | Callable[..., Awaitable[Any]],
+        *args: Any,
+        subscriber: Pid,
+        name: Atom | str | None = None,
+    ) -> tuple[Pid, Reference]:
+        """Start a process that ``subscriber``, a process of this node, monitors from its first moment.
+
+        Raises:
+            NameTaken: The name is registered or reserved.
+            ValueError: ``subscriber`` is no live process of this node.
+        """
+        watcher = self._router.process(subscriber)
+        if watcher is None:
+            raise ValueError(f"subscriber {subscriber!r} is no live process of {self.name}")
+        pid = self._router.spawn(make_process(target, args), name=name)
+        return pid, watcher.monitor(pid)
+
+    def mailbox(self, name: Atom | str | None = None) -> Mailbox:
+        """Return a process for ``async with`` that is driven by the caller's own task."""
+        self._check_thread()
+        return Mailbox(lambda mailbox: self._open_mailbox(mailbox, name))
+
+    def _open_mailbox(self, mailbox: Mailbox, name: Atom | str | None) -> None:
+        self._check_thread()
+        self._router.spawn(mailbox, name=name)
+
+    def _sender(self) -> Pid:
+        return self._router.running() or self._caller.pid
+
+    @own_thread
+    def send(self, dest: Dest, message: Any) -> None:
+        """Send a message; never blocks, dials when needed, drops silently where Erlang does.
+
+        Raises:
+            NoProcess: A local name that is not registered.
+            EncodeError: The message has no Erlang form.
+            LinkOverloaded: Too much waits for that node already.
+        """
+        sender = self._router.process(self._sender())
+        (sender or self._caller).send(dest, message)
+
+    async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
+        """Call a GenServer, alias and monitor included.
+
+        Raises:
+            NoProcess: There is no such process.
+            NodeDown: Its node can't be reached, or was lost.
+            CallTimeout: No reply in time; a late one is dropped.
+            ProcessExit: It ended before it replied.
+        """
+        self._check_thread()
+        return await self._caller.call(dest, request, timeout)
+
+    @own_thread
+    def cast(self, dest: Dest, request: Any) -> None:
+        """Send ``request`` to a GenServer, without an answer."""
+        self.send(dest, (atoms["$gen_cast"], request))
+
+    async def rpc(
+        self,
+        peer: Atom | str,
+        module: Atom | str,
+        function: Atom | str,
+        args: Sequence[Any] = (),
+        timeout: float | None = 5.0,
+    ) -> Any:
+        """Call a function on another node and return its result.
+
+        Raises:
+            RpcError: The function raised, exited or threw.
+            NodeDown: The node can't be reached, or was lost.
+            CallTimeout: No result in time; the function goes on there.
+        """
+        self._check_thread()
+        request = (atoms.call, as_atom(module), as_atom(function), list(args), atoms.user)
+        try:
+            result = await self._caller.call((atoms.rex, as_atom(peer)), request, timeout)
+        except CallTimeout:
+            raise CallTimeout(
+                (atoms.timeout, (module, function, len(args))),
+                f"no result of {module}:{function}/{len(args)} on {peer} within {timeout} s",
+            ) from None
+        return rpc_result(result)
+
+    @own_thread
+    def register(self, name: Atom | str, pid: Pid) -> None:
+        """Register a live process of this node under a name. Raises ``NameTaken``, ``NoProcess``."""
+        self._router.register(name, pid)
+
+    @own_thread
+    def unregister(self, name: Atom | str) -> None:
+        """Free a name. Raises ``NoProcess`` when it is not registered."""
+        self._router.unregister(name)
+
+    @own_thread
+    def whereis(self, name: Atom | str) -> Pid | None:
+        """Return the pid registered under a name."""
+        return self._router.whereis(name)
+
+    @own_thread
+    def registered(self) -> list[Atom]:
+        """Return all registered names."""
+        return list(self._router.names)
+
+    @own_thread
+    def make_ref(self) -> Reference:
+        """Return a reference never used before."""
+        return self._router.make_ref()
+
+
+def make_process(target: type[Actor] | Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> Actor:
+    """Return the process that ``target`` describes, not started yet."""
+    if isinstance(target, type):
+        if issubclass(target, Process):
+            process = target()
+            process.arguments = args
+            return process
+        if issubclass(target, Actor):
+            return target(*args)
+    elif callable(target):
+        return Process(target, *args)
+    raise TypeError(f"an async function, or a Process or GenServer class is needed, not {target!r:.100}")
+
+
+def rpc_result(result: Any) -> Any:
+    """Return the result of a remote call, or raise what ``{badrpc, Reason}`` says.
+
+    Source: OTP, "rpc", section on ``call/4``.
+    """
+    match result:
+        case (atoms.badrpc, (atoms.EXIT, (reason, list() as stack))):
+            raise RpcError("error", reason, stack)
+        case (atoms.badrpc, (atoms.EXIT, reason)):
+            raise RpcError("exit", reason)
+        case (atoms.badrpc, atoms.nodedown):
+            raise NodeDown(atoms.noconnection, "the node is not connected")
+        case (atoms.badrpc, reason):
+            raise RpcError("erpc", reason)
+    return result
+
+
+def _abort(reference: weakref.ref[Node]) -> None:
+    """End the I/O thread of a node that nobody stopped."""
+    node = reference()
+    if node is not None:
+        node._driver.thread.stop()

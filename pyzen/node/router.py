@@ -1,0 +1,574 @@
+"""The router: finds the process a signal is for, on this node or behind a link.
+
+One `Router` per node. It is the `Runtime` of the processes and, through `Inbound`, what control messages from peers
+act on: local delivery is remote delivery minus the bytes. Its methods only enqueue; no process's code runs inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+from pyzen.actor.mailbox import Unread, Unreads
+from pyzen.actor.process import Actor, Dest, Sent, Signal, running
+from pyzen.actor.reasons import as_atom
+from pyzen.actor.receiver import actor_context
+from pyzen.errors import NameTaken, NoProcess
+from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
+
+    from pyzen.actor.process import TimerHandle
+    from pyzen.actor.scheduler import Scheduler
+
+log = logging.getLogger("pyzen.node")
+
+NOPROC: Final = atoms.noproc
+NODEUP: Final = atoms.nodeup
+NODEDOWN: Final = atoms.nodedown
+DIAL_FAILED: Final = atoms.dial_failed
+
+ID_BITS: Final = 28
+"""Bits of a pid's id that we count in; what lies above goes to the serial, as OTP 25 does."""
+
+
+class Outlet(Protocol):
+    """The way to one peer: a link that is up, or the queue for one that is being dialled.
+
+    ``send`` may raise ``EncodeError`` and ``LinkOverloaded``; nothing else raises.
+    """
+
+    epoch: int
+    busy: bool
+
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+        """Send a message."""
+
+    def link(self, from_pid: Pid, to_pid: Pid) -> object:
+        """Send LINK."""
+
+    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> object:
+        """Send UNLINK_ID."""
+
+    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> object:
+        """Send UNLINK_ID_ACK."""
+
+    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> object:
+        """Send PAYLOAD_EXIT."""
+
+    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> object:
+        """Send PAYLOAD_EXIT2."""
+
+    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> object:
+        """Send MONITOR_P."""
+
+    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> object:
+        """Send DEMONITOR_P."""
+
+    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None) -> object:
+        """Send PAYLOAD_MONITOR_P_EXIT; ``dead`` is the process where ``target`` is its name."""
+
+    def resume_when_writable(self, process: Actor) -> bool:
+        """Call ``process.resume()`` when no longer busy; false when it is not busy."""
+
+
+class Links(Protocol):
+    """What the router needs of the link layer."""
+
+    def up(self, node: Atom) -> Outlet | None:
+        """Return the link to ``node`` that is up."""
+
+    def queue(self, node: Atom) -> Outlet | None:
+        """Return the queue of a dial that is under way."""
+
+    def dial(self, node: Atom) -> Outlet | None:
+        """Start to dial and return the queue; None when ``node`` can't be dialled at all.
+
+        Success calls ``Router.link_up``, failure ``Router.dial_failed``.
+        """
+
+
+@final
+class Router:
+    """Processes, names, aliases and node monitors of one node, and the way from each to each.
+
+    Attributes:
+        unread: DOWNs in mailboxes, by reference.
+        refused: Names that nobody may register.
+    """
+
+    def __init__(
+        self,
+        name: Atom,
+        creation: int,
+        scheduler: Scheduler,
+        links: Links,
+        *,
+        now: Callable[[], float],
+        call_later: Callable[..., TimerHandle],
+    ) -> None:
+        self.name = name
+        self.creation = creation
+        self.scheduler = scheduler
+        self.references = ReferenceSource(name, creation)
+        self.unread: Unreads = {}
+        self.refused: frozenset[Atom] = frozenset()
+        self.now = now
+        self.call_later = call_later
+        self._links = links
+        self._last_number = 0
+        self._by_pid: dict[Pid, Actor] = {}
+        self.by_number: dict[int, Actor] = {}
+        self.names: dict[Atom, Actor] = {}
+        self.aliases: dict[Reference, Actor] = {}
+        self._named: dict[Reference, Actor] = {}
+        self._related: dict[Atom, set[Actor]] = {}
+        self._node_monitors: dict[Atom, dict[Pid, int]] = {}
+        self._dialling: dict[Atom, list[Pid]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # ---- processes
+
+    def make_pid(self) -> Pid:
+        """Return the next pid."""
+        self._last_number += 1
+        number = self._last_number
+        return Pid(self.name, number & ((1 << ID_BITS) - 1), number >> ID_BITS, self.creation)
+
+    def make_ref(self) -> Reference:
+        """Return the next reference."""
+        return self.references.next()
+
+    def spawn(self, process: Actor, *, name: Atom | str | None = None, link: Pid | None = None) -> Pid:
+        """Start a process: registered and linked on return, it runs in the next turn.
+
+        Raises:
+            NameTaken: The name is registered or reserved; nothing was started.
+        """
+        if name is not None:
+            self._check_name(as_atom(name))
+        process.attach(self, link)
+        pid = process.pid
+        self._by_pid[pid] = self.by_number[pid.number] = process
+        if name is not None:
+            self.register(name, pid)
+        if link is not None:
+            self._link_at_birth(process, link)
+        process.start_running()
+        return pid
+
+    def _link_at_birth(self, process: Actor, parent: Pid) -> None:
+        other = self._by_pid.get(parent)
+        if other is None:
+            process.link(parent)
+            return
+        # Both halves at once, so that no moment exists in which one of them could end unnoticed.
+        other.linked_at_birth(process.pid)
+        process.linked_at_birth(parent)
+
+    def process(self, pid: Pid) -> Actor | None:
+        """Return the live process of this node with that pid."""
+        return self._by_pid.get(pid)
+
+    def processes(self) -> list[Pid]:
+        """Return the pids of all live processes."""
+        return list(self._by_pid)
+
+    def forget(self, process: Actor) -> None:
+        """Take an ended process out of the tables."""
+        pid = process.pid
+        self._by_pid.pop(pid, None)
+        self.by_number.pop(pid.number, None)
+        if process.registered_name is not None:
+            self.names.pop(process.registered_name, None)
+        for group in self._related.values():
+            group.discard(process)
+        for watchers in self._node_monitors.values():
+            watchers.pop(pid, None)
+
+    def running(self) -> Pid | None:
+        """Return the process of this node that is running now."""
+        actor = self.scheduler.current or running.get()
+        return actor.pid if actor is not None and self._by_pid.get(actor.pid) is actor else None
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any], actor: Actor) -> asyncio.Task[Any]:
+        """Run a coroutine as a task of ``actor``."""
+        task = asyncio.get_running_loop().create_task(coroutine, context=actor_context(actor))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def join(self, timeout: float) -> None:
+        """Wait for the tasks of processes that have been told to end."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=timeout)
+
+    # ---- names
+
+    def _check_name(self, name: Atom) -> None:
+        if not isinstance(name, Atom):
+            raise TypeError(f"a name is an Atom or a str, not {type(name).__name__}")
+        if name in self.names or name in self.refused or name is atoms.undefined:
+            raise NameTaken(str(name))
+
+    def register(self, name: Atom | str, pid: Pid) -> None:
+        """Register a live process of this node under a name.
+
+        Raises:
+            NameTaken: The name is registered or reserved, or the process has a name already.
+            NoProcess: No such process on this node.
+        """
+        name = as_atom(name)
+        self._check_name(name)
+        process = self._by_pid.get(pid)
+        if process is None:
+            raise NoProcess(NOPROC, f"{pid!r} is no live process of this node")
+        if process.registered_name is not None:
+            raise NameTaken(str(name), f"{pid!r} is registered as {str(process.registered_name)!r} already")
+        self.names[name] = process
+        process.registered_name = name
+
+    def unregister(self, name: Atom | str) -> None:
+        """Free a name.
+
+        Raises:
+            NoProcess: The name is not registered.
+        """
+        process = self.names.pop(as_atom(name), None)
+        if process is None:
+            raise NoProcess(NOPROC, f"no process is registered as {str(name)!r}")
+        process.registered_name = None
+
+    def whereis(self, name: Atom | str) -> Pid | None:
+        """Return the pid registered under a name."""
+        process = self.names.get(as_atom(name))
+        return None if process is None else process.pid
+
+    def add_alias(self, ref: Reference, process: Actor) -> None:
+        """Deliver messages for ``ref`` to ``process``."""
+        self.aliases[ref] = process
+
+    def remove_alias(self, ref: Reference) -> None:
+        """Drop messages for ``ref`` from now on."""
+        self.aliases.pop(ref, None)
+
+    # ---- messages
+
+    def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True) -> Sent:
+        """Route a message; dropped silently where Erlang does.
+
+        Raises:
+            NoProcess: ``dest`` is a local name that is not registered.
+            EncodeError: The message has no Erlang form (only checked when it leaves the node).
+            LinkOverloaded: Too much waits for that node.
+        """
+        if type(dest) is Pid:
+            process = self._by_pid.get(dest)
+            if process is not None:
+                process.enqueue(message)
+                return Sent.SENT
+            node: Atom = dest.node
+            if node is self.name:
+                return Sent.SENT
+            outlet = self._outlet(node, dial)
+            return Sent.NO_LINK if outlet is None else outlet.send(from_pid, dest, message)
+        return self._send_elsewhere(from_pid, dest, message, dial)
+
+    def _send_elsewhere(self, from_pid: Pid, dest: Any, message: Any, dial: bool) -> Sent:
+        to: Atom | Reference
+        match dest:
+            case Atom() | str():
+                process = self.names.get(as_atom(dest))
+                if process is None:
+                    raise NoProcess(NOPROC, f"no process is registered as {str(dest)!r}")
+                process.enqueue(message)
+                return Sent.SENT
+            case (Atom() | str() as name, Atom() | str() as node_name):
+                to, node = as_atom(name), as_atom(node_name)
+            case Reference():
+                to, node = dest, dest.node
+            case _:
+                raise TypeError(
+                    f"can't send to {type(dest).__name__}: a pid, a name, (name, node) or an alias is needed"
+                )
+        if node is self.name:
+            self.deliver(to, message)
+            return Sent.SENT
+        outlet = self._outlet(node, dial)
+        return Sent.NO_LINK if outlet is None else outlet.send(from_pid, to, message)
+
+    def deliver(self, to: Atom | Reference, message: Any) -> None:
+        """Deliver to a name or an alias of this node; unknown ones are dropped."""
+        if isinstance(to, Atom):
+            process = self.names.get(to)
+            if process is not None:
+                process.enqueue(message)
+            return
+        process = self.aliases.get(to)
+        if process is not None:
+            process.enqueue(Signal(Actor.on_alias, to, message))
+
+    def deliver_many(self, dispatches: Sequence[tuple[Pid, Any]]) -> None:
+        """Put ``(subscriber, DOWN)`` pairs into mailboxes of this node, in order."""
+        by_pid, unread = self._by_pid, self.unread
+        for pid, message in dispatches:
+            process = by_pid.get(pid)
+            if process is not None:
+                process.enqueue(Unread(message[1], message, unread))
+
+    def withdraw(self, ref: Reference) -> None:
+        """Take back a DOWN that was delivered and not read."""
+        unread = self.unread.get(ref)
+        if unread is not None:
+            unread.withdraw()
+
+    # ---- links between nodes
+
+    def _outlet(self, node: Atom, dial: bool) -> Outlet | None:
+        outlet = self._links.up(node) or self._links.queue(node)
+        if outlet is None and dial:
+            outlet = self._links.dial(node)
+            if outlet is None:
+                self.dial_failed(node, "the node can't be dialled")
+        return outlet
+
+    def link(self, node: Atom) -> tuple[int, bool] | None:
+        """Return (epoch, busy) of the link to ``node``; the own node has epoch 0."""
+        if node is self.name:
+            return 0, False
+        outlet = self._links.up(node)
+        return None if outlet is None else (outlet.epoch, outlet.busy)
+
+    def dial(self, node: Atom, subscriber: Pid) -> None:
+        """Dial a node that is not linked; failure is told as ``(dial_failed, node, text)``."""
+        if self.link(node) is not None:
+            return
+        self._dialling.setdefault(node, []).append(subscriber)
+        self._outlet(node, dial=True)
+
+    def monitor_node(self, node: Atom, subscriber: Pid) -> None:
+        """Send ``(nodeup, node)`` and ``(nodedown, node)`` to ``subscriber``, once per call."""
+        watchers = self._node_monitors.setdefault(node, {})
+        watchers[subscriber] = watchers.get(subscriber, 0) + 1
+
+    def demonitor_node(self, node: Atom, subscriber: Pid) -> None:
+        """Undo one ``monitor_node``; more than there were do nothing."""
+        watchers = self._node_monitors.get(node, {})
+        count = watchers.pop(subscriber, 0)
+        if count > 1:
+            watchers[subscriber] = count - 1
+        if not watchers:
+            self._node_monitors.pop(node, None)
+
+    def link_up(self, node: Atom) -> None:
+        """A link is up: called before its first signal."""
+        self._dialling.pop(node, None)
+        self._tell_node_monitors(node, NODEUP)
+
+    def link_lost(self, node: Atom) -> None:
+        """A link is lost: called after its last signal, before the first of the next link."""
+        for process in self._related.pop(node, ()):
+            process.lose_link(node)
+        self._tell_node_monitors(node, NODEDOWN)
+
+    def dial_failed(self, node: Atom, text: str) -> None:
+        """A dial failed: what was queued for it is lost, monitors fire ``noconnection``."""
+        for process in self._related.pop(node, ()):
+            process.lose_link(node)
+        for pid in self._dialling.pop(node, ()):
+            self._tell(pid, (DIAL_FAILED, node, text))
+
+    def _tell_node_monitors(self, node: Atom, what: Atom) -> None:
+        for pid, count in self._node_monitors.get(node, {}).items():
+            for _ in range(count):
+                self._tell(pid, (what, node))
+
+    def _tell(self, pid: Pid, message: Any) -> None:
+        process = self._by_pid.get(pid)
+        if process is not None:
+            process.enqueue(message)
+
+    def relate(self, node: Atom, process: Actor) -> None:
+        """Remember that ``process`` must hear when the link to ``node`` is lost."""
+        self._related.setdefault(node, set()).add(process)
+
+    def resume_when_writable(self, dest: Any, process: Actor) -> bool:
+        """Let ``process`` run again when the link that ``dest`` needs is below its low mark."""
+        node = dest[1] if type(dest) is tuple else dest.node
+        outlet = self._links.up(as_atom(node))
+        return outlet is not None and outlet.resume_when_writable(process)
+
+    # ---- signals; the peer's half of each rule is in the process
+
+    def _signal(self, to_pid: Pid, apply: Callable[..., None], *arguments: Any) -> bool | None:
+        """Enqueue a signal for a process of this node: true when alive, false when dead, None when elsewhere."""
+        process = self._by_pid.get(to_pid)
+        if process is not None:
+            process.enqueue(Signal(apply, *arguments))
+            return True
+        return False if to_pid.node is self.name else None
+
+    def route_link(self, from_pid: Pid, to_pid: Pid) -> None:
+        """LINK: a dead process answers with the exit signal ``noproc``."""
+        found = self._signal(to_pid, Actor.on_link, from_pid)
+        if found is False:
+            self.route_exit(to_pid, from_pid, NOPROC)
+        elif found is None and (outlet := self._outlet(to_pid.node, dial=True)) is not None:
+            outlet.link(from_pid, to_pid)
+
+    def route_unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """UNLINK_ID: acknowledged for dead processes too."""
+        found = self._signal(to_pid, Actor.on_unlink, unlink_id, from_pid)
+        if found is False:
+            self.route_unlink_ack(unlink_id, to_pid, from_pid)
+        elif found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
+            outlet.unlink(unlink_id, from_pid, to_pid)
+
+    def route_unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """UNLINK_ID_ACK."""
+        found = self._signal(to_pid, Actor.on_unlink_ack, unlink_id, from_pid)
+        if found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
+            outlet.unlink_ack(unlink_id, from_pid, to_pid)
+
+    def route_exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """The exit signal of a link, or the answer ``noproc`` to a LINK."""
+        found = self._signal(to_pid, Actor.on_exit, from_pid, reason)
+        if found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
+            outlet.exit(from_pid, to_pid, reason)
+
+    def route_exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """EXIT2."""
+        found = self._signal(to_pid, Actor.on_exit2, from_pid, reason)
+        if found is None and (outlet := self._outlet(to_pid.node, dial=True)) is not None:
+            outlet.exit2(from_pid, to_pid, reason)
+
+    def route_monitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
+        """MONITOR_P: answered with ``noproc`` when nobody is there."""
+        if isinstance(target, Pid):
+            found = self._signal(target, Actor.on_monitor, watcher, ref, None)
+            if found is False:
+                self.route_down(target, watcher, ref, NOPROC)
+            elif found is None and (outlet := self._outlet(target.node, dial=True)) is not None:
+                outlet.monitor(watcher, target, ref)
+        elif target[1] is self.name:
+            self._monitor_name(watcher, target[0], ref)
+        elif (outlet := self._outlet(target[1], dial=True)) is not None:
+            outlet.monitor(watcher, target[0], ref)
+
+    def _monitor_name(self, watcher: Pid, name: Atom, ref: Reference) -> None:
+        process = self.names.get(name)
+        if process is None:
+            self.route_down(name, watcher, ref, NOPROC)
+        else:
+            self._named[ref] = process
+            process.enqueue(Signal(Actor.on_monitor, watcher, ref, name))
+
+    def route_demonitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
+        """DEMONITOR_P."""
+        if isinstance(target, Pid):
+            found = self._signal(target, Actor.on_demonitor, ref)
+            if found is None and (outlet := self._outlet(target.node, dial=False)) is not None:
+                outlet.demonitor(watcher, target, ref)
+        elif target[1] is self.name:
+            process = self._named.pop(ref, None)
+            if process is not None:
+                process.enqueue(Signal(Actor.on_demonitor, ref))
+        elif (outlet := self._outlet(target[1], dial=False)) is not None:
+            outlet.demonitor(watcher, target[0], ref)
+
+    def route_down(
+        self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None
+    ) -> None:
+        """MONITOR_P_EXIT; ``dead`` is the process that ended, where ``target`` is its name."""
+        self._named.pop(ref, None)
+        found = self._signal(watcher, Actor.on_down, ref, reason)
+        if found is None and (outlet := self._outlet(watcher.node, dial=False)) is not None:
+            outlet.down(target, watcher, ref, reason, dead=dead)
+
+    def forget_named(self, ref: Reference) -> None:
+        """Forget which process a monitor by name belongs to."""
+        self._named.pop(ref, None)
+
+    def related(self) -> Iterable[Atom]:
+        """Return the nodes that processes of this node share something with."""
+        return list(self._related)
+
+
+@final
+class Inbound:
+    """What control messages of a peer do: the `SignalReceiver` of `pyzen.dist.control`.
+
+    Signals for processes of other nodes are dropped: this node forwards nothing.
+    """
+
+    __slots__ = ("_router",)
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def send(self, from_pid: Pid | None, to: int | Atom | Reference | Pid, message: Any) -> None:
+        """Deliver a message; unknown receivers drop it."""
+        del from_pid
+        router = self._router
+        if isinstance(to, int):
+            process = router.by_number.get(to)
+            if process is not None:
+                process.enqueue(message)
+        elif isinstance(to, Pid):
+            process = router.process(to)
+            if process is not None:
+                process.enqueue(message)
+        else:
+            router.deliver(to, message)
+
+    def _ours(self, pid: Pid) -> bool:
+        return pid.node is self._router.name
+
+    def link(self, from_pid: Pid, to_pid: Pid) -> None:
+        """LINK."""
+        if self._ours(to_pid):
+            self._router.route_link(from_pid, to_pid)
+
+    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """UNLINK_ID."""
+        if self._ours(to_pid):
+            self._router.route_unlink(unlink_id, from_pid, to_pid)
+
+    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
+        """UNLINK_ID_ACK."""
+        if self._ours(to_pid):
+            self._router.route_unlink_ack(unlink_id, from_pid, to_pid)
+
+    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """PAYLOAD_EXIT."""
+        if self._ours(to_pid):
+            self._router.route_exit(from_pid, to_pid, reason)
+
+    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+        """PAYLOAD_EXIT2."""
+        if self._ours(to_pid):
+            self._router.route_exit2(from_pid, to_pid, reason)
+
+    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
+        """MONITOR_P, by pid or by name."""
+        if isinstance(target, Atom):
+            self._router.route_monitor(watcher, (target, self._router.name), ref)
+        elif self._ours(target):
+            self._router.route_monitor(watcher, target, ref)
+
+    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
+        """DEMONITOR_P."""
+        if isinstance(target, Atom):
+            self._router.route_demonitor(watcher, (target, self._router.name), ref)
+        elif self._ours(target):
+            self._router.route_demonitor(watcher, target, ref)
+
+    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any) -> None:
+        """PAYLOAD_MONITOR_P_EXIT."""
+        if self._ours(watcher):
+            self._router.route_down(target, watcher, ref, reason)
+
+    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
+        """GROUP_LEADER: output of processes here does not go to a leader yet, so nothing changes."""

@@ -1,0 +1,1 @@
+"""System processes that every peer expects."""

@@ -1,0 +1,36 @@
+"""``net_kernel``: answers the ping of other nodes.
+
+Messages in: the call ``{is_auth, Node}``, answered ``yes``; anything else gets ``ignored`` as from OTP's own.
+A ping that is not answered ``yes`` makes the peer disconnect.
+
+Source: ``lib/kernel/src/net_kernel.erl``; ``net_adm:ping/1``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from pyzen.actor.gen_server import GenServer
+from pyzen.terms import atoms
+
+if TYPE_CHECKING:
+    from pyzen.terms import Pid
+
+
+@final
+class NetKernel(GenServer):
+    """Says ``yes`` to who asks whether it is known here: the handshake has proved that."""
+
+    async_dist = True
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer ``is_auth``."""
+        match request:
+            case (atoms.is_auth, _node):
+                return atoms.yes
+        self.stray(request)
+        return atoms.ignored
+
+    def handle_cast(self, request: Any) -> None:
+        """Ignore any cast."""
+        self.stray(request)
