@@ -1,0 +1,1 @@
+"""ZenMonitor: Local, Connector, Dispatcher, Proxy, Batcher, Truncator."""

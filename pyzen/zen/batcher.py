@@ -1,0 +1,144 @@
+"""Batcher: tells one remote Connector of the deaths it asked for. One process per Connector.
+
+Duties: every ``batcher_sweep_interval`` one dead summary, while certificates wait; ends with its Connector and takes
+the Connector's rows along. The certificates wait in Tables until the link has taken the summary, in the same step.
+
+In: DOWN of its Connector. Out: ``{dead, Node, [{Target, Reason}, ...]}`` to the Connector, sent without dialling.
+Latency: up to one interval from a death to its summary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+from pyzen.actor.gen_server import Stop
+from pyzen.actor.process import Sent
+from pyzen.actor.reasons import SHUTDOWN
+from pyzen.errors import LinkOverloaded
+from pyzen.terms import Pid
+from pyzen.zen.names import DEAD, DOWN
+from pyzen.zen.server import Ticker, ZenRegistry, ZenServer
+
+if TYPE_CHECKING:
+    from pyzen.zen.tables import Context
+
+SUMMARY_SIZE: Final = 1024 * 1024
+"""A summary closes once its reasons encode to this many bytes."""
+
+
+@final
+class Batcher(ZenServer):
+    """The process for one remote Connector; started by `Batchers`."""
+
+    def __init__(self, context: Context, connector: Pid) -> None:
+        super().__init__(context)
+        self._context = context
+        self._connector = connector
+        self._sweeping = Ticker(self, self._sweep)
+
+    def init(self, *_args: Any) -> None:
+        """Watch the Connector; send what a predecessor left."""
+        # Monitoring would dial: without a link the Connector counts as ended.
+        if self._runtime.link(self._connector.node) is None:
+            self._leave()
+        self.monitor(self._connector)
+        if self._context.subscriptions.waiting(self._connector):
+            self.wake()
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two sweeps."""
+        return self._context.config.batcher_sweep_interval / 1000
+
+    def wake(self) -> None:
+        """Certificates wait: send them within an interval."""
+        self._sweeping.arm(self.interval)
+
+    def interval_changed(self) -> None:
+        """Take a shorter interval into account at once."""
+        self._sweeping.shorten(self.interval)
+
+    def _sweep(self) -> None:
+        link = self._runtime.link(self._connector.node)
+        if link is not None and not link[1]:
+            self._send_summary()
+        if self._context.subscriptions.waiting(self._connector):
+            self.wake()
+
+    def _send_summary(self) -> None:
+        context, connector = self._context, self._connector
+        chunk = context.config.batcher_chunk_size
+        certificates = context.subscriptions.certificates(connector, chunk, SUMMARY_SIZE)
+        if not certificates:
+            return
+        try:
+            sent = self.send(connector, (DEAD, self.node, certificates), dial=False)
+        except LinkOverloaded:
+            return
+        if sent is not Sent.NO_LINK:
+            context.subscriptions.sent(connector, len(certificates))
+            context.count("summaries_sent")
+            context.count("certificates_sent", len(certificates))
+
+    def handle_info(self, message: Any) -> None:
+        """Take the end of the Connector."""
+        match message:
+            case (tag, _, _, connector, _) if tag is DOWN and connector == self._connector:
+                self._leave()
+            case _:
+                self.stray(message)
+
+    def _leave(self) -> None:
+        """End with the Connector. Its rows go too, unless they are already those of its next link."""
+        batchers = self._context.batchers
+        if batchers is not None and batchers.lookup(self._connector) == self.pid:
+            self._context.subscriptions.drop_connector(self._connector)
+            if self._context.proxy is not None and not self._context.proxy.ended:
+                self._context.proxy.reap()
+        raise Stop
+
+
+@final
+class Batchers(ZenRegistry):
+    """The process ``Elixir.ZenMonitor.Proxy.Batcher``: one Batcher per remote Connector; looking up starts it."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, lambda connector: Batcher(context, connector))
+        self._context = context
+
+    def init(self, *_args: Any) -> None:
+        """Take over from a predecessor, whose Batchers ended with it."""
+        for connector in self._context.subscriptions.connectors():
+            self.lookup_or_start(connector)
+
+    def batcher(self, connector: Pid) -> Batcher:
+        """Return the Batcher of a Connector; started when there is none."""
+        return cast("Batcher", self._runtime.process(self.lookup_or_start(connector)))
+
+    def live(self) -> list[Batcher]:
+        """Return all Batchers that live."""
+        processes = (self._runtime.process(pid) for pid in self._by_key.values())
+        return [cast("Batcher", process) for process in processes if process is not None]
+
+    def discard(self, connector: Pid) -> None:
+        """End a Batcher whose rows are gone; the next look-up starts a fresh one."""
+        pid = self._by_key.pop(connector, None)
+        process = None if pid is None else self._runtime.process(pid)
+        if process is not None:
+            process.finish(SHUTDOWN)
+
+    def handle_info(self, message: Any) -> None:
+        """Take the end of a Batcher; one that crashed gets a successor."""
+        connector = self._by_pid.get(message[1]) if is_exit(message) else None
+        super().handle_info(message)
+        if connector is not None and connector in self._context.subscriptions.connectors():
+            self.after(self._context.config.batcher_sweep_interval / 1000, self._replace, connector)
+
+    def _replace(self, connector: Pid) -> None:
+        if connector in self._context.subscriptions.connectors():
+            self.lookup_or_start(connector)
+
+
+def is_exit(message: Any) -> bool:
+    """Say whether a message tells of the end of a process."""
+    return isinstance(message, tuple) and len(message) == 3 and isinstance(message[1], Pid)

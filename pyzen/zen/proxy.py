@@ -1,0 +1,207 @@
+"""Proxy: what other nodes' Connectors talk to, under the name ``Elixir.ZenMonitor.Proxy``.
+
+Duties: answers ``ping``; keeps one ERTS monitor per target, however many subscribers; turns each death into
+certificates for the Connectors that asked, and wakes their Batchers; drops everything of a node whose link is lost,
+before it sees the first signal of the next link (an Elixir Connector keeps its pid).
+
+In: ``ping``; ``{process, ConnectorPid, Instructions}``; ``{subscribe, ConnectorPid, Targets}``; DOWNs of targets;
+``{nodedown, Node}``. Out: nothing but monitors and ``pong``. Latency: none of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from pyzen.actor.gen_server import Continue
+from pyzen.errors import EncodeError
+from pyzen.etf import encode
+from pyzen.monitor_table import MONITOR
+from pyzen.terms import Atom, ImproperList, Pid, Reference
+from pyzen.zen.names import (
+    DOWN,
+    NODEDOWN,
+    NODEUP,
+    NOPROC,
+    PING,
+    PONG,
+    PROCESS,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    is_reserved_name,
+)
+from pyzen.zen.server import Ticker, ZenServer
+from pyzen.zen.tables import alive
+from pyzen.zen.truncator import truncate
+
+if TYPE_CHECKING:
+    from pyzen.zen.tables import Context
+
+OBEY_SLICE: Final = 500
+"""Instructions in one turn: about two milliseconds."""
+
+REAP_SLICE: Final = 1000
+"""Rows of ended Connectors removed in one turn."""
+
+
+@final
+class Proxy(ZenServer):
+    """The process ``Elixir.ZenMonitor.Proxy``."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._context = context
+        self._nodes: set[Atom] = set()
+        self._reaping = Ticker(self, self._reap)
+
+    def init(self, *_args: Any) -> None:
+        """Begin without rows: whoever watched through a predecessor has been told ``nodedown``."""
+        self._context.forget_subscriptions()
+
+    # ---- messages
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer ``ping``."""
+        if request is not PING:
+            return super().handle_call(request, from_)
+        self._watch_node(from_[0].node)
+        return PONG
+
+    def handle_cast(self, request: Any) -> Any:
+        """Take instructions."""
+        match request:
+            case (tag, Pid() as connector, (list() | ImproperList()) as items) if tag is PROCESS:
+                return self._take_instructions(connector, _elements(items))
+            case (tag, Pid() as connector, (list() | ImproperList()) as items) if tag is SUBSCRIBE:
+                return self._take_instructions(connector, [(SUBSCRIBE, target) for target in _elements(items)])
+        return super().handle_cast(request)
+
+    def handle_continue(self, argument: Any) -> Any:
+        """Go on with a long message of instructions."""
+        return self._obey(*argument)
+
+    def handle_info(self, message: Any) -> None:
+        """Take the death of a target, and the loss of a link."""
+        match message:
+            case (tag, Reference() as ref, _, _, reason) if tag is DOWN:
+                self._died(ref, reason)
+            case (tag, Atom() as node) if tag is NODEDOWN:
+                self._drop_node(node)
+            case (tag, Atom()) if tag is NODEUP:
+                pass
+            case _:
+                self.stray(message)
+
+    # ---- instructions
+
+    def _watch_node(self, node: Atom) -> None:
+        """Hear of the loss of the link in order with its signals, from the first ping on."""
+        if node is not self.node and node not in self._nodes:
+            self._nodes.add(node)
+            self._runtime.monitor_node(node, self.pid)
+
+    def _take_instructions(self, connector: Pid, instructions: list[Any]) -> Any:
+        if self._runtime.link(connector.node) is None:
+            return None  # the message outlived its link
+        self._watch_node(connector.node)
+        if instructions and self._context.subscriptions.meet(connector):
+            self._start_batcher(connector)
+        return self._obey(connector, instructions, 0)
+
+    def _start_batcher(self, connector: Pid) -> None:
+        if batchers := alive(self._context.batchers):
+            batchers.lookup_or_start(connector)
+
+    def _obey(self, connector: Pid, instructions: list[Any], start: int) -> Any:
+        """Obey the instructions from a place on, in slices, before anything that came after them."""
+        end = start + OBEY_SLICE
+        for instruction in instructions[start:end]:
+            match instruction:
+                case (tag, target) if tag is SUBSCRIBE:
+                    self._subscribe(connector, target)
+                case (tag, target) if tag is UNSUBSCRIBE:
+                    self._unsubscribe(connector, target)
+                case _:
+                    self._context.count("instructions_skipped")
+        self._context.count("instructions_received", len(instructions[start:end]))
+        return Continue((connector, instructions, end)) if end < len(instructions) else None
+
+    def _subscribe(self, connector: Pid, target: Any) -> None:
+        if self._is_ours(target):
+            if self._context.subscriptions.subscribe(connector, target) & MONITOR:
+                self._context.subscriptions.watch(target, self.monitor(target))
+        elif is_named(target) and is_reserved_name(target[0]):
+            self._context.count("instructions_skipped")
+        else:
+            self._certify_refused(connector, target)
+
+    def _unsubscribe(self, connector: Pid, target: Any) -> None:
+        if self._is_ours(target):
+            ref = self._context.subscriptions.unsubscribe(connector, target)
+            if ref is not None:
+                self.demonitor(ref, flush=True)
+
+    def _is_ours(self, target: Any) -> bool:
+        """Say whether a target is a process or name of this node that can be monitored."""
+        if isinstance(target, Pid):
+            return target.node is self.node and target.creation == self._runtime.creation
+        return is_named(target) and target[1] is self.node and not is_reserved_name(target[0])
+
+    def _certify_refused(self, connector: Pid, target: Any) -> None:
+        """Certify at once what can't be alive here."""
+        try:
+            encode(target)
+        except EncodeError:
+            self._context.count("instructions_skipped")
+            return
+        self._context.count("targets_refused")
+        if self._context.subscriptions.certify(connector, target, NOPROC, len(encode(NOPROC))):
+            self._wake_batcher(connector)
+
+    # ---- deaths
+
+    def _died(self, ref: Reference, reason: Any) -> None:
+        config = self._context.config
+        reason, size = truncate(
+            reason,
+            depth=config.truncation_depth,
+            max_binary_size=config.max_binary_size,
+            max_reason_size=config.max_reason_size,
+        )
+        for connector in self._context.subscriptions.died(ref, reason, size):
+            self._wake_batcher(connector)
+
+    def _wake_batcher(self, connector: Pid) -> None:
+        if batchers := alive(self._context.batchers):
+            batchers.batcher(connector).wake()
+
+    # ---- the end of Connectors
+
+    def _drop_node(self, node: Atom) -> None:
+        self._nodes.discard(node)
+        self._runtime.demonitor_node(node, self.pid)
+        batchers = alive(self._context.batchers)
+        for connector in self._context.subscriptions.drop_node(node):
+            if batchers is not None:
+                batchers.discard(connector)
+        self.reap()
+
+    def reap(self) -> None:
+        """Remove the rows of Connectors that ended, soon."""
+        self._reaping.arm(0.0)
+
+    def _reap(self) -> None:
+        refs, more = self._context.subscriptions.reap(REAP_SLICE)
+        for ref in refs:
+            self.demonitor(ref, flush=True)
+        if more:
+            self._reaping.arm(0.0)
+
+
+def is_named(target: Any) -> bool:
+    """Say whether a target is ``{name, node}``."""
+    return type(target) is tuple and len(target) == 2 and isinstance(target[0], Atom) and isinstance(target[1], Atom)
+
+
+def _elements(items: list[Any] | ImproperList) -> list[Any]:
+    """Return the elements of a list, of an improper one up to the break."""
+    return items if isinstance(items, list) else list(items.elements)

@@ -1,0 +1,110 @@
+"""What the processes of ZenMonitor have in common: they survive stray messages and tick only for a reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
+
+from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.actor.supervisor import DynamicRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyzen.actor.process import Actor, TimerHandle
+    from pyzen.terms import Pid
+
+
+class Counting(Protocol):
+    """Who counts what happens."""
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a counter."""
+
+
+class Sturdy(GenServer):
+    """A server never suspended by a busy link, and never ended by a message it does not know."""
+
+    async_dist: ClassVar[bool] = True
+
+    _counting: Counting
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Ignore a call that is not ours; the caller runs into its own timeout."""
+        self.stray((request, from_))
+        return NOREPLY
+
+    def handle_cast(self, request: Any) -> Any:
+        """Ignore a cast that is not ours."""
+        self.stray(request)
+
+    def stray(self, message: Any) -> None:
+        """Count and ignore a message; one log line per ten seconds."""
+        self._counting.count("stray_messages")
+        super().stray(message)
+
+
+class ZenServer(Sturdy):
+    """A process of ZenMonitor."""
+
+    def __init__(self, counting: Counting) -> None:
+        super().__init__()
+        self._counting = counting
+
+
+class ZenRegistry(Sturdy, DynamicRegistry):
+    """A registry of processes of ZenMonitor."""
+
+    def __init__(self, counting: Counting, factory: Callable[[Any], Actor]) -> None:
+        super().__init__(factory)
+        self._counting = counting
+
+
+@final
+class Ticker:
+    """One timer of a process, known by its handle: no message from outside can add another.
+
+    Args:
+        process: Whose callback it is; nothing fires once it ended.
+        callback: Called without arguments, as a callback of the process.
+    """
+
+    __slots__ = ("_armed_at", "_callback", "_due", "_handle", "_process", "_round")
+
+    def __init__(self, process: Actor, callback: Callable[[], object]) -> None:
+        self._process = process
+        self._callback = callback
+        self._handle: TimerHandle | None = None
+        self._armed_at = 0.0
+        self._due = 0.0
+        self._round = 0
+
+    @property
+    def armed(self) -> bool:
+        """Whether it will fire."""
+        return self._handle is not None
+
+    def arm(self, delay: float) -> None:
+        """Fire after ``delay`` seconds, or earlier if it was going to."""
+        now = self._process.runtime.now()
+        if self._handle is not None and self._due <= now + delay:
+            return
+        self.cancel()
+        self._armed_at, self._due = now, now + delay
+        self._handle = self._process.after(delay, self._fire, self._round)
+
+    def shorten(self, interval: float) -> None:
+        """The interval has changed: fire at once or sooner if it is shorter, else as it was going to."""
+        if self._handle is not None:
+            self.arm(max(0.0, self._armed_at + interval - self._process.runtime.now()))
+
+    def cancel(self) -> None:
+        """Don't fire."""
+        self._round += 1
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _fire(self, number: int) -> None:
+        if number == self._round:
+            self._handle = None
+            self._callback()

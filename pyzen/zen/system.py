@@ -1,0 +1,364 @@
+"""ZenMonitor of one node: its processes and what programs call.
+
+::
+
+    Supervisor (one_for_one)
+    ├── Local.Supervisor (one_for_one)      Local.Tables, Local, Local.Connector, Local.Dispatcher
+    └── Proxy.Supervisor (rest_for_one)     Proxy.Tables, Proxy, Proxy.Batcher
+
+`monitor` and `demonitor` work on the rows at once, without a message; a process is told only when it has to begin
+something it was not doing already. Everything here is called in the thread of the node's event loop.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+
+from pyzen.actor.reasons import SHUTDOWN, as_atom
+from pyzen.actor.supervisor import ChildSpec, Supervisor
+from pyzen.config import ZenConfig
+from pyzen.monitor_table import SUBSCRIBER
+from pyzen.terms import Pid
+from pyzen.zen.batcher import Batchers
+from pyzen.zen.connector import Connectors
+from pyzen.zen.dispatcher import Dispatcher
+from pyzen.zen.local import Local
+from pyzen.zen.names import (
+    BATCHERS,
+    CONNECTORS,
+    DISPATCHER,
+    LOCAL,
+    LOCAL_SUPERVISOR,
+    LOCAL_TABLES,
+    PROXY,
+    PROXY_SUPERVISOR,
+    PROXY_TABLES,
+    SUPERVISOR,
+    ZEN_MONITOR,
+    Compatibility,
+    Loss,
+)
+from pyzen.zen.proxy import Proxy
+from pyzen.zen.tables import Context, Remote, Tables, alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyzen.actor.process import Runtime
+    from pyzen.metrics import Registry
+    from pyzen.terms import Atom, Reference
+
+__all__ = ["CachedCompatibility", "Target", "ZenStatistics", "ZenSystem"]
+
+Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
+
+CachedCompatibility: TypeAlias = (
+    Literal["miss", "compatible", "incompatible", "unavailable"] | tuple[Literal["expired"], int]
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ZenStatistics:
+    """Sizes of all tables and pending sets at one moment, and what has been counted since the start.
+
+    Attributes:
+        references: References of this node that have not been delivered or consumed.
+        live: Those that have not fired.
+        fired: Those whose DOWN waits for demand.
+        targets: Targets of those references.
+        subscribers: Processes of this node that have such references.
+        nodes: Remote nodes with such references.
+        pending: Instructions that wait for a sweep.
+        reasons: Reasons that wait with their references.
+        batches: Decisions not yet carried out to the end.
+        connectors: Connectors that live.
+        subscriptions: Subscriptions of remote Connectors to processes of this node.
+        certificates: Deaths that wait to be told.
+        subscribed_targets: Processes and names of this node that those two are about.
+        remote_connectors: Remote Connectors that have subscribed and live.
+        watches: ERTS monitors of processes of this node.
+        leftover: Rows of ended remote Connectors, still to be removed.
+        batchers: Batchers that live.
+        counters: What has been counted, by name.
+    """
+
+    references: int
+    live: int
+    fired: int
+    targets: int
+    subscribers: int
+    nodes: int
+    pending: int
+    reasons: int
+    batches: int
+    connectors: int
+    subscriptions: int
+    certificates: int
+    subscribed_targets: int
+    remote_connectors: int
+    watches: int
+    leftover: int
+    batchers: int
+    counters: Mapping[str, int]
+
+    def sizes(self) -> dict[str, int]:
+        """Return everything but the counters, by name."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "counters"}
+
+
+@final
+class ZenSystem:
+    """ZenMonitor of one node.
+
+    Args:
+        runtime: The node.
+        config: The settings; used as it is, so changes take effect.
+        random: Returns a number from 0 to 1, for the jitter of penalties.
+    """
+
+    def __init__(
+        self, runtime: Runtime, config: ZenConfig | None = None, *, random: Callable[[], float] = random.random
+    ) -> None:
+        self.config = config if config is not None else ZenConfig()
+        self._runtime = runtime
+        self._random = random
+        self._context = Context(runtime, self.config, random)
+        self._monitors = self._context.monitors
+        self._supervisor: Supervisor | None = None
+        self.config.watch(self._setting_changed)
+
+    # ---- life
+
+    def start(self) -> None:
+        """Start all processes; the Proxy is registered when this returns.
+
+        Raises:
+            NameTaken: Something else is registered as ``Elixir.ZenMonitor.Supervisor``.
+        """
+        if alive(self._supervisor) is not None:
+            return
+        self._supervisor = Supervisor(
+            [
+                ChildSpec("local", self._local_supervisor, name=LOCAL_SUPERVISOR),
+                ChildSpec("proxy", self._proxy_supervisor, name=PROXY_SUPERVISOR),
+            ]
+        )
+        self._runtime.spawn(self._supervisor, name=SUPERVISOR)
+        # Each level starts in the turn after the one above; an Elixir Connector pings as soon as there is a link.
+        while self._runtime.whereis(BATCHERS) is None and not self._supervisor.ended:
+            self._runtime.scheduler.run()
+
+    def stop(self) -> None:
+        """End all processes and drop all rows: references that have not been delivered never are."""
+        supervisor, self._supervisor = alive(self._supervisor), None
+        if supervisor is not None:
+            supervisor.send_exit(supervisor.pid, SHUTDOWN)
+        self._context.drop_rows()
+        self._monitors = self._context.monitors
+
+    def _local_supervisor(self) -> Supervisor:
+        context = self._context
+
+        def local() -> Local:
+            context.local = Local(context)
+            return context.local
+
+        def connectors() -> Connectors:
+            context.connectors = Connectors(context)
+            return context.connectors
+
+        def dispatcher() -> Dispatcher:
+            context.dispatcher = Dispatcher(context)
+            return context.dispatcher
+
+        return Supervisor(
+            [
+                ChildSpec("tables", lambda: Tables(context), name=LOCAL_TABLES),
+                ChildSpec("local", local, name=LOCAL),
+                ChildSpec("connectors", connectors, name=CONNECTORS),
+                ChildSpec("dispatcher", dispatcher, name=DISPATCHER),
+            ]
+        )
+
+    def _proxy_supervisor(self) -> Supervisor:
+        context = self._context
+
+        def proxy() -> Proxy:
+            context.proxy = Proxy(context)
+            return context.proxy
+
+        def batchers() -> Batchers:
+            context.batchers = Batchers(context)
+            return context.batchers
+
+        return Supervisor(
+            [
+                ChildSpec("tables", lambda: Tables(context), name=PROXY_TABLES),
+                ChildSpec("proxy", proxy, name=PROXY),
+                ChildSpec("batchers", batchers, name=BATCHERS),
+            ],
+            strategy="rest_for_one",
+        )
+
+    def _setting_changed(self, name: str) -> None:
+        context = self._context
+        if name == "demand_interval" and (dispatcher := alive(context.dispatcher)):
+            dispatcher.interval_changed()
+        elif name == "connector_sweep_interval" and (connectors := alive(context.connectors)):
+            for connector in connectors.live():
+                connector.interval_changed()
+        elif name == "batcher_sweep_interval" and (batchers := alive(context.batchers)):
+            for batcher in batchers.live():
+                batcher.interval_changed()
+
+    # ---- monitors
+
+    def monitor(self, target: Target, *, subscriber: Pid | None = None) -> Reference:
+        """Monitor a process of any node; one DOWN follows, unless demonitored.
+
+        The DOWN is ``(DOWN, ref, process, target, (zen_monitor, reason))``; a target by name is ``(name, node)`` there.
+
+        Args:
+            target: A pid, ``(name, node)``, or a name of this node.
+            subscriber: Who gets the DOWN, a process of this node; None means the running process.
+
+        Raises:
+            TypeError: The target is none of these.
+            ValueError: The name is ``_`` or ``$<digits>``, or the subscriber is of another node.
+            RuntimeError: No subscriber is given and no process is running.
+        """
+        if subscriber is None:
+            subscriber = self._running()
+        ref, flags = self._monitors.add(target, subscriber)
+        if flags:
+            if flags & SUBSCRIBER:
+                self._watch(subscriber)
+            self._context.act(flags)
+        return ref
+
+    def _running(self) -> Pid:
+        running = self._runtime.running()
+        if running is None:
+            raise RuntimeError("no process is running here: give a subscriber")
+        return running
+
+    def _watch(self, subscriber: Pid) -> None:
+        """Begin to watch a new subscriber; nothing is kept for a dead one."""
+        if self._runtime.process(subscriber) is None:
+            self._context.act(self._monitors.drop_subscriber(subscriber))
+        elif local := alive(self._context.local):
+            local.watch(subscriber)
+
+    def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
+        """Undo a monitor; references that are unknown do nothing.
+
+        Args:
+            ref: What ``monitor`` returned; any code of the node may demonitor.
+            flush: Also take back a DOWN that is in the mailbox: none is seen after this returns.
+
+        Returns:
+            True, always.
+        """
+        flags = self._monitors.remove(ref)
+        if flags:
+            self._context.act(flags)
+        elif flush:
+            unread = self._runtime.unread.get(ref)
+            if unread is not None and is_zen_down(unread.message):
+                unread.withdraw()
+        return True
+
+    def monitors(self, target: Target, subscriber: Pid) -> list[Reference]:
+        """Return the live references between a target and a subscriber, in the order they were made.
+
+        Raises:
+            TypeError: The target can't be monitored.
+            ValueError: As `monitor`.
+        """
+        return self._monitors.monitors(target, subscriber)
+
+    # ---- compatibility
+
+    def connect(self, peer: Atom | str, done: Callable[[Compatibility], None]) -> None:
+        """Find out whether a node is compatible, dialling it if ``auto_connect``; many callers cause one ping.
+
+        ``done`` is called once, in this step where the answer is known. It must not raise.
+        """
+        connectors = alive(self._context.connectors)
+        if connectors is None:
+            done("incompatible")
+        else:
+            connectors.connector(as_atom(peer)).connect(done)
+
+    def cached_compatibility(self, peer: Atom | str) -> CachedCompatibility:
+        """Return the entry of the compatibility cache; never touches the network."""
+        remote = self._remote(peer)
+        if remote is None or remote.connector is None or self._runtime.process(remote.connector) is None:
+            return "miss"
+        if remote.is_expired(self._runtime.now()):
+            return "expired", remote.attempts
+        return remote.status
+
+    def compatibility_for_node(self, peer: Atom | str) -> Compatibility:
+        """Return ``"compatible"`` only for a positive cache entry; never touches the network."""
+        return "compatible" if self.cached_compatibility(peer) == "compatible" else "incompatible"
+
+    def compatibility(self, target: Target) -> Compatibility:
+        """Return the effective compatibility of a target's node; never touches the network.
+
+        Raises:
+            TypeError: The target can't be monitored.
+        """
+        match target:
+            case Pid():
+                return self.compatibility_for_node(target.node)
+            case (_, node):
+                return self.compatibility_for_node(node)
+            case str():
+                return self.compatibility_for_node(self._runtime.name)
+        as_atom(target)
+        return self.compatibility_for_node(self._runtime.name)
+
+    def last_loss(self, peer: Atom | str) -> Loss | None:
+        """Return why references to a node last fired with ``nodedown``; None where nothing is known."""
+        remote = self._remote(peer)
+        return None if remote is None else remote.last_loss
+
+    def _remote(self, peer: Atom | str) -> Remote | None:
+        return self._context.remotes.get(as_atom(peer))
+
+    # ---- what can be seen
+
+    def statistics(self) -> ZenStatistics:
+        """Return the sizes of all tables and pending sets, and the counters."""
+        context = self._context
+        connectors, batchers = alive(context.connectors), alive(context.batchers)
+        proxy_half = context.subscriptions.sizes()
+        proxy_half["remote_connectors"] = proxy_half.pop("connectors")
+        return ZenStatistics(
+            **context.monitors.sizes(),
+            **proxy_half,
+            connectors=len(connectors.live()) if connectors else 0,
+            batchers=len(batchers.live()) if batchers else 0,
+            counters=dict(context.counters),
+        )
+
+    def register_metrics(self, registry: Registry) -> None:
+        """Make two gauges, ``pyzen_zen_size`` and ``pyzen_zen_events``, that read the statistics when asked for."""
+        registry.gauge("pyzen_zen_size", "Rows of ZenMonitor's tables and pending sets.", self._sizes)
+        registry.gauge("pyzen_zen_events", "What ZenMonitor has counted since its start.", self._events)
+
+    def _sizes(self) -> dict[tuple[tuple[str, str], ...], float]:
+        return {(("table", name),): value for name, value in self.statistics().sizes().items()}
+
+    def _events(self) -> dict[tuple[tuple[str, str], ...], float]:
+        return {(("event", name),): value for name, value in self._context.counters.items()}
+
+
+def is_zen_down(message: Any) -> bool:
+    """Say whether a DOWN is one of ZenMonitor's."""
+    reason = message[4]
+    return type(reason) is tuple and len(reason) == 2 and reason[0] is ZEN_MONITOR
