@@ -1,0 +1,55 @@
+"""One node without links, on the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyzen.actor.receiver import Mailbox
+from pyzen.actor.scheduler import Scheduler
+from pyzen.node.router import Router
+from pyzen.terms import Atom
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pyzen.node.router import Outlet
+
+
+class NoLinks:
+    """A node that can reach nobody."""
+
+    def up(self, node: Atom) -> Outlet | None:
+        return None
+
+    def queue(self, node: Atom) -> Outlet | None:
+        return None
+
+    def dial(self, node: Atom) -> Outlet | None:
+        return None
+
+
+@pytest.fixture
+async def router() -> AsyncIterator[Router]:
+    loop = asyncio.get_running_loop()
+    scheduler = Scheduler(loop.call_soon)
+    router = Router(Atom("local@test"), 7, scheduler, NoLinks(), now=loop.time, call_later=loop.call_later)
+    yield router
+    for pid in router.processes():
+        process = router.process(pid)
+        if process is not None:
+            process.finish(Atom("shutdown"))
+    await router.join(1.0)
+
+
+@pytest.fixture
+async def me(router: Router) -> AsyncIterator[Mailbox]:
+    """The test as a process."""
+
+    def opened(mailbox: Mailbox) -> None:
+        router.spawn(mailbox)
+
+    async with Mailbox(opened) as mailbox:
+        yield mailbox

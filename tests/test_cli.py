@@ -1,0 +1,189 @@
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from pyzen.cli import address, main
+from pyzen.dist.epmd import Alive2Request, KillRequest, NodeEntry, serialize_request
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server((HOST, 0)) as one:
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def environment(port: int) -> dict[str, str]:
+    return {**os.environ, "ERL_EPMD_PORT": str(port)}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pyzen", *arguments]
+
+
+def pyzen(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.fixture
+def epmd(environment: dict[str, str], port: int) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(command("epmd"), env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"ready epmd {HOST}:{port}\n"
+        yield process
+        process.terminate()
+
+
+def asked(port: int, request: bytes) -> bytes:
+    with socket.create_connection((HOST, port)) as one:
+        one.sendall(request)
+        return b"".join(iter(lambda: one.recv(4096), b""))
+
+
+# ---- usage
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nothing"],
+        ["epmd", "--port", "0"],
+        ["epmd", "--port", "x"],
+        ["names", "a", "b"],
+        ["node"],
+        ["node", "--name", "a@h", "--listen", "localhost"],
+        ["node", "--name", "a@h", "--listen", "localhost:65536"],
+        ["monitor", "a@h"],
+        ["ping"],
+        ["ping", "a@h", "--timeout", "0"],
+        ["ping", "a@h", "--timeout", "inf"],
+        ["ping", "a@h", "--timeout", "soon"],
+        ["ping", "a@h", "--cookie", "c", "--cookie-file", "f"],
+        ["call", "a@h", "lists"],
+        ["call", "a@h", "lists", "seq", "{1,"],
+        ["call", "a@h", "true", "seq"],
+    ],
+)
+def test_usage_errors_exit_2(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: pyzen")
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("node", "monitor", "epmd", "names", "ping", "call"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("localhost:0", ("localhost", 0)), ("127.0.0.1:65535", ("127.0.0.1", 65535)), ("[::1]:9", ("::1", 9))],
+)
+def test_address_is_host_and_port(text: str, found: tuple[str, int]) -> None:
+    assert address(text) == found
+
+
+# ---- names
+
+
+def test_names_prints_what_is_registered(epmd: "subprocess.Popen[str]", environment: dict[str, str], port: int) -> None:
+    with socket.create_connection((HOST, port)) as node:
+        node.sendall(serialize_request(Alive2Request(NodeEntry("a", 1234))))
+        assert len(node.recv(6)) == 6
+
+        done = pyzen(environment, "names")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "name a at port 1234\n", "")
+
+
+def test_names_without_epmd_is_one_line_that_says_what_to_do(environment: dict[str, str], port: int) -> None:
+    done = pyzen(environment, "names")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"pyzen: no epmd answers at {HOST}:{port}: start one")
+
+
+def test_names_tells_a_bad_port_in_the_environment(environment: dict[str, str]) -> None:
+    done = pyzen({**environment, "ERL_EPMD_PORT": "x"}, "names")
+
+    assert done.returncode == 1
+    assert done.stderr == "pyzen: epmd port must be from 1 to 65535, not 'x' (see ERL_EPMD_PORT)\n"
+
+
+# ---- epmd
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_epmd_stops_in_order_by_a_signal(epmd: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    epmd.send_signal(number)
+
+    assert epmd.wait(10) == 0
+
+
+def test_epmd_ends_when_it_is_told_to(epmd: "subprocess.Popen[str]", port: int) -> None:
+    assert asked(port, serialize_request(KillRequest())) == b"OK"
+    assert epmd.wait(10) == 0
+
+
+def test_epmd_tells_that_its_port_is_in_use(epmd: "subprocess.Popen[str]", environment: dict[str, str]) -> None:
+    done = pyzen(environment, "epmd")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("pyzen: can't listen on port")
+
+
+def test_epmd_daemon_returns_when_it_answers_and_goes_on(environment: dict[str, str], port: int) -> None:
+    done = pyzen(environment, "epmd", "--daemon")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert asked(port, b"\x00\x01\x6e") == port.to_bytes(4, "big")
+    assert asked(port, serialize_request(KillRequest())) == b"OK"
+
+
+def test_epmd_daemon_is_content_with_one_that_answers(
+    epmd: "subprocess.Popen[str]", environment: dict[str, str], port: int
+) -> None:
+    assert pyzen(environment, "epmd", "--daemon").returncode == 0
+    epmd.terminate()
+    assert epmd.wait(10) == 0
+    with pytest.raises(ConnectionRefusedError):
+        asked(port, b"\x00\x01\x6e")
+
+
+def test_epmd_daemon_tells_why_it_cannot_start(environment: dict[str, str]) -> None:
+    done = pyzen({**environment, "ERL_EPMD_ADDRESS": "192.0.2.1"}, "epmd", "--daemon")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("pyzen: can't listen on port")
+
+
+def test_epmd_daemon_lets_go_of_what_it_was_started_with(environment: dict[str, str], port: int) -> None:
+    """Who reads its output to the end does not wait for the daemon to end."""
+    reading, writing = os.pipe()
+    try:
+        subprocess.run(command("epmd", "--daemon"), env=environment, stdout=writing, stderr=writing, check=True)
+        os.close(writing)
+
+        ready, _, _ = select.select([reading], [], [], 10)
+
+        assert ready
+        assert os.read(reading, 100) == b""
+    finally:
+        os.close(reading)
+        assert asked(port, serialize_request(KillRequest())) == b"OK"

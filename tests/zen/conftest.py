@@ -1,0 +1,106 @@
+"""Two nodes in memory, both with ZenMonitor, under virtual time."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyzen.actor.process import GEN_CAST
+from pyzen.config import ZenConfig
+from pyzen.terms import Atom, Pid, Reference, atoms
+from pyzen.testing import Cluster, Hoarder, MemoryNode, Recorder
+from pyzen.zen.names import PROXY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyzen.zen.system import ZenStatistics
+
+
+class World:
+    """Nodes ``a`` (which watches) and ``b`` (which is watched)."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster()
+        self.a = self.cluster.node("a@memory", zen=ZenConfig())
+        self.b = self.cluster.node("b@memory", zen=ZenConfig())
+        self.me = self.a.spawn(Recorder())
+
+    def wait(self, seconds: float = 1.0) -> None:
+        """Let so much time pass that sweeps, summaries and ticks have happened."""
+        self.cluster.advance(seconds)
+
+    def connect(self) -> None:
+        """Link the nodes and let them find each other compatible."""
+        self.cluster.connect(self.a, self.b)
+        self.a.zen.connect(self.b.name, lambda _: None)
+        self.b.zen.connect(self.a.name, lambda _: None)
+        self.wait()
+        assert self.a.zen.compatibility_for_node(self.b.name) == "compatible"
+
+    def worker(self, name: str | None = None, node: MemoryNode | None = None) -> Pid:
+        return (node or self.b).spawn(Recorder(), name=name)
+
+    def workers(self, count: int) -> list[Pid]:
+        return [self.worker() for _ in range(count)]
+
+    def hoarder(self) -> tuple[Hoarder, Pid]:
+        process = Hoarder()
+        return process, self.a.spawn(process)
+
+    def monitor(self, target: Any, subscriber: Pid | None = None) -> Reference:
+        return self.a.zen.monitor(target, subscriber=subscriber or self.me)
+
+    def downs(self, subscriber: Pid | None = None) -> list[tuple[Reference, Any]]:
+        """Return reference and unwrapped reason of each DOWN so far."""
+        found = []
+        for message in self.a.messages(subscriber or self.me):
+            match message:
+                case (atoms.DOWN, Reference() as ref, atoms.process, _, (atoms.zen_monitor, reason)):
+                    found.append((ref, reason))
+                case _:
+                    raise AssertionError(f"not a DOWN of ZenMonitor: {message!r}")
+        return found
+
+    def statistics(self) -> ZenStatistics:
+        return self.a.zen.statistics()
+
+    def instructions(self) -> list[tuple[str, Any]]:
+        """Return every instruction that ``a`` has sent over the present link, the probe left out."""
+        found = []
+        for method, arguments in self.cluster.link(self.a, self.b).way(self.a).sent:
+            match (method, arguments):
+                case ("send", (_, to, (tag, (atoms.process, Pid(), items)))) if tag is GEN_CAST and to is PROXY:
+                    found += [(str(word), target) for word, target in items if not is_probe(target)]
+        return found
+
+    def chunks(self) -> list[int]:
+        """Return how many instructions each message of ``a`` had, the probe counted."""
+        sent = self.cluster.link(self.a, self.b).way(self.a).sent
+        return [len(args[2][1][2]) for method, args in sent if method == "send" and args[2][0] is GEN_CAST]
+
+
+def is_probe(target: Any) -> bool:
+    return type(target) is tuple and target[0] is Atom("pyzen_probe")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def linked(world: World) -> World:
+    """The nodes are linked and know each other to be compatible."""
+    world.connect()
+    return world
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Processes are killed on purpose."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyzen.testing import Cluster, MemoryNode
+from pyzen.zen.server import Ticker, ZenServer
+
+
+class Counting:
+    def count(self, name: str, number: int = 1) -> None:
+        """Count nothing."""
+
+
+class Ticking(ZenServer):
+    def __init__(self) -> None:
+        super().__init__(Counting())
+        self.times: list[float] = []
+        self.ticker = Ticker(self, self.tick)
+
+    def tick(self) -> None:
+        self.times.append(self.runtime.now())
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def process(cluster: Cluster) -> Ticking:
+    node: MemoryNode = cluster.node("n@memory")
+    process = Ticking()
+    node.spawn(process)
+    return process
+
+
+def test_ticker_fires_once_per_arming(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(1.0)
+    cluster.advance(5)
+
+    assert process.times == [1.0]
+
+
+def test_ticker_keeps_the_earlier_time(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(1.0)
+    process.ticker.arm(3.0)
+    cluster.advance(5)
+
+    assert process.times == [1.0]
+
+
+def test_ticker_moves_to_an_earlier_time(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(3.0)
+    process.ticker.arm(1.0)
+    cluster.advance(5)
+
+    assert process.times == [1.0]
+
+
+def test_ticker_shortens_from_when_it_was_armed(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(3.0)
+    cluster.advance(1.5)
+    process.ticker.shorten(2.0)
+    cluster.advance(5)
+
+    assert process.times == [2.0]
+
+
+def test_ticker_is_not_lengthened(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(1.0)
+    process.ticker.shorten(5.0)
+    cluster.advance(9)
+
+    assert process.times == [1.0]
+
+
+def test_ticker_shorten_does_not_arm(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.shorten(1.0)
+    cluster.advance(9)
+
+    assert not process.ticker.armed
+    assert process.times == []
+
+
+def test_ticker_cancelled_after_it_was_due_does_not_fire(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(0.0)
+    cluster.clock.fire_due()
+
+    process.ticker.cancel()
+    cluster.advance(1)
+
+    assert process.times == []
+
+
+def test_ticker_of_an_ended_process_does_not_fire(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(1.0)
+    process.finish(Any)
+    cluster.advance(5)
+
+    assert process.times == []
