@@ -1,0 +1,1 @@
+"""Tests against real Erlang and Elixir nodes, and the harness that starts those nodes."""
