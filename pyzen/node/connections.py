@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from pyzen.dist.flags import Flag, own_flags
@@ -446,10 +445,3 @@ class Connections:
             self._dials.pop(node, None)
             if not dial.done.done():
                 dial.done.set_result(False)
-
-
-async def resolve_host(host: str) -> str:
-    """Return an address of a host name. Raises ``OSError``."""
-    rows = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    # IPv4 first, as the nodes of this protocol listen on it unless told otherwise.
-    return str(sorted(rows, key=lambda row: row[0] != socket.AF_INET)[0][4][0])

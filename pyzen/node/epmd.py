@@ -32,10 +32,11 @@ from pyzen.dist.epmd import (
     serialize_request,
 )
 from pyzen.errors import EpmdError, NameTaken
+from pyzen.node.addresses import resolve
 from pyzen.node.epmd_server import EpmdServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Endpoint", "EpmdServer", "Registration", "answers", "ensure_epmd", "lookup", "names"]
 
@@ -294,15 +295,6 @@ async def connect(host: str, port: int) -> socket.socket:
         else:
             return own
     raise failure
-
-
-async def resolve(host: str, port: int) -> Sequence[tuple[int, tuple[object, ...]]]:
-    """Return family and socket address of each address of ``host``."""
-    with contextlib.suppress(ValueError):
-        version = ipaddress.ip_address(host).version  # no thread of the resolver for what is an address already
-        return [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found]
 
 
 async def exchange(own: socket.socket, request: Request, parse: Callable[[bytes], Answer | None]) -> Answer:

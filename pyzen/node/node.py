@@ -21,7 +21,8 @@ from pyzen.actor.scheduler import Scheduler
 from pyzen.config import EpmdConfig, Limits, ZenConfig
 from pyzen.dist.names import check_node_name
 from pyzen.errors import CallTimeout, ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit, RpcError
-from pyzen.node.connections import Connections, resolve_host
+from pyzen.node.addresses import resolve_host
+from pyzen.node.connections import Connections
 from pyzen.node.cookies import Cookies
 from pyzen.node.epmd import Registration, ensure_epmd, lookup
 from pyzen.node.epmd_server import EpmdServer

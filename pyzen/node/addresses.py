@@ -1,0 +1,34 @@
+"""From a host's name to the addresses it has; the one place that asks the operating system's resolver."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+async def resolve(host: str, port: int) -> Sequence[tuple[int, tuple[object, ...]]]:
+    """Return family and socket address of each address of ``host``, IPv4 first.
+
+    A host that is an address already is answered at once: the resolver would leave a thread with the event loop.
+
+    Raises:
+        OSError: If the resolver knows no such host.
+    """
+    with contextlib.suppress(ValueError):
+        version = ipaddress.ip_address(host).version
+        return [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # Nodes of this protocol listen on IPv4 unless told otherwise.
+    found.sort(key=lambda row: row[0] != socket.AF_INET)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+async def resolve_host(host: str) -> str:
+    """Return the first address of ``host``. Raises ``OSError``."""
+    return str((await resolve(host, 0))[0][1][0])
