@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from erlang_interop.nodes import FIXTURE, ElixirNode, Epmd, ErlangCluster, ErlNode
+from tests import profiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+
+__all__ = ["profiles"]  # imported for its effect on Hypothesis
 
 MISSING: Final = "needs a real node"
 RELEASES: Final = ("25",)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pyzen import etf
 from pyzen.terms import Atom, Export, Fun, Pid, Port, Record, Reference, TermMap, atoms
-from tests import profiles, reference_etf, strategies
+from tests import reference_etf, strategies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 GENERATED = 20_000
 BATCH = 1000
+# Terms in each of Hypothesis' examples: a request to Erlang takes longer than a term.
+EXAMPLE = 20
 
 # Longer ones would take the oracle most of the time.
 ORACLE_SIZE = 1000
@@ -90,14 +92,13 @@ def test_terms_generated_in_erlang_survive(erlang: Driver) -> None:
     assert tags >= {70, 77, 80, 88, 89, 90, 97, 98, 100, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 116, 119}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @settings(
-    max_examples=500 if profiles.NAME == "ci" else 100,
+    max_examples=GENERATED // EXAMPLE,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(batch=st.lists(strategies.terms(wide=False), min_size=20, max_size=20))
+@given(batch=st.lists(strategies.terms(wide=False), min_size=EXAMPLE, max_size=EXAMPLE))
 def test_terms_generated_here_survive(erlang: Driver, batch: list[Any]) -> None:
-    """20 terms in each example: 2000 in all in the profile ``dev``, 10 000 in ``ci``."""
     written = erlang.request(atoms.read, [etf.encode(term) for term in batch])
     back = [etf.decode(data) for data in written]
 
