@@ -166,3 +166,42 @@ async def test_node_of_a_taken_name_says_so(pyzen: Command, peer: ErlNode) -> No
 
     assert (code, out) == (1, "")
     assert "end it or take another name" in errors
+
+
+async def test_monitor_prints_each_down_of_an_elixir_node(pyzen: Command, cluster: ErlangCluster) -> None:
+    peer = await cluster.elixir()
+    for name in ("first", "second"):
+        await peer.call("name", name)
+    process = await pyzen.start("monitor", peer.name, "missing", "first", "second", "--cookie", peer.cookie)
+    assert process.stdout is not None
+
+    # One sweep subscribes all three, so the answer to the first tells that the others are watched.
+    assert await process.stdout.readline() == b"missing down noproc\n"
+    await peer.call("kill_name", "first", "{odd,<<1>>}")
+    assert await process.stdout.readline() == b"first down {odd,<<1>>}\n"
+    await peer.kill()
+
+    assert await process.communicate() == (b"second down nodedown\n", b"")
+    assert process.returncode == 0
+
+
+async def test_monitor_says_that_a_node_has_no_zen_monitor(pyzen: Command, peer: ErlNode) -> None:
+    code, out, errors = await pyzen.run("monitor", peer.name, "somebody", "--cookie", peer.cookie)
+
+    assert (code, out) == (1, "")
+    assert errors == f"pyzen: {peer.name} has no ZenMonitor: start zen_monitor there\n"
+
+
+async def test_node_joins_all_that_its_peer_knows(pyzen: Command, cluster: ErlangCluster, peer: ErlNode) -> None:
+    other = await cluster.erl()
+    assert await peer.eval(f"net_adm:ping('{other.name}')") == "pong"
+    name = f"py{os.getpid()}@127.0.0.1"
+
+    process = await pyzen.start("node", "--name", name, "--cookie", peer.cookie, "--join", peer.name)
+
+    async with asyncio.timeout(10):
+        while name not in await other.eval("nodes()"):
+            await asyncio.sleep(0.02)
+    process.terminate()
+    assert await process.wait() == 0
+    await process.communicate()
