@@ -1,0 +1,131 @@
+"""Rows ``pause`` and ``growth``: what a million monitors do to our node.
+
+``pause`` looks at the event loop while they fire, once because all their processes end and once because their node is
+lost. ``growth`` looks at the processor time per monitor and per DOWN at each size. No rival: a goal in numbers.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any, Final
+
+from erlang_interop.benchmarks.measure import Options, Result, Row, forget_peak, peak_resident, resident
+from erlang_interop.benchmarks.monitors import TIMEOUT, WARM, Storm, Watched, balanced, start_local
+from erlang_interop.benchmarks.rig import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from erlang_interop.benchmarks.rig import Rig
+
+PAUSE: Final = Row("pause", "longest pause of the event loop while monitors fire", "-", "ms", "<=", 50)
+GROWTH: Final = Row("growth", "growth of CPU per monitor and DOWN, largest / smallest", "-", "us each", "<=", 1.2)
+ROWS: Final = (PAUSE, GROWTH)
+
+SIZES: Final = {10_000: 5, 100_000: 3, 1_000_000: 1}
+"""How often each size is measured; the largest is cut to ``--size``."""
+VARIANTS: Final = {"every process ends": "usual", "the node is lost": "lost"}
+SMALL_HEAPS: Final = ("+hms", "20")
+"""A million idle processes of the usual size take 2.7 GB."""
+
+
+async def run(rig: Rig, options: Options, wanted: Collection[Row]) -> list[Result]:
+    """Measure the rows of this module."""
+    results = []
+    if PAUSE in wanted:
+        results.append(await _pause(rig, options.size))
+    if GROWTH in wanted:
+        results.append(await _growth(rig, options.size))
+    return results
+
+
+# ---- pause
+
+
+async def _pause(rig: Rig, size: int) -> Result:
+    details = {variant: await _firing(rig, size, reasons) for variant, reasons in VARIANTS.items()}
+    pauses = [found["pause_ms"] for found in details.values()]
+    parts = [f"{variant}: {_pause_text(found)}" for variant, found in details.items()]
+    return Result(
+        row=PAUSE,
+        ours=pauses,
+        value=max(pauses),
+        value_text=f"{max(pauses):.1f} ms",
+        note=f"{size} monitors. " + ". ".join(parts),
+        details=details,
+    )
+
+
+def _pause_text(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['pause_ms']:.1f} ms, {found['busy_ms']:.1f} ms of it at most working, "
+        f"at its peak {found['peak_mb']:.0f} MB ({found['before_mb']:.0f} MB before, {found['idle_mb']:.0f} MB idle)"
+    )
+
+
+async def _firing(rig: Rig, size: int, reasons: str) -> dict[str, float]:
+    """Let ``size`` monitors fire; the longest pause of the loop and the memory meanwhile."""
+    watched = Watched(await rig.elixir(*SMALL_HEAPS))
+    local = await start_local(rig, "ours", watched)
+    await watched.storm(local, WARM)
+    first, end = await watched.offer(local, size)
+    idle = resident(local.pid)
+    await watched.watched_by(local, size, "keep")
+    before = resident(local.pid)
+    forget_peak(local.pid)
+    await local.call("probe_start")
+    if reasons == "lost":
+        await watched.node.kill()
+    else:
+        await watched.node.call("finish", first, end, timeout=TIMEOUT)
+    await local.call("await_collected", size, round(TIMEOUT * 1000), timeout=TIMEOUT)
+    probe, peak = await figures(local, "probe_stop"), peak_resident(local.pid)
+    await balanced(local, size, reasons)
+    await local.kill()
+    await watched.node.kill()
+    return {
+        "pause_ms": probe["late_us"] / 1000,
+        "busy_ms": probe["busy_us"] / 1000,
+        "ticks": probe["ticks"],
+        "idle_mb": idle / 1e6,
+        "before_mb": before / 1e6,
+        "peak_mb": peak / 1e6,
+    }
+
+
+# ---- growth
+
+
+async def _growth(rig: Rig, size: int) -> Result:
+    watched = Watched(await rig.elixir(*SMALL_HEAPS))
+    local = await start_local(rig, "ours", watched)
+    await watched.storm(local, WARM)
+    sizes = {min(one, size): times for one, times in SIZES.items()}
+    storms = {one: [await watched.storm(local, one) for _ in range(times)] for one, times in sizes.items()}
+    parts = [
+        f"{one}: {_median(found, 'establish'):.2f} + {_median(found, 'deliver'):.2f}" for one, found in storms.items()
+    ]
+    smallest, largest = storms[min(storms)], storms[max(storms)]
+    factors = {name: _median(largest, name) / _median(smallest, name) for name in ("establish", "deliver")}
+    worst = max(factors.values())
+    return Result(
+        row=GROWTH,
+        ours=[_median(found, "establish") + _median(found, "deliver") for found in storms.values()],
+        value=worst,
+        value_text=f"x {worst:.2f}",
+        note=f"us per monitor + per DOWN, {', '.join(parts)}; linear within 20 % is the goal",
+        details={
+            "factors": factors,
+            "storms": {str(one): [_as_dict(storm) for storm in found] for one, found in storms.items()},
+        },
+    )
+
+
+def _median(storms: Sequence[Storm], name: str) -> float:
+    """Microseconds per monitor or per DOWN."""
+    each: list[float] = [getattr(storm, name) for storm in storms]
+    return statistics.median(each) * 1e6
+
+
+def _as_dict(storm: Storm) -> dict[str, float]:
+    return {"establish_us": storm.establish * 1e6, "deliver_us": storm.deliver * 1e6}

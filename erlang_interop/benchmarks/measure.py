@@ -1,0 +1,152 @@
+"""What is measured and how: options, samples, the operating system's figures of a process."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+PROC: Final = Path("/proc")
+CERTIFICATES: Final = 5000
+"""In the dead summary and in the sweep."""
+
+
+class Mismatch(Exception):
+    """What was to be timed is wrong."""
+
+
+def check(condition: object, text: object) -> None:
+    """Raise `Mismatch` unless ``condition`` holds."""
+    if not condition:
+        raise Mismatch(str(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How much is measured.
+
+    Attributes:
+        pairs: How often both sides are measured, in turn.
+        size: Monitors of the rows ``pause`` and ``growth``.
+        monitors: Monitors of the rows ``establish``, ``deliver``, ``memory``.
+        messages: Of one burst.
+        calls: Of one series.
+        rounds: Times that a term is coded for one sample.
+    """
+
+    pairs: int
+    size: int
+    monitors: int
+    messages: int
+    calls: int
+    rounds: int
+
+
+FULL: Final = Options(pairs=5, size=1_000_000, monitors=100_000, messages=200_000, calls=5000, rounds=300)
+QUICK: Final = Options(pairs=2, size=100_000, monitors=20_000, messages=20_000, calls=500, rounds=50)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        key: What ``--rows`` calls it.
+        work: What is done.
+        rival: Who else does it.
+        unit: Of the figures.
+        goal: What the ratio ours / rival has to be.
+        limit: The number in the goal.
+    """
+
+    key: str
+    work: str
+    rival: str
+    unit: str
+    goal: Literal["<=", ">="]
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came out of a row.
+
+    Attributes:
+        row: The row.
+        ours: Our figures, in the order they were taken.
+        rival: The rival's; none where there is no rival.
+        value: What is judged, where it is not the ratio of the medians.
+        value_text: How that reads.
+        note: What else has to be said.
+        details: Further figures, for the JSON.
+    """
+
+    row: Row
+    ours: Sequence[float]
+    rival: Sequence[float] = ()
+    value: float | None = None
+    value_text: str = ""
+    note: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float | None:
+        """Median of ours by median of the rival's; None without a rival."""
+        return statistics.median(self.ours) / statistics.median(self.rival) if self.rival else None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the goal is reached."""
+        judged = self.ratio if self.value is None else self.value
+        assert judged is not None, "a row without a rival says what is judged"
+        return judged <= self.row.limit if self.row.goal == "<=" else judged >= self.row.limit
+
+
+async def interleave(
+    pairs: int, ours: Callable[[], Awaitable[float]], rival: Callable[[], Awaitable[float]]
+) -> tuple[list[float], list[float]]:
+    """Measure both sides in turn, so that what disturbs the machine disturbs both."""
+    our_samples, rival_samples = [], []
+    for _ in range(pairs):
+        our_samples.append(await ours())
+        rival_samples.append(await rival())
+    return our_samples, rival_samples
+
+
+# ---- the operating system's figures, taken from outside, the same way for both sides ------------------
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process so far.
+
+    From the scheduler's own count, in nanoseconds: ``/proc/PID/stat`` and ``os_ms`` count in hundredths of a second.
+    A thread that ends takes its time along, which none does here.
+    """
+    counts = (PROC / f"{pid}/task").glob("*/schedstat")
+    return sum(int(one.read_text().split()[0]) for one in counts) / 1e9
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of a process that are in memory."""
+    return _status(pid, "VmRSS")
+
+
+def peak_resident(pid: int) -> int:
+    """Return the most bytes that were in memory since `forget_peak`."""
+    return _status(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """Let `peak_resident` begin anew."""
+    (PROC / f"{pid}/clear_refs").write_text("5")
+
+
+def _status(pid: int, name: str) -> int:
+    for line in (PROC / f"{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise ProcessLookupError(f"process {pid} has no {name}")

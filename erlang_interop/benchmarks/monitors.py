@@ -1,0 +1,167 @@
+"""Rows ``establish``, ``deliver`` and ``memory``: one subscriber monitors the idle processes of an Elixir node.
+
+Local is our node or an Elixir node with ZenMonitor; the watched node is the same for both. Counted is the processor
+time of local's operating system process alone: from the first `monitor` until the watched node has every subscription,
+and from the first death until the subscriber has every DOWN. Both run with the default settings but for the demand,
+which is raised on both, so that less time is spent waiting. The books are made after the clock has stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from erlang_interop.benchmarks.measure import Options, Result, Row, check, cpu_seconds, resident
+from erlang_interop.benchmarks.rig import NO_SPINNING, figures, introduce, subscribed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from erlang_interop.benchmarks.rig import Rig
+    from erlang_interop.nodes import BeamNode, ElixirNode
+
+ESTABLISH: Final = Row("establish", "establish monitors: CPU of the local node", "ZenMonitor", "us each", "<=", 0.5)
+DELIVER: Final = Row("deliver", "deliver DOWNs: CPU of the local node", "ZenMonitor", "us each", "<=", 0.5)
+MEMORY: Final = Row("memory", "memory per established monitor", "ZenMonitor", "bytes", "<=", 1.0)
+ROWS: Final = (ESTABLISH, DELIVER, MEMORY)
+
+DEMAND: Final = 5000
+"""DOWNs in one tick of the Dispatcher, on both sides."""
+TIMEOUT: Final = 300.0
+WARM: Final = 2000
+MEMORY_SAMPLES: Final = 3
+"""At most: each needs new nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """Seconds of processor time per monitor and per DOWN."""
+
+    establish: float
+    deliver: float
+
+
+class Watched:
+    """An Elixir node whose processes are watched.
+
+    Attributes:
+        node: The node.
+        count: How many processes it has started.
+    """
+
+    def __init__(self, node: ElixirNode) -> None:
+        self.node = node
+        self.count = 0
+
+    async def offer(self, local: BeamNode, count: int) -> tuple[int, int]:
+        """Start processes and let ``local`` know them; their range."""
+        first, self.count = self.count, self.count + count
+        await self.node.call("spawn", count, timeout=TIMEOUT)
+        await local.call("targets", self.node.name, first, self.count, timeout=TIMEOUT)
+        await local.call("tidy", timeout=TIMEOUT)
+        return first, self.count
+
+    async def watched_by(self, local: BeamNode, count: int, references: str) -> float:
+        """Let ``local`` monitor what it was offered; processor seconds until all are established."""
+        before = cpu_seconds(local.pid)
+        made = await local.call("collect", references, timeout=TIMEOUT)
+        await subscribed(self.node, count, timeout=TIMEOUT)
+        check(int(made) == count, f"{local.name} made {made} monitors instead of {count}")
+        return cpu_seconds(local.pid) - before
+
+    async def storm(self, local: BeamNode, count: int) -> Storm:
+        """Establish that many monitors, let all targets end, check the books."""
+        first, end = await self.offer(local, count)
+        established = await self.watched_by(local, count, "keep")
+        before = cpu_seconds(local.pid)
+        await self.node.call("finish", first, end, timeout=TIMEOUT)
+        await local.call("await_collected", count, round(TIMEOUT * 1000), timeout=TIMEOUT)
+        delivered = cpu_seconds(local.pid) - before
+        await balanced(local, count)
+        return Storm(established / count, delivered / count)
+
+
+async def balanced(local: BeamNode, count: int, *how: str) -> None:
+    """Check that each monitor had its one DOWN, with target and reason."""
+    books = await figures(local, "collected", *how, timeout=TIMEOUT)
+    expected = {"monitors": count, "downs": count, "missing": 0, "strange": 0, "wrong": 0}
+    check(books == expected, f"the books of {local.name} do not balance: {books}")
+
+
+async def start_local(rig: Rig, kind: str, watched: Watched) -> BeamNode:
+    """Start our node or the rival, ready to monitor."""
+    local = await (rig.pyzen() if kind == "ours" else rig.elixir(*NO_SPINNING))
+    await local.call("setting", "demand_amount", DEMAND)
+    await introduce(local, watched.node)
+    return local
+
+
+async def run(rig: Rig, options: Options, wanted: Collection[Row]) -> list[Result]:
+    """Measure the rows of this module."""
+    results: list[Result] = []
+    if ESTABLISH in wanted or DELIVER in wanted:
+        results += [result for result in await _storms(rig, options) if result.row in wanted]
+    if MEMORY in wanted:
+        results.append(await _memory(rig, options))
+    return results
+
+
+async def _storms(rig: Rig, options: Options) -> list[Result]:
+    watched = Watched(await rig.elixir())
+    locals_ = {kind: await start_local(rig, kind, watched) for kind in ("ours", "rival")}
+    storms: dict[str, list[Storm]] = {"ours": [], "rival": []}
+    for local in locals_.values():
+        await watched.storm(local, WARM)
+    for _ in range(options.pairs):
+        for kind, local in locals_.items():
+            storms[kind].append(await watched.storm(local, options.monitors))
+    note = f"{options.monitors} of them; ZenMonitor: {watched.node.ready['zen_monitor']}"
+
+    def result(row: Row, name: str) -> Result:
+        ours, rival = ([getattr(storm, name) * 1e6 for storm in storms[kind]] for kind in ("ours", "rival"))
+        return Result(row=row, ours=ours, rival=rival, note=note)
+
+    return [result(ESTABLISH, "establish"), result(DELIVER, "deliver")]
+
+
+# ---- memory
+
+
+async def _memory(rig: Rig, options: Options) -> Result:
+    count, samples = options.monitors, min(options.pairs, MEMORY_SAMPLES)
+    ours, rival, rival_resident = [], [], []
+    for _ in range(samples):
+        grown = await _grown(rig, "ours", count)
+        ours.append(grown["resident"])
+        grown = await _grown(rig, "rival", count)
+        rival.append(grown["total"])
+        rival_resident.append(grown["resident"])
+    note = "resident set of ours, the VM's own count of the rival (its resident set: {:.0f} bytes)"
+    return Result(
+        row=MEMORY,
+        ours=ours,
+        rival=rival,
+        note=note.format(sorted(rival_resident)[samples // 2]),
+        details={"rival_resident": rival_resident, "monitors": count},
+    )
+
+
+async def _grown(rig: Rig, kind: str, count: int) -> dict[str, float]:
+    """By how many bytes per monitor a new node grows; references and targets are the subscriber's own business."""
+    watched = Watched(await rig.elixir())
+    local = await start_local(rig, kind, watched)
+    await watched.offer(local, count)
+    before = await _memory_of(local, kind)
+    await watched.watched_by(local, count, "drop")
+    await local.call("tidy", timeout=TIMEOUT)
+    after = await _memory_of(local, kind)
+    await local.kill()
+    await watched.node.kill()
+    return {name: (after[name] - before[name]) / count for name in after}
+
+
+async def _memory_of(local: BeamNode, kind: str) -> dict[str, int]:
+    if kind == "ours":
+        return {"resident": resident(local.pid)}
+    figures_ = await figures(local, "memory")
+    return {"resident": figures_["rss"], "total": figures_["total"]}

@@ -1,0 +1,144 @@
+"""What is told: a table on the terminal, and every sample with the machine in a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import TYPE_CHECKING, Any, Final
+
+from erlang_interop.nodes import FIXTURE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from erlang_interop.benchmarks.measure import Options, Result, Row
+
+HEADINGS: Final = ("work", "ours", "rival", "ratio", "goal", "reached")
+
+
+# ---- the table
+
+
+def table(results: Sequence[Result], left_out: Mapping[Row, str]) -> str:
+    """Return the table as text: a line per row, the rows left out with the reason, and the notes below."""
+    lines = [HEADINGS, *(_line(result) for result in results)]
+    lines += [(row.work, "-", "-", "-", goal(row), reason) for row, reason in left_out.items()]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    notes = [f"{result.row.key}: {result.note}" for result in results if result.note]
+    return "\n".join([text[0], "-" * max(map(len, text)), *text[1:], *([""] if notes else []), *notes])
+
+
+def _line(result: Result) -> tuple[str, ...]:
+    row, ratio = result.row, result.ratio
+    judged = result.value_text or (f"{ratio:.2f}" if ratio is not None else "-")
+    rival = f"{spread(result.rival)} ({row.rival})" if result.rival else row.rival
+    reached = "yes" if result.reached else "NO"
+    return row.work, f"{spread(result.ours)} {row.unit}", rival, judged, goal(row), reached
+
+
+def goal(row: Row) -> str:
+    """Return the goal of a row as text."""
+    return f"{row.goal} {row.limit:g}"
+
+
+def spread(samples: Sequence[float]) -> str:
+    """Return median and range, three digits where that is enough: ``1.82 (1.79..1.90)``."""
+    median = figure(statistics.median(samples))
+    if len(samples) == 1:
+        return median
+    return f"{median} ({figure(min(samples))}..{figure(max(samples))})"
+
+
+def figure(value: float) -> str:
+    """Return a number with as many decimals as make three digits."""
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+# ---- the file
+
+
+def save(
+    path: Path, options: Options, around: Mapping[str, Any], results: Sequence[Result], left_out: Mapping[Row, str]
+) -> None:
+    """Write everything to ``path``."""
+    content = {
+        "machine": around,
+        "options": asdict(options),
+        "results": [as_json(result) for result in results],
+        "left_out": {row.key: reason for row, reason in left_out.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """Return a result as what JSON knows."""
+    return {
+        **asdict(result.row),
+        "ours": list(result.ours),
+        "rival_samples": list(result.rival),
+        "ratio": result.ratio,
+        "value": result.value,
+        "reached": result.reached,
+        "note": result.note,
+        "details": result.details,
+    }
+
+
+# ---- the surroundings
+
+
+def surroundings(ready: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the figures depend on; ``ready`` is what an Elixir node said of itself."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg()[0],
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "otp": ready["otp"],
+        "elixir": ready["elixir"],
+        "zen_monitor": ready["zen_monitor"],
+        "pyzen": _version(),
+        "build": build_kind(),
+        "commit": commit(),
+    }
+
+
+def _version() -> str:
+    try:
+        return distribution("pyzen-node").version
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def build_kind() -> str:
+    """Say how the native module was built: an editable installation is the development profile."""
+    try:
+        origin = distribution("pyzen-node").read_text("direct_url.json") or "{}"
+    except PackageNotFoundError:
+        return "unknown build"
+    editable = json.loads(origin).get("dir_info", {}).get("editable", False)
+    return "development build (opt-level 3, no LTO)" if editable else "installed wheel"
+
+
+def commit() -> str:
+    """Return the commit of the sources, with ``+`` when they were changed since."""
+    if shutil.which("git") is None:
+        return "unknown"
+    head = _git("rev-parse", "--short", "HEAD")
+    return f"{head}{'+' if _git('status', '--porcelain') else ''}" if head else "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=FIXTURE.parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

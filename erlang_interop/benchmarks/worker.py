@@ -1,0 +1,202 @@
+"""Our node for the benchmarks: a process that speaks the line protocol of ``mix_fixture``.
+
+The commands are those of its README, as far as a row needs them, with the same answers; ``probe_start``,
+``probe_stop`` are ours alone. Run by `rig`, which passes the cookie in the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ctypes
+import gc
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from erlang_interop.benchmarks.processes import Burst, Collector, Echo, Probe
+from pyzen import etf
+from pyzen.config import EpmdConfig
+from pyzen.node.node import Node
+from pyzen.terms import Pid, Term, atoms, elixir
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+COOKIE: Final = "PYZEN_BENCHMARK_COOKIE"
+MAX_LINE: Final = 1 << 28
+FETCH: Final = 100_000
+"""Pids in one call."""
+SLICE: Final = 1000
+"""Monitors made before others get a turn."""
+
+
+class Worker:
+    """Does what the lines say."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._targets: list[Pid] = []
+        self._first = 0
+        self._collector = Collector()
+        self._terms: dict[str, Term] = {}
+        self._probe = Probe()
+        self._commands: Mapping[str, Callable[..., Awaitable[object]]] = {
+            name.removeprefix("do_"): getattr(self, name) for name in dir(self) if name.startswith("do_")
+        }
+
+    async def serve(self) -> None:
+        """Answer every line, until standard input ends."""
+        reader = asyncio.StreamReader(limit=MAX_LINE)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        print(f"! ready node={self._node.name} python={platform.python_version()} pyzen={version('pyzen-node')}")
+        sys.stdout.flush()
+        async with asyncio.TaskGroup() as answers:
+            async for line in reader:
+                answers.create_task(self._answer(line.decode().split()))
+
+    async def _answer(self, words: list[str]) -> None:
+        identity, command, *arguments = words
+        try:
+            value = await self._commands[command](*arguments)
+        except Exception as error:
+            print(identity, "error", repr(error).replace("\n", " "), flush=True)
+        else:
+            print(identity, "ok", text(value), flush=True)
+
+    # ---- the node
+
+    async def do_connect(self, peer: str) -> bool:
+        return await self._node.connect(peer)
+
+    async def do_zen_connect(self, peer: str) -> str:
+        return ":" + await self._node.zen.connect(peer)
+
+    async def do_setting(self, name: str, value: str) -> str:
+        setattr(self._node.zen.config, name, int(value))
+        return ":ok"
+
+    async def do_tidy(self) -> int:
+        """Give back what is free, so that growth of the resident set is growth of the data."""
+        collected = gc.collect()
+        if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+            ctypes.CDLL(None).malloc_trim(0)
+        return collected
+
+    # ---- messages
+
+    async def do_sink(self, name: str) -> Pid:
+        return await Echo.start(self._node, name=name)
+
+    async def do_await(self, name: str, count: str, timeout: str) -> dict[str, int]:
+        sink = self._process(name)
+        assert isinstance(sink, Echo)
+        async with asyncio.timeout(int(timeout) / 1000):
+            await sink.reached(int(count))
+        return sink.counter()
+
+    async def do_burst(self, name: str, peer: str, count: str, size: str) -> dict[str, int]:
+        before = time.monotonic_ns()
+        burst = Burst((atoms[name], atoms[peer]), int(count), b"x" * int(size))
+        self._node.runtime.spawn(burst)
+        await burst.done.wait()
+        return {"elapsed_us": (time.monotonic_ns() - before) // 1000}
+
+    def _process(self, name: str) -> Any:
+        pid = self._node.whereis(name)
+        assert pid is not None, f"nobody is called {name}"
+        return self._node.runtime.process(pid)
+
+    # ---- monitors
+
+    async def do_targets(self, peer: str, first: str, end: str) -> int:
+        if not self._collector.references and self._node.whereis("collector") is None:
+            self._node.runtime.spawn(self._collector, name="collector")
+        self._collector.clear()
+        self._first, self._targets = int(first), []
+        for start in range(int(first), int(end), FETCH):
+            part = [start, min(start + FETCH, int(end))]
+            self._targets += await self._node.rpc(peer, elixir.Fixture.Processes, "pids", part, timeout=60)
+        return len(self._targets)
+
+    async def do_collect(self, references: str) -> int:
+        monitor, pid = self._node.zen.monitor, self._collector.pid
+        keep = self._collector.references.append if references == "keep" else lambda _reference: None
+        for index, target in enumerate(self._targets):
+            keep(monitor(target, subscriber=pid))
+            if index % SLICE == 0:
+                await asyncio.sleep(0)
+        return len(self._targets)
+
+    async def do_await_collected(self, count: str, timeout: str) -> int:
+        async with asyncio.timeout(int(timeout) / 1000):
+            await self._collector.reached(int(count))
+        return len(self._collector.arrived)
+
+    async def do_collected(self, reasons: str = "usual") -> dict[str, int]:
+        return self._collector.balance(self._targets, self._first, lost=reasons == "lost")
+
+    async def do_pending(self) -> int:
+        return self._node.zen.statistics().pending
+
+    # ---- terms
+
+    async def do_codec_load(self, what: str, data: str) -> int:
+        self._terms[what] = etf.decode(base64.b64decode(data))
+        return len(data)
+
+    async def do_codec_term(self, what: str) -> str:
+        return base64.b64encode(etf.encode(self._terms[what])).decode()
+
+    async def do_codec_time(self, what: str, work: str, count: str) -> dict[str, int]:
+        term = self._terms[what]
+        elapsed = time_decode(etf.encode(term), int(count)) if work == "decode" else time_encode(term, int(count))
+        return {"elapsed_us": elapsed // 1000}
+
+    # ---- the event loop
+
+    async def do_probe_start(self) -> str:
+        self._probe.start()
+        return ":ok"
+
+    async def do_probe_stop(self) -> dict[str, int]:
+        return self._probe.stop()
+
+
+def time_decode(data: bytes, count: int) -> int:
+    """Return the nanoseconds of ``count`` times `etf.decode`."""
+    decode = etf.decode
+    before = time.perf_counter_ns()
+    for _ in range(count):
+        decode(data)
+    return time.perf_counter_ns() - before
+
+
+def time_encode(term: Term, count: int) -> int:
+    """Return the nanoseconds of ``count`` times `etf.encode`."""
+    encode = etf.encode
+    before = time.perf_counter_ns()
+    for _ in range(count):
+        encode(term)
+    return time.perf_counter_ns() - before
+
+
+def text(value: object) -> str:
+    """Return an answer as the fixture writes it."""
+    if isinstance(value, dict):
+        return " ".join(f"{name}={figure}" for name, figure in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+async def main(name: str, epmd_port: int) -> None:
+    """Be the node, until standard input ends."""
+    epmd = EpmdConfig(port=epmd_port, start=False)
+    async with Node(name, cookie=os.environ[COOKIE], epmd=epmd) as node:
+        await Worker(node).serve()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
