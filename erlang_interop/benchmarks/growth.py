@@ -58,7 +58,7 @@ async def _pause(rig: Rig, size: int) -> Result:
 
 def _pause_text(found: Mapping[str, Any]) -> str:
     return (
-        f"{found['pause_ms']:.1f} ms, {found['busy_ms']:.1f} ms of it at most working, "
+        f"{found['pause_ms']:.1f} ms, {found['busy_ms']:.1f} ms working, garbage {found['garbage_ms']:.1f} ms, "
         f"at its peak {found['peak_mb']:.0f} MB ({found['before_mb']:.0f} MB before, {found['idle_mb']:.0f} MB idle)"
     )
 
@@ -86,6 +86,7 @@ async def _firing(rig: Rig, size: int, reasons: str) -> dict[str, float]:
     return {
         "pause_ms": probe["late_us"] / 1000,
         "busy_ms": probe["busy_us"] / 1000,
+        "garbage_ms": probe["garbage_us"] / 1000,
         "ticks": probe["ticks"],
         "idle_mb": idle / 1e6,
         "before_mb": before / 1e6,

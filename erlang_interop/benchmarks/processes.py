@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.gen_server import Continue, GenServer
 from pyzen.terms import Atom, Pid, Reference, Term, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 BURST_SLICE: Final = 100
 """Messages sent by one callback; a busy link suspends the process between two of them."""
+
+CHUNK: Final = 1000
+"""Of what is kept together."""
 
 TICK: Final = 0.001
 """Seconds between two looks of the probe."""
@@ -101,48 +106,63 @@ class Burst(GenServer):
 class Collector(Counting):
     """``Fixture.Collector``: remembers DOWNs, makes the books afterwards.
 
-    Attributes:
-        references: Of the monitors, in the order of their targets.
-        arrived: References of the DOWNs, in the order of their arrival.
+    What it keeps are tuples of a thousand, which the collector of garbage soon leaves alone. A list with a million
+    references is walked whole in every full collection, and those pauses would be ours, not the node's.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.references: list[Reference] = []
-        self.arrived: list[Reference] = []
-        self._objects: list[Any] = []
-        self._reasons: list[Any] = []
-
-    @property
-    def count(self) -> int:
-        return len(self.arrived)
+        self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        for column in (self.references, self.arrived, self._objects, self._reasons):
-            column.clear()
+        self._count = 0
+        self._targets: list[tuple[Pid, ...]] = []
+        self._references: list[tuple[Reference, ...]] = []
+        self._recent: list[Any] = []
+        self._arrived: list[tuple[Any, ...]] = []
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    @property
+    def targets(self) -> Iterator[tuple[Pid, ...]]:
+        """The targets, by the thousand."""
+        return iter(self._targets)
+
+    def aim(self, targets: Sequence[Pid]) -> None:
+        """Add targets."""
+        self._targets += (tuple(targets[start : start + CHUNK]) for start in range(0, len(targets), CHUNK))
+
+    def keep(self, references: Iterable[Reference]) -> None:
+        """Remember the references of the monitors on the next targets."""
+        self._references.append(tuple(references))
 
     def handle_info(self, message: Any) -> None:
-        # In columns: a million tuples kept here would be ours, and the collector of garbage would walk them.
         _down, reference, _process, target, reason = message
-        self.arrived.append(reference)
-        self._objects.append(target)
-        self._reasons.append(reason[1])
-        if len(self.arrived) == self._awaited:
+        self._recent += reference, target, reason[1]
+        self._count += 1
+        if self._count % CHUNK == 0:
+            self._arrived.append(tuple(self._recent))
+            self._recent.clear()
+        if self._count == self._awaited:
             self._reached.set()
 
-    def balance(self, targets: Sequence[Pid], first: int, *, lost: bool) -> dict[str, int]:
+    def balance(self, first: int, *, lost: bool) -> dict[str, int]:
         """Return ``monitors downs missing strange wrong``; with ``lost`` every reason has to be ``nodedown``."""
-        pairs = zip(self.references, targets, strict=True)
+        references, targets = chain.from_iterable(self._references), chain.from_iterable(self._targets)
+        pairs = zip(references, targets, strict=True)
         missing = {reference: (target, index) for index, (reference, target) in enumerate(pairs, first)}
-        strange = wrong = 0
-        for reference, target, reason in zip(self.arrived, self._objects, self._reasons, strict=True):
+        monitors, strange, wrong = len(missing), 0, 0
+        cells = chain(chain.from_iterable(self._arrived), self._recent)
+        for reference, target, reason in zip(cells, cells, cells, strict=True):
             expected = missing.pop(reference, None)
             if expected is None:
                 strange += 1
             elif target != expected[0] or reason != (atoms.nodedown if lost else usual(expected[1])):
                 wrong += 1
-        figures = {"monitors": len(self.references), "downs": len(self.arrived), "missing": len(missing)}
+        figures = {"monitors": monitors, "downs": self._count, "missing": len(missing)}
         return {**figures, "strange": strange, "wrong": wrong}
 
 
@@ -164,25 +184,35 @@ class Probe:
     """How late the event loop is: a timer that compares the time with when it was due.
 
     The processor time that the loop's thread used between two ticks tells a pause of ours from one in which the
-    operating system ran somebody else.
+    operating system ran somebody else; the longest garbage collection tells who else was at work.
     """
 
     def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None
-        self._due = self._used = self._late = self._busy = 0.0
+        self._due = self._used = self._late = self._busy = self._collecting = self._collected = 0.0
         self._ticks = 0
 
     def start(self) -> None:
         """Begin to look."""
-        self._late = self._busy = 0.0
+        self._late = self._busy = self._collected = 0.0
         self._ticks, self._used = 0, time.thread_time()
+        gc.callbacks.append(self._garbage)
         self._arm()
 
     def stop(self) -> dict[str, int]:
-        """End; the longest delay, the most processor time between two ticks (microseconds), and the ticks."""
+        """End; the longest delay, processor time between two ticks, garbage collection (microseconds); the ticks."""
         assert self._timer is not None
         self._timer.cancel()
-        return {"late_us": round(self._late * 1e6), "busy_us": round(self._busy * 1e6), "ticks": self._ticks}
+        gc.callbacks.remove(self._garbage)
+        longest = {"late_us": self._late, "busy_us": self._busy, "garbage_us": self._collected}
+        return {**{name: round(value * 1e6) for name, value in longest.items()}, "ticks": self._ticks}
+
+    def _garbage(self, phase: str, _info: dict[str, int]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self._collecting = now
+        else:
+            self._collected = max(self._collected, now - self._collecting)
 
     def _arm(self) -> None:
         loop = asyncio.get_running_loop()

@@ -30,8 +30,6 @@ COOKIE: Final = "PYZEN_BENCHMARK_COOKIE"
 MAX_LINE: Final = 1 << 28
 FETCH: Final = 100_000
 """Pids in one call."""
-SLICE: Final = 1000
-"""Monitors made before others get a turn."""
 
 
 class Worker:
@@ -39,7 +37,6 @@ class Worker:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._targets: list[Pid] = []
         self._first = 0
         self._collector = Collector()
         self._terms: dict[str, Term] = {}
@@ -113,34 +110,32 @@ class Worker:
     # ---- monitors
 
     async def do_targets(self, peer: str, first: str, end: str) -> int:
-        if not self._collector.references and self._node.whereis("collector") is None:
+        if self._node.whereis("collector") is None:
             self._node.runtime.spawn(self._collector, name="collector")
         self._collector.clear()
-        self._first, self._targets = int(first), []
+        self._first = int(first)
         for start in range(int(first), int(end), FETCH):
             part = [start, min(start + FETCH, int(end))]
-            self._targets += await self._node.rpc(peer, elixir.Fixture.Processes, "pids", part, timeout=60)
-        return len(self._targets)
+            self._collector.aim(await self._node.rpc(peer, elixir.Fixture.Processes, "pids", part, timeout=60))
+        return sum(map(len, self._collector.targets))
 
     async def do_collect(self, references: str) -> int:
-        monitor, pid = self._node.zen.monitor, self._collector.pid
-        keep = self._collector.references.append if references == "keep" else lambda _reference: None
-        for index, target in enumerate(self._targets):
-            keep(monitor(target, subscriber=pid))
-            if index % SLICE == 0:
-                await asyncio.sleep(0)
-        return len(self._targets)
+        monitor, collector, made = self._node.zen.monitor, self._collector, 0
+        for targets in collector.targets:
+            made_now = [monitor(target, subscriber=collector.pid) for target in targets]
+            made += len(made_now)
+            if references == "keep":
+                collector.keep(made_now)
+            await asyncio.sleep(0)
+        return made
 
     async def do_await_collected(self, count: str, timeout: str) -> int:
         async with asyncio.timeout(int(timeout) / 1000):
             await self._collector.reached(int(count))
-        return len(self._collector.arrived)
+        return self._collector.count
 
     async def do_collected(self, reasons: str = "usual") -> dict[str, int]:
-        return self._collector.balance(self._targets, self._first, lost=reasons == "lost")
-
-    async def do_pending(self) -> int:
-        return self._node.zen.statistics().pending
+        return self._collector.balance(self._first, lost=reasons == "lost")
 
     # ---- terms
 

@@ -1,0 +1,253 @@
+"""The benchmarks themselves: how samples become a verdict, and a tiny run with its correctness checked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from erlang_interop.benchmarks.__main__ import ROWS, Run, amounts, parse
+from erlang_interop.benchmarks.codec import DECODE, ENCODE
+from erlang_interop.benchmarks.growth import PAUSE
+from erlang_interop.benchmarks.measure import (
+    Mismatch,
+    Options,
+    Result,
+    check,
+    cpu_seconds,
+    forget_peak,
+    interleave,
+    peak_resident,
+    resident,
+)
+from erlang_interop.benchmarks.messages import IN
+from erlang_interop.benchmarks.monitors import ESTABLISH, MEMORY
+from erlang_interop.benchmarks.processes import Collector, Probe, usual
+from erlang_interop.benchmarks.report import save, spread, table
+from erlang_interop.benchmarks.rig import figures, introduce, subscribed
+from erlang_interop.nodes import ElixirNode
+from pyzen import etf
+from pyzen.terms import Pid, Reference, atoms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+StartElixir: TypeAlias = Callable[..., Awaitable[ElixirNode]]
+
+TINY = Options(pairs=1, size=1000, monitors=1000, messages=2000, calls=20, rounds=2)
+NODE = "one@127.0.0.1"
+
+
+# ---- samples and verdicts
+
+
+def test_a_ratio_is_median_by_median_and_less_is_better_where_the_goal_says_so() -> None:
+    result = Result(row=DECODE, ours=[1.0, 90.0, 2.0], rival=[4.0, 4.0, 5.0])
+
+    assert result.ratio == 0.5
+    assert result.reached
+    assert not Result(row=DECODE, ours=[2.1], rival=[4.0]).reached
+
+
+def test_more_is_better_for_rates() -> None:
+    assert Result(row=IN, ours=[10.0], rival=[10.0]).reached
+    assert not Result(row=IN, ours=[9.0], rival=[10.0]).reached
+
+
+def test_a_row_without_a_rival_is_judged_by_its_value() -> None:
+    assert Result(row=PAUSE, ours=[12.0, 49.0], value=49.0).reached
+    assert not Result(row=PAUSE, ours=[12.0, 51.0], value=51.0).reached
+
+
+async def test_both_sides_are_measured_in_turn() -> None:
+    order: list[str] = []
+
+    async def sample(side: str) -> float:
+        order.append(side)
+        return float(len(order))
+
+    ours, rival = await interleave(3, lambda: sample("ours"), lambda: sample("rival"))
+
+    assert order == ["ours", "rival"] * 3
+    assert (ours, rival) == ([1.0, 3.0, 5.0], [2.0, 4.0, 6.0])
+
+
+def test_check_tells_what_is_wrong() -> None:
+    check(1, "unused")
+    with pytest.raises(Mismatch, match="two is not one"):
+        check(0, "two is not one")
+
+
+def test_figures_of_a_process_are_those_of_the_operating_system() -> None:
+    before = cpu_seconds(os.getpid())
+    used = os.times()
+    while sum(os.times()[:2]) < sum(used[:2]) + 0.1:
+        pass
+    assert 0.05 < cpu_seconds(os.getpid()) - before < 5
+
+    size, slack = 50_000_000, 10_000_000
+    block = bytes(size)[1:]  # the copy is written, page by page
+    del block
+    now = resident(os.getpid())
+    assert peak_resident(os.getpid()) > now + size - slack
+    forget_peak(os.getpid())
+    assert peak_resident(os.getpid()) < now + slack
+
+
+# ---- the report
+
+
+def test_spread_shows_median_and_range_with_three_digits() -> None:
+    assert spread([1.0, 2.0, 12.345]) == "2.00 (1.00..12.3)"
+    assert spread([123456.7]) == "123457"
+
+
+def test_the_table_has_every_row_once_and_says_what_was_left_out() -> None:
+    results = [Result(row=DECODE, ours=[1.0], rival=[4.0], note="by hand"), Result(row=ENCODE, ours=[5.0], rival=[4.0])]
+
+    lines = table(results, {MEMORY: "not run", ESTABLISH: "failed: x"}).splitlines()
+
+    cells = [" ".join(line.split()) for line in lines]
+    assert cells[2].endswith("1.00 ms 4.00 (BEAM binary_to_term) 0.25 <= 0.5 yes")
+    assert cells[3].endswith("1.25 <= 1 NO")
+    assert cells[4:6] == [
+        f"{MEMORY.work} - - - <= 1 not run",
+        f"{ESTABLISH.work} - - - <= 0.5 failed: x",
+    ]
+    assert lines[-1] == "decode: by hand"
+    assert len({line.index("<=") for line in lines[2:6]}) == 1
+
+
+def test_the_file_has_every_sample(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run.json"
+    result = Result(row=DECODE, ours=[1.0, 2.0], rival=[4.0, 5.0], details={"more": 1})
+
+    save(path, TINY, {"cores": 2}, [result], {MEMORY: "not run"})
+
+    content = json.loads(path.read_text())
+    assert content["machine"] == {"cores": 2}
+    assert content["options"]["rounds"] == 2
+    (row,) = content["results"]
+    assert (row["key"], row["ours"], row["rival_samples"], row["details"]) == ("decode", [1, 2], [4, 5], {"more": 1})
+    assert content["left_out"] == {"memory": "not run"}
+
+
+# ---- the command line
+
+
+def test_options_say_how_much_is_measured() -> None:
+    assert amounts(parse([])).size == 1_000_000
+    assert amounts(parse(["--quick", "--pairs", "7"])).pairs == 7
+    assert amounts(parse(["--size", "500"])).monitors == 500
+    assert list(ROWS) == parse([]).rows.split(",")
+
+
+@pytest.mark.parametrize("wrong", [["--rows", "decode,nonsense"], ["--pairs", "0"], ["--size", "0"]])
+def test_wrong_options_are_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parse(wrong)
+    assert refused.value.code == 2
+
+
+# ---- our side
+
+
+def _pid(number: int) -> Pid:
+    return Pid(NODE, number, 0, 1)
+
+
+def _reference(number: int) -> Reference:
+    return Reference(NODE, 1, [number, 0, 0])
+
+
+def _down(number: int, reason: object) -> tuple[object, ...]:
+    return atoms.DOWN, _reference(number), atoms.process, _pid(number), (atoms.zen_monitor, reason)
+
+
+def _collector(count: int) -> Collector:
+    collector = Collector()
+    collector.aim([_pid(number) for number in range(count)])
+    for targets in collector.targets:
+        collector.keep(_reference(pid.id) for pid in targets)
+    return collector
+
+
+def test_the_books_balance_when_every_monitor_had_its_down() -> None:
+    collector = _collector(2500)
+    for number in reversed(range(2500)):
+        collector.handle_info(_down(number, usual(number)))
+
+    expected = {"monitors": 2500, "downs": 2500, "missing": 0, "strange": 0, "wrong": 0}
+    assert collector.balance(0, lost=False) == expected
+
+
+def test_the_books_show_what_is_missing_twice_unknown_or_wrong() -> None:
+    collector = _collector(20)
+    for number, reason in [(1, usual(1)), (1, usual(1)), (99, usual(99)), (17, usual(18)), (18, atoms.nodedown)]:
+        collector.handle_info(_down(number, reason))
+
+    assert collector.balance(0, lost=False) == {"monitors": 20, "downs": 5, "missing": 17, "strange": 2, "wrong": 2}
+    assert collector.balance(0, lost=True)["wrong"] == 2
+
+
+async def test_the_probe_sees_a_blocked_loop() -> None:
+    probe = Probe()
+    probe.start()
+    await asyncio.sleep(0.01)
+    end = asyncio.get_running_loop().time() + 0.05
+    while asyncio.get_running_loop().time() < end:
+        pass
+    await asyncio.sleep(0.01)
+
+    found = probe.stop()
+
+    assert found["late_us"] >= 40_000
+    assert found["busy_us"] >= 10_000
+    assert found["ticks"] > 0
+
+
+# ---- a tiny run
+
+
+@pytest.mark.usefixtures("mix_fixture")
+async def test_a_tiny_run_measures_both_sides_and_checks_them() -> None:
+    keys = ("decode", "encode", "in", "establish", "deliver")
+    run = Run(TINY, [ROWS[key] for key in keys])
+
+    around = await run.measure()
+
+    assert run.failed == {}
+    assert [result.row.key for result in run.results] == list(keys)
+    assert all(len(result.ours) == len(result.rival) == 1 for result in run.results)
+    assert all(0 < sample < 1e7 for result in run.results for sample in (*result.ours, *result.rival))
+    assert run.left_out() == {ROWS[key]: "not run" for key in ROWS if key not in keys}
+    assert around["otp"].isdecimal()
+    assert around["build"]
+
+
+async def test_reasons_of_both_sides_are_the_same(elixir_node: StartElixir) -> None:
+    node = await elixir_node()
+
+    theirs = etf.decode(await node.call_etf("eval", "Enum.map(0..59, &Fixture.Reasons.usual/1)"))
+
+    assert theirs == [usual(index) for index in range(60)]
+
+
+async def test_the_books_of_the_fixture_show_what_is_missing_or_wrong(elixir_node: StartElixir) -> None:
+    local, peer = await asyncio.gather(elixir_node(), elixir_node())
+    await introduce(local, peer)
+    await peer.call("spawn", 40)
+    assert await local.call("targets", peer.name, 20, 40) == "20"
+    assert await local.call("collect", "keep") == "20"
+    await subscribed(peer, 20, timeout=30)
+
+    await peer.call("finish", 20, 25)
+    await peer.call("kill", 25, 35, "boom")
+    await local.call("await_collected", 15, 30_000)
+
+    books = await figures(local, "collected")
+    assert books == {"monitors": 20, "downs": 15, "missing": 5, "strange": 0, "wrong": 10}
