@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 THEMES: Final = (codec, messages, monitors, growth)
 ROWS: Final = {row.key: row for theme in THEMES for row in theme.ROWS}
+SMALLEST: Final = 1000
 FAILURES: Final = (Mismatch, CommandError, NodeEnded, TimeoutError)
 
 
@@ -73,8 +74,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     unknown = [key for key in options.rows.split(",") if key not in ROWS]
     if unknown:
         parser.error(f"--rows: {unknown[0]!r} is unknown; there are {', '.join(ROWS)}")
-    if (options.pairs is not None and options.pairs < 1) or (options.size is not None and options.size < 1):
-        parser.error("--pairs and --size are at least 1")
+    if options.pairs is not None and options.pairs < 1:
+        parser.error("--pairs is at least 1")
+    if options.size is not None and options.size < SMALLEST:
+        parser.error(f"--size is at least {SMALLEST}")
     return options
 
 

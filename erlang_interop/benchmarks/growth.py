@@ -22,8 +22,8 @@ PAUSE: Final = Row("pause", "longest pause of the event loop while monitors fire
 GROWTH: Final = Row("growth", "growth of CPU per monitor and DOWN, largest / smallest", "-", "us each", "<=", 1.2)
 ROWS: Final = (PAUSE, GROWTH)
 
-SIZES: Final = {10_000: 5, 100_000: 3, 1_000_000: 1}
-"""How often each size is measured; the largest is cut to ``--size``."""
+STEPS: Final = {100: 5, 10: 3, 1: 1}
+"""Into how many parts ``--size`` is divided for a size of ``growth``, and how often that is measured."""
 VARIANTS: Final = {"every process ends": "usual", "the node is lost": "lost"}
 SMALL_HEAPS: Final = ("+hms", "20")
 """A million idle processes of the usual size take 2.7 GB."""
@@ -59,7 +59,8 @@ async def _pause(rig: Rig, size: int) -> Result:
 def _pause_text(found: Mapping[str, Any]) -> str:
     return (
         f"{found['pause_ms']:.1f} ms, {found['busy_ms']:.1f} ms working, garbage {found['garbage_ms']:.1f} ms, "
-        f"at its peak {found['peak_mb']:.0f} MB ({found['before_mb']:.0f} MB before, {found['idle_mb']:.0f} MB idle)"
+        f"at its peak {found['peak_mb']:.0f} MB (established {found['established_mb']:.0f} MB, "
+        f"the targets alone {found['targets_mb']:.0f} MB)"
     )
 
 
@@ -69,9 +70,9 @@ async def _firing(rig: Rig, size: int, reasons: str) -> dict[str, float]:
     local = await start_local(rig, "ours", watched)
     await watched.storm(local, WARM)
     first, end = await watched.offer(local, size)
-    idle = resident(local.pid)
+    targets = resident(local.pid)
     await watched.watched_by(local, size, "keep")
-    before = resident(local.pid)
+    established = resident(local.pid)
     forget_peak(local.pid)
     await local.call("probe_start")
     if reasons == "lost":
@@ -88,8 +89,8 @@ async def _firing(rig: Rig, size: int, reasons: str) -> dict[str, float]:
         "busy_ms": probe["busy_us"] / 1000,
         "garbage_ms": probe["garbage_us"] / 1000,
         "ticks": probe["ticks"],
-        "idle_mb": idle / 1e6,
-        "before_mb": before / 1e6,
+        "targets_mb": targets / 1e6,
+        "established_mb": established / 1e6,
         "peak_mb": peak / 1e6,
     }
 
@@ -101,7 +102,7 @@ async def _growth(rig: Rig, size: int) -> Result:
     watched = Watched(await rig.elixir(*SMALL_HEAPS))
     local = await start_local(rig, "ours", watched)
     await watched.storm(local, WARM)
-    sizes = {min(one, size): times for one, times in SIZES.items()}
+    sizes = {size // parts: times for parts, times in STEPS.items()}
     storms = {one: [await watched.storm(local, one) for _ in range(times)] for one, times in sizes.items()}
     parts = [
         f"{one}: {_median(found, 'establish'):.2f} + {_median(found, 'deliver'):.2f}" for one, found in storms.items()
