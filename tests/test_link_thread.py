@@ -320,6 +320,21 @@ def test_a_burst_arrives_in_order_in_several_drains(node: Node) -> None:
     assert node.events[-1] == (DOWN, link, "closed", None, None)
 
 
+def test_a_drain_that_is_late_hands_out_events_all_the_same(make_node: Callable[..., Node]) -> None:
+    node, count = make_node(), 400_000  # to take over so many lasts longer than one drain may
+    _link, peer = node.link_up()
+    packet = session().send(THEIR, OUR, 1)
+    peer.sendall(packet * count)
+    deadline = time.monotonic() + 10
+    while node.thread.statistics()["queued_bytes"] < (len(packet) - 4) * count and time.monotonic() < deadline:
+        select.select([], [], [], 0.01)
+
+    events, more = node.thread.drain()
+
+    assert more
+    assert events
+
+
 def test_large_message_of_one_process_does_not_delay_another(node: Node) -> None:
     link, peer = node.link_up(receive_buffer=65536)
     large = bytes(48 * 2**20)
