@@ -36,6 +36,7 @@ from pyzen.terms import Atom, Pid
 HERE, THERE = Atom("here@test"), Atom("there@test")
 OUR, THEIR = Pid(HERE, 5, 0, 7), Pid(THERE, 9, 0, 8)
 thread = None
+more = False  # waits in the thread, which says so only once
 
 def link_up(ticktime):
     "One active link to whoever connects to the port that is printed."
@@ -50,8 +51,13 @@ def link_up(ticktime):
     return link
 
 def next_events():
-    select.select([thread.fileno()], [], [], 10)
-    return thread.drain()[0]
+    "At least one event."
+    global more
+    events = []
+    while not events:
+        assert more or select.select([thread.fileno()], [], [], 10)[0], "nothing happens"
+        events, more = thread.drain()
+    return events
 
 def next_event():
     (event,) = next_events()
@@ -68,7 +74,9 @@ class Script:
 
     def line(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        line = self.process.stdout.readline()
+        assert line, f"the script has ended: {self.process.poll()}"
+        return line.strip()
 
     def connect(self) -> socket.socket:
         peer = socket.create_connection(("127.0.0.1", int(self.line())), timeout=10)
@@ -265,6 +273,34 @@ def test_a_forked_child_does_not_disturb_its_parent(run_script: Callable[[str], 
         there = Session(Limits(), node=THERE, creation=8, peer=HERE, flags=FLAGS)
         peer.sendall(there.send(Pid(THERE, 9, 0, 8), Pid(HERE, 5, 0, 7), 1))
         assert script.line() == "received"
+
+
+def test_a_child_that_outlives_its_parent_holds_no_link_up(run_script: Callable[[str], Script]) -> None:
+    script = run_script(
+        """
+        link = link_up(60.0)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            signal.pause()
+        print(child, flush=True)
+        signal.pause()
+        """
+    )
+    with script.connect() as peer:
+        address = peer.getpeername()
+        peer.settimeout(1)
+        child = int(script.line())
+        try:
+            script.process.kill()
+            script.wait()
+
+            assert at_end(peer)
+            os.kill(child, 0)  # still there
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address, timeout=1)
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_links_can_not_be_used_in_a_forked_child(run_script: Callable[[str], Script]) -> None:
