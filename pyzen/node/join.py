@@ -50,17 +50,19 @@ class Mesh:
         self._seeds: list[Atom] = []
         self._failed: dict[Atom, tuple[float, float]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
 
     async def add(self, seed: Atom) -> None:
         """Join the cluster of ``seed``, which is connected."""
         if seed not in self._seeds:
             self._seeds.append(seed)
         await self.refresh()
-        if self._task is None:
+        if self._task is None and not self._stopped:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop asking; links stay."""
+        """Stop asking; links stay. An `add` that is under way begins nothing any more."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyzen.actor.gen_server import GenServer
+from pyzen.errors import CookieMismatch, HandshakeError, NodeDown
+from pyzen.node import join
+from pyzen.node.join import Mesh
+from pyzen.terms import Atom, Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from tests.node.conftest import MakeNode
+
+A, B, C, D = (Atom(f"{letter}@host") for letter in "abcd")
+
+
+class Place:
+    """A node ``a`` of a cluster where ``answers`` says whom each of the others knows."""
+
+    def __init__(self) -> None:
+        self.name = A
+        self.connected = [B]
+        self.answers: dict[Atom, Any] = {}
+        self.refusing: set[Atom] = set()
+        self.unreachable: set[Atom] = set()
+        self.attempts: list[Atom] = []
+
+    def nodes(self) -> list[Atom]:
+        return list(self.connected)
+
+    async def connect(self, peer: Atom) -> bool:
+        self.attempts.append(peer)
+        if peer in self.refusing:
+            raise HandshakeError("refused", peer=str(peer))
+        if peer not in self.unreachable:
+            self.connected.append(peer)
+        return peer in self.connected
+
+    async def rpc(self, peer: Atom, module: Atom, function: Atom, args: Sequence[Any] = ()) -> Any:
+        assert (module, function, list(args)) == (atoms.erlang, atoms.nodes, [])
+        if peer not in self.answers:
+            raise NodeDown(atoms.noconnection)
+        answer = self.answers[peer]
+        return await answer if isinstance(answer, asyncio.Future) else answer
+
+
+class Tell(GenServer):
+    """What ``rex`` of an Erlang node does with ``erlang:nodes()``."""
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        assert request[:4] == (atoms.call, atoms.erlang, atoms.nodes, [])
+        return self._args[0]
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+@pytest.fixture
+async def mesh(place: Place) -> AsyncIterator[Mesh]:
+    mesh = Mesh(place)
+    yield mesh
+    await mesh.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_every_node_that_the_seed_knows_is_connected(place: Place, mesh: Mesh) -> None:
+    place.answers = {B: [A, C, D]}
+
+    await mesh.add(B)
+
+    assert set(place.connected) == {B, C, D}
+    assert A not in place.attempts
+
+
+async def test_nodes_that_come_later_are_connected_in_time(
+    place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "INTERVAL", 0.005)
+    place.answers = {B: []}
+    await mesh.add(B)
+
+    place.answers[B] = [C]
+
+    await until(lambda: C in place.connected)
+
+
+async def test_a_seed_that_was_lost_is_connected_again(place: Place, mesh: Mesh) -> None:
+    place.answers = {B: []}
+    await mesh.add(B)
+    place.connected.clear()
+
+    await mesh.refresh()
+
+    assert place.connected == [B]
+
+
+@pytest.mark.parametrize("answer", [(atoms.badrpc, atoms.notsup), [b"c@host", 5, [C]]])
+async def test_an_answer_that_makes_no_sense_connects_nobody(place: Place, mesh: Mesh, answer: Any) -> None:
+    place.answers = {B: answer}
+
+    await mesh.add(B)
+
+    assert place.attempts == []
+
+
+async def test_a_node_that_does_not_answer_hinders_no_other(place: Place, mesh: Mesh) -> None:
+    place.connected = [B, C]
+    place.answers = {C: [D]}
+
+    await mesh.add(B)
+
+    assert D in place.connected
+
+
+@pytest.mark.parametrize("how", ["refusing", "unreachable"])
+async def test_a_node_out_of_reach_is_left_alone_for_a_while(place: Place, mesh: Mesh, how: str) -> None:
+    place.answers = {B: [C, D]}
+    getattr(place, how).add(C)
+    await mesh.add(B)
+    assert set(place.attempts) == {C, D}
+
+    await mesh.refresh()
+
+    assert place.attempts.count(C) == 1
+
+
+async def test_pauses_between_attempts_grow(place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    place.answers = {B: [C]}
+    place.unreachable = {C}
+    tried = []
+
+    for second in range(200):
+        now = now + 1
+        await mesh.refresh()
+        if len(place.attempts) > len(tried):
+            tried.append(second)
+
+    pauses = [later - earlier for earlier, later in zip(tried, tried[1:], strict=False)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 5
+    assert 60 <= pauses[-1] <= 76
+
+
+async def test_a_node_that_is_back_is_forgiven(place: Place, mesh: Mesh) -> None:
+    place.answers = {B: [C]}
+    place.unreachable = {C}
+    await mesh.add(B)
+    place.unreachable.clear()
+    place.answers = {B: []}
+    await mesh.refresh()  # nobody knows it any more
+
+    place.answers = {B: [C]}
+    await mesh.refresh()
+
+    assert C in place.connected
+
+
+async def test_stop_while_a_cluster_is_joined_leaves_no_task(place: Place, mesh: Mesh) -> None:
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    place.answers = {B: answer}
+    before = asyncio.all_tasks()
+    adding = asyncio.ensure_future(mesh.add(B))
+    await asyncio.sleep(0)
+
+    await mesh.stop()
+    answer.set_result([])
+    await adding
+
+    assert asyncio.all_tasks() == before
+
+
+# ---- with nodes
+
+
+async def test_join_connects_to_all_that_the_peer_knows(make_node: MakeNode) -> None:
+    a, b, c = await make_node("a"), await make_node("b"), await make_node("c")
+    b.unregister("rex")
+    b.spawn(Tell, [c.name, a.name], name="rex")
+
+    joined = await a.join(b.name)
+
+    assert set(joined) == {b.name, c.name}
+
+
+async def test_join_twice_is_like_once(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    await a.join(b.name)
+    tasks = asyncio.all_tasks()
+
+    assert await a.join(b.name) == [b.name]
+
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_join_of_a_peer_out_of_reach_raises(make_node: MakeNode) -> None:
+    a = await make_node("a")
+
+    with pytest.raises(NodeDown, match=r"nobody@127\.0\.0\.1 can't be reached"):
+        await a.join("nobody@127.0.0.1")
+
+
+async def test_join_of_a_peer_that_refuses_says_why(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b", cookie="other")
+
+    with pytest.raises(CookieMismatch):
+        await a.join(b.name)
