@@ -312,7 +312,6 @@ class Node:
 
         Raises:
             HandshakeError: The peer, or this node, refused; the message says why.
-            EpmdError: epmd of the peer's host does not answer as an epmd.
             ConfigError: ``peer`` is no node name.
         """
         self._check_thread()

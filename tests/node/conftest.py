@@ -2,18 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pyzen.config import EpmdConfig
+from pyzen._native import Session
+from pyzen.config import EpmdConfig, Limits
+from pyzen.dist.flags import own_flags
+from pyzen.dist.handshake import Handshake, Initiator, Outcome
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
+from pyzen.terms import Atom, Pid
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+
+class RawPeer:
+    """A peer that the test plays frame by frame; `connect` does a whole handshake."""
+
+    def __init__(self, name: str = "raw@127.0.0.1", creation: int = 9) -> None:
+        self.name = Atom(name)
+        self.creation = creation
+        self.pid = Pid(name, 5, 0, creation)
+        self._frames: list[bytes] = []
+
+    async def open(self, address: tuple[str, int]) -> None:
+        self.reader, self.writer = await asyncio.open_connection(*address)
+
+    async def connect(self, node: Node, cookie: str = "secret") -> Outcome:
+        assert node.address is not None
+        await self.open(node.address)
+        handshake = Initiator(
+            str(self.name),
+            str(node.name),
+            flags=own_flags(hidden=False),
+            creation=self.creation,
+            cookie=lambda _: cookie,
+        )
+        self.write_frames(handshake.start())
+        return await self.shake(node, handshake)
+
+    async def shake(self, node: Node, handshake: Handshake) -> Outcome:
+        while not handshake.ended:
+            try:
+                frame = await self.read_frame()
+            except asyncio.IncompleteReadError:
+                handshake.eof()
+            else:
+                self.write_frames(handshake.receive_frame(frame))
+        if handshake.error is not None:
+            raise handshake.error
+        assert handshake.outcome is not None
+        limits, flags = Limits(), int(handshake.outcome.flags)
+        self.session = Session(limits, node=self.name, creation=self.creation, peer=node.name, flags=flags)
+        return handshake.outcome
+
+    def write_frames(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            self.writer.write(len(frame).to_bytes(2, "big") + frame)
+
+    async def read_frame(self) -> bytes:
+        async with asyncio.timeout(5):
+            return await self.reader.readexactly(int.from_bytes(await self.reader.readexactly(2), "big"))
+
+    async def events(self) -> list[tuple[int, int, Any, Any, Any]]:
+        """Return what the next bytes of the node say."""
+        async with asyncio.timeout(5):
+            return self.session.receive_data(await self.reader.read(65536))
+
+    async def at_end(self) -> bool:
+        """Read until the node closes the connection."""
+        try:
+            async with asyncio.timeout(5):
+                while await self.reader.read(65536):
+                    pass
+        except ConnectionResetError:
+            pass
+        return True
+
+    async def close(self) -> None:
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
 
 
 class MakeNode(Protocol):
@@ -37,3 +111,23 @@ async def make_node(epmd: EpmdConfig) -> AsyncIterator[MakeNode]:
             return await stack.enter_async_context(Node(f"{alive}{secrets.token_hex(3)}@127.0.0.1", **settings))
 
         yield make
+
+
+@pytest.fixture
+async def make_raw() -> AsyncIterator[Callable[..., RawPeer]]:
+    peers: list[RawPeer] = []
+
+    def make(name: str = "raw@127.0.0.1", creation: int = 9) -> RawPeer:
+        peers.append(RawPeer(name, creation))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        if hasattr(peer, "writer"):
+            await peer.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,7 +143,7 @@ async def test_pauses_between_attempts_grow(place: Place, mesh: Mesh, monkeypatc
     monkeypatch.setattr(loop, "time", lambda: now)
     place.answers = {B: [C]}
     place.unreachable = {C}
-    tried = []
+    tried: list[int] = []
 
     for second in range(200):
         now = now + 1
@@ -150,7 +151,7 @@ async def test_pauses_between_attempts_grow(place: Place, mesh: Mesh, monkeypatc
         if len(place.attempts) > len(tried):
             tried.append(second)
 
-    pauses = [later - earlier for earlier, later in zip(tried, tried[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
     assert pauses == sorted(pauses)
     assert pauses[0] >= 5
     assert 60 <= pauses[-1] <= 76

@@ -21,10 +21,9 @@ from pyzen.errors import (
 )
 from pyzen.node.node import Node
 from pyzen.terms import Pid, atoms
+from tests.node.conftest import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyzen.actor.receiver import Process
     from pyzen.config import EpmdConfig
     from tests.node.conftest import MakeNode
@@ -33,12 +32,6 @@ if TYPE_CHECKING:
 class Echo(GenServer):
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         return request
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_connect_makes_both_nodes_visible_to_each_other(make_node: MakeNode) -> None:

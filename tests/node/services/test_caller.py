@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.errors import CallTimeout
+from pyzen.terms import Pid, atoms
+from tests.node.conftest import until
+
+if TYPE_CHECKING:
+    from tests.node.conftest import MakeNode
+
+
+class Late(GenServer):
+    """Answers when told to, and tells who calls."""
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        self.waiting = from_
+        return NOREPLY
+
+    def handle_cast(self, request: Any) -> None:
+        self.reply(self.waiting, request)
+
+
+class Shown(GenServer):
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        return from_[0]
+
+
+async def test_calls_outside_a_process_come_from_one_pid(make_node: MakeNode) -> None:
+    node = await make_node()
+    pid = node.spawn(Shown)
+
+    callers = {await node.call(pid, atoms.who) for _ in range(2)}
+
+    assert len(callers) == 1
+    assert pid not in callers
+
+
+async def test_stray_message_for_it_is_dropped(make_node: MakeNode) -> None:
+    node = await make_node()
+    pid = node.spawn(Shown)
+    caller = await node.call(pid, atoms.who)
+
+    node.send(caller, atoms.hello)
+    await asyncio.sleep(0)
+
+    assert await node.call(pid, atoms.who) == caller
+    process = node.runtime.process(caller)
+    assert process is not None
+    await until(lambda: len(process._mail) == 0)
+
+
+async def test_reply_after_the_timeout_is_dropped(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    pid = b.spawn(Late)
+    with pytest.raises(CallTimeout, match=r"no reply from .* within 0.02 s"):
+        await a.call(pid, 1, timeout=0.02)
+    a.cast(pid, atoms.too_late)
+
+    calling = asyncio.ensure_future(a.call(pid, 2))
+    server = b.runtime.process(pid)
+    assert isinstance(server, Late)
+    first = server.waiting
+    await until(lambda: server.waiting != first)
+    a.cast(pid, atoms.answer)
+
+    assert await calling is atoms.answer

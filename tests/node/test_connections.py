@@ -1,0 +1,454 @@
+"""Dials, inbound handshakes and the one link per peer, against peers that the test plays."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyzen.config import EpmdConfig, Limits
+from pyzen.dist.epmd import NodeEntry
+from pyzen.dist.flags import own_flags
+from pyzen.dist.handshake import Acceptor
+from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
+from pyzen.node.epmd_server import EpmdServer
+from pyzen.terms import Atom, atoms
+from tests.node.conftest import RawPeer, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from pyzen.dist.handshake import Outcome
+    from pyzen.node.node import Node
+    from tests.node.conftest import MakeNode
+
+SETUP_TIME = 0.3
+
+
+class Callee:
+    """A registered name whose port the test answers, connection by connection."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.connections: asyncio.Queue[RawPeer] = asyncio.Queue()
+
+    async def start(self, epmd: EpmdServer) -> None:
+        self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        port = self.server.sockets[0].getsockname()[1]
+        epmd.table.register(NodeEntry(self.name.partition("@")[0], port), now=0)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = RawPeer(self.name)
+        peer.reader, peer.writer = reader, writer
+        self.connections.put_nowait(peer)
+
+    async def next(self) -> RawPeer:
+        async with asyncio.timeout(5):
+            return await self.connections.get()
+
+    async def answer(self, node: Node) -> tuple[RawPeer, Outcome]:
+        peer = await self.next()
+        handshake = Acceptor(
+            self.name, flags=own_flags(hidden=False), creation=9, cookie=lambda _: "secret", decide=lambda *_: "ok"
+        )
+        outcome = await peer.shake(node, handshake)
+        assert handshake.last_frame is not None
+        peer.write_frames([handshake.last_frame])
+        return peer, outcome
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[EpmdServer]:
+    server = EpmdServer()
+    await server.start(0)
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def epmd(server: EpmdServer) -> EpmdConfig:
+    return EpmdConfig(port=server.port, start=False)
+
+
+@pytest.fixture
+async def make_callee(server: EpmdServer) -> AsyncIterator[Callable[[str], Awaitable[Callee]]]:
+    made: list[Callee] = []
+
+    async def make(name: str) -> Callee:
+        made.append(Callee(name))
+        await made[-1].start(server)
+        return made[-1]
+
+    yield make
+    for callee in made:
+        callee.server.close()
+        await callee.server.wait_closed()
+        while not callee.connections.empty():
+            await callee.connections.get_nowait().close()
+
+
+@pytest.fixture
+async def node(make_node: MakeNode) -> Node:
+    return await make_node("n", limits=Limits(setup_time=SETUP_TIME))
+
+
+# ---- dials
+
+
+async def test_dial_sends_what_waits_after_the_handshake(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]]
+) -> None:
+    callee = await make_callee("z@127.0.0.1")
+    for number in range(3):
+        node.send(("inbox", callee.name), number)
+
+    peer, outcome = await callee.answer(node)
+
+    received: list[Any] = []
+    while len(received) < 4:
+        received += [(event[3], event[4]) for event in await peer.events()]
+    await peer.close()
+    assert outcome.peer == str(node.name)
+    assert received[0][0] is atoms.global_name_server, "the greeting comes first"
+    assert received[1:] == [(atoms.inbox, number) for number in range(3)]
+
+
+async def test_two_callers_share_one_dial(node: Node, make_callee: Callable[[str], Awaitable[Callee]]) -> None:
+    callee = await make_callee("z@127.0.0.1")
+    connecting = [asyncio.ensure_future(node.connect(callee.name)) for _ in range(2)]
+
+    peer, _ = await callee.answer(node)
+
+    assert await asyncio.gather(*connecting) == [True, True]
+    assert callee.connections.empty()
+    await peer.close()
+
+
+async def test_cancelled_connect_leaves_the_dial_under_way(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]]
+) -> None:
+    callee = await make_callee("z@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    peer = await callee.next()
+    connecting.cancel()
+    callee.connections.put_nowait(peer)
+
+    await callee.answer(node)
+
+    await until(lambda: node.nodes() == [Atom(callee.name)])
+    await peer.close()
+
+
+async def test_connect_gives_up_in_time(node: Node, make_callee: Callable[[str], Awaitable[Callee]]) -> None:
+    callee = await make_callee("z@127.0.0.1")
+
+    assert not await node.connect(callee.name, timeout=0.02)
+
+    await (await callee.next()).close()
+
+
+async def test_a_peer_that_stalls_fails_the_dial_at_setup_time(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]]
+) -> None:
+    callee = await make_callee("z@127.0.0.1")
+
+    with pytest.raises(HandshakeError, match="ended early: setup timeout"):
+        await node.connect(callee.name)
+
+    await (await callee.next()).close()
+
+
+async def test_a_peer_that_closes_at_once_may_be_no_node(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]]
+) -> None:
+    callee = await make_callee("z@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    peer = await callee.next()
+    await peer.read_frame()
+
+    await peer.close()
+
+    with pytest.raises(HandshakeError, match="without an answer"):
+        await connecting
+
+
+async def test_a_port_that_nobody_listens_on_is_unreachable(node: Node, server: EpmdServer) -> None:
+    with_nobody = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    server.table.register(NodeEntry("z", with_nobody.sockets[0].getsockname()[1]), now=0)
+    with_nobody.close()
+    await with_nobody.wait_closed()
+
+    assert not await node.connect("z@127.0.0.1")
+
+
+async def test_a_peer_that_says_nok_is_waited_for(node: Node, make_callee: Callable[[str], Awaitable[Callee]]) -> None:
+    """It claims that its own attempt goes first; that never comes."""
+    callee = await make_callee("z@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    peer = await callee.next()
+    await peer.read_frame()
+    started = asyncio.get_running_loop().time()
+
+    peer.write_frames([b"snok"])
+
+    with pytest.raises(HandshakeError, match="its attempt goes first"):
+        await connecting
+    assert asyncio.get_running_loop().time() - started >= SETUP_TIME
+    await peer.close()
+
+
+async def test_the_attempt_of_a_peer_that_said_nok_makes_the_link(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]], make_raw: Callable[..., RawPeer]
+) -> None:
+    callee = await make_callee("z@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    dialled = await callee.next()
+    await dialled.read_frame()
+    dialled.write_frames([b"snok"])
+
+    await make_raw(callee.name).connect(node)
+
+    assert await connecting
+    await dialled.close()
+
+
+async def test_a_dial_that_made_way_fails_with_the_attempt_of_the_peer(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]], make_raw: Callable[..., RawPeer]
+) -> None:
+    callee = await make_callee("z@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    dialled = await callee.next()
+
+    with pytest.raises(CookieMismatch):
+        await make_raw(callee.name).connect(node, cookie="wrong")
+
+    assert not await connecting
+    await dialled.close()
+
+
+async def test_a_peer_that_is_linked_already_keeps_that_link(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]]
+) -> None:
+    """The status ``alive``: we have no link, so ours is the one that counts."""
+    callee = await make_callee("z@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    peer = await callee.next()
+    handshake = Acceptor(
+        callee.name, flags=own_flags(hidden=False), creation=9, cookie=lambda _: "secret", decide=lambda *_: "alive"
+    )
+
+    outcome = await peer.shake(node, handshake)
+    assert handshake.last_frame is not None
+    peer.write_frames([handshake.last_frame])
+
+    assert outcome.replaces
+    assert await connecting
+    await peer.close()
+
+
+async def test_own_node_needs_no_link(node: Node) -> None:
+    assert await node.connect(node.name)
+
+    assert node.nodes() == []
+
+
+@pytest.mark.parametrize("peer", ["nonsense", "a b@127.0.0.1", "@"])
+async def test_connect_to_what_is_no_node_name_raises(node: Node, peer: str) -> None:
+    with pytest.raises(ConfigError):
+        await node.connect(peer)
+
+
+async def test_send_to_what_is_no_node_name_is_dropped(node: Node) -> None:
+    async with node.mailbox() as me:
+        ref = me.monitor(("worker", "nonsense"))
+
+        down = await me.receive(timeout=5)
+
+    assert down == (atoms.DOWN, ref, atoms.process, (atoms.worker, atoms.nonsense), atoms.noconnection)
+
+
+async def test_dial_that_was_refused_is_told_to_who_waits(node: Node, make_node: MakeNode) -> None:
+    other = await make_node("o", cookie="other")
+    async with node.mailbox() as me:
+        ref = me.monitor(("worker", other.name))
+
+        down = await me.receive(timeout=5)
+
+    assert (down[1], down[4]) == (ref, atoms.noconnection)
+
+
+async def test_host_without_epmd_is_unreachable(node: Node, server: EpmdServer) -> None:
+    await server.stop()
+
+    assert not await node.connect("z@127.0.0.1")
+
+
+# ---- inbound
+
+
+async def test_inbound_connection_makes_a_link(node: Node, make_raw: Callable[..., RawPeer]) -> None:
+    raw = make_raw()
+
+    outcome = await raw.connect(node)
+
+    assert outcome.peer == str(node.name)
+    await until(lambda: node.nodes() == [raw.name])
+
+
+async def test_second_connection_of_a_linked_peer_is_asked_whether_the_first_is_dead(
+    node: Node, make_raw: Callable[..., RawPeer]
+) -> None:
+    first, second = make_raw(), make_raw(creation=10)
+    await first.connect(node)
+    async with node.mailbox() as me:
+        node.monitor_node(first.name, me.pid)
+
+        await second.connect(node)
+
+        assert await me.receive(timeout=5) == (atoms.nodedown, first.name)
+        assert await me.receive(timeout=5) == (atoms.nodeup, first.name)
+    assert await first.at_end()
+    assert node.nodes() == [first.name]
+
+
+async def test_second_connection_with_a_wrong_cookie_leaves_the_first_alone(
+    node: Node, make_raw: Callable[..., RawPeer]
+) -> None:
+    first, second = make_raw(), make_raw()
+    await first.connect(node)
+
+    with pytest.raises(CookieMismatch):
+        await second.connect(node, cookie="wrong")
+
+    assert node.nodes() == [first.name]
+
+
+async def test_newer_attempt_of_the_same_node_replaces_an_unfinished_one(
+    node: Node, make_raw: Callable[..., RawPeer]
+) -> None:
+    assert node.address is not None
+    older, newer = make_raw(), make_raw()
+    await older.open(node.address)
+    name = b"N" + struct.pack(">QIH", int(own_flags(hidden=False)), 9, len(str(older.name))) + str(older.name).encode()
+    older.write_frames([name])
+    assert await older.read_frame() == b"sok"
+
+    await newer.connect(node)
+
+    assert await older.at_end()
+    assert node.nodes() == [newer.name]
+
+
+async def test_garbage_instead_of_a_handshake_is_refused(
+    node: Node, make_raw: Callable[..., RawPeer], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert node.address is not None
+    raw = make_raw()
+    await raw.open(node.address)
+
+    raw.write_frames([b"GET / HTTP/1.1"])
+
+    assert await raw.at_end()
+    await until(lambda: "refused a connection" in caplog.text)
+    assert node.nodes() == []
+
+
+async def test_peer_that_is_not_allowed_is_told(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
+    node = await make_node(allow=["friend@127.0.0.1"])
+
+    with pytest.raises(NotAllowed):
+        await make_raw().connect(node)
+
+
+async def test_allow_takes_a_host_for_all_of_its_nodes(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
+    node = await make_node(allow=["127.0.0.1"])
+
+    await make_raw().connect(node)
+
+    await until(lambda: len(node.nodes()) == 1)
+
+
+async def test_cookie_for_one_peer_opens_the_node_to_that_one(node: Node, make_raw: Callable[..., RawPeer]) -> None:
+    node.set_cookie("friend@127.0.0.1", "ours")
+
+    await make_raw("friend@127.0.0.1").connect(node, cookie="ours")
+    with pytest.raises(CookieMismatch):
+        await make_raw("other@127.0.0.1").connect(node, cookie="ours")
+
+
+# ---- the end
+
+
+async def test_disconnect_without_a_link_is_false(node: Node) -> None:
+    assert not node.disconnect("z@127.0.0.1")
+
+
+async def test_link_closed_by_the_peer_is_told_once(node: Node, make_raw: Callable[..., RawPeer]) -> None:
+    raw = make_raw()
+    await raw.connect(node)
+    async with node.mailbox() as me:
+        node.monitor_node(raw.name, me.pid)
+
+        await raw.close()
+
+        assert await me.receive(timeout=5) == (atoms.nodedown, raw.name)
+    assert node.nodes() == []
+
+
+async def test_stop_ends_dials_and_handshakes_that_are_under_way(
+    make_node: MakeNode, make_callee: Callable[[str], Awaitable[Callee]], make_raw: Callable[..., RawPeer]
+) -> None:
+    node = await make_node()
+    assert node.address is not None
+    callee, raw = await make_callee("z@127.0.0.1"), make_raw()
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    dialled = await callee.next()
+    await raw.open(node.address)
+    raw.write_frames([b"N" + struct.pack(">QIH", int(own_flags(hidden=False)), 9, 5) + b"a@127"])
+
+    await node.stop()
+
+    assert not await connecting
+    assert await raw.at_end()
+    assert await dialled.at_end()
+    await dialled.close()
+
+
+async def test_dial_loses_against_a_link_that_came_up_meanwhile(
+    node: Node,
+    make_callee: Callable[[str], Awaitable[Callee]],
+    make_raw: Callable[..., RawPeer],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The peer's name is the greater one, so that its attempt cancels ours."""
+    caplog.set_level(logging.INFO)
+    callee = await make_callee("z@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    dialled = await callee.next()
+    await dialled.read_frame()
+
+    await make_raw(callee.name).connect(node)
+
+    assert await connecting
+    assert await dialled.at_end()
+    assert caplog.text.count("is connected to") == 1
+    await dialled.close()
+
+
+async def test_attempt_of_the_lesser_name_is_refused_while_ours_is_under_way(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]], make_raw: Callable[..., RawPeer]
+) -> None:
+    callee = await make_callee("a@127.0.0.1")
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    dialled = await callee.next()
+
+    with pytest.raises(HandshakeError, match="its attempt goes first"):
+        await make_raw(callee.name).connect(node)
+
+    callee.connections.put_nowait(dialled)
+    await callee.answer(node)
+    assert await connecting
+    await dialled.close()

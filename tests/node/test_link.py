@@ -1,0 +1,225 @@
+"""One link that is up, and the queue of one that is being dialled; the I/O thread itself is in `test_link_thread`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyzen._native import MESSAGE, NO_PAYLOAD, Session
+from pyzen.actor.gen_server import GenServer
+from pyzen.config import Limits
+from pyzen.dist.control import Op
+from pyzen.dist.flags import OWN_FLAGS
+from pyzen.errors import EncodeError, LinkOverloaded
+from pyzen.node.link import DialQueue
+from pyzen.terms import Atom, Pid, Reference, atoms
+from tests.node.conftest import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyzen.node.node import Node
+    from tests.node.conftest import MakeNode, RawPeer
+
+OUR, THEIR = Pid("here@test", 5, 0, 7), Pid("there@test", 9, 0, 8)
+REF = Reference("here@test", 7, [1, 2, 3])
+
+
+HERE = Session(Limits(), node=OUR.node, creation=7, peer=THEIR.node, flags=int(OWN_FLAGS))
+
+
+def received(packet: bytes) -> list[tuple[int, int, Any, Any, Any]]:
+    """Return what a packet means at the other end."""
+    return Session(Limits(), node=THEIR.node, creation=8, peer=OUR.node, flags=int(OWN_FLAGS)).receive_data(packet)
+
+
+class Idle(GenServer):
+    """Waits for its end."""
+
+    def handle_cast(self, request: Any) -> None:
+        self.exit(object() if request is atoms.oddly else request)
+
+
+# ---- what waits for a dial
+
+
+def test_queue_keeps_messages_and_signals_in_order() -> None:
+    queue = DialQueue(1000)
+    queue.send(OUR, THEIR, 1)
+    queue.monitor(OUR, THEIR, REF)
+    queue.send(OUR, atoms.name, 2)
+
+    first = queue.take(int(OWN_FLAGS))
+
+    assert [row[1] if row[0] == OUR else row[1][0] for row in first] == [THEIR, Op.MONITOR_P, atoms.name]
+
+
+def test_queue_is_empty_once_taken() -> None:
+    queue = DialQueue(1000)
+    queue.link(OUR, THEIR)
+    queue.take(int(OWN_FLAGS))
+
+    assert queue.take(int(OWN_FLAGS)) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "control", "payload"),
+    [
+        ("link", (OUR, THEIR), (Op.LINK, OUR, THEIR), NO_PAYLOAD),
+        ("unlink", (3, OUR, THEIR), (Op.UNLINK_ID, 3, OUR, THEIR), NO_PAYLOAD),
+        ("unlink_ack", (3, OUR, THEIR), (Op.UNLINK_ID_ACK, 3, OUR, THEIR), NO_PAYLOAD),
+        ("exit", (OUR, THEIR, atoms.boom), (Op.PAYLOAD_EXIT, OUR, THEIR), atoms.boom),
+        ("exit2", (OUR, THEIR, atoms.boom), (Op.PAYLOAD_EXIT2, OUR, THEIR), atoms.boom),
+        ("monitor", (OUR, atoms.name, REF), (Op.MONITOR_P, OUR, atoms.name, REF), NO_PAYLOAD),
+        ("demonitor", (OUR, THEIR, REF), (Op.DEMONITOR_P, OUR, THEIR, REF), NO_PAYLOAD),
+        ("down", (OUR, THEIR, REF, atoms.boom), (Op.PAYLOAD_MONITOR_P_EXIT, OUR, THEIR, REF), atoms.boom),
+    ],
+)
+def test_queue_turns_each_signal_into_its_control_message(
+    method: str, arguments: tuple[Any, ...], control: tuple[Any, ...], payload: Any
+) -> None:
+    queue = DialQueue(1000)
+
+    getattr(queue, method)(*arguments)
+
+    (row,) = queue.take(int(OWN_FLAGS))
+    ((op, _, found, _, reason),) = received(HERE.signal(*row))
+    assert (op, found, reason) == (control[0], control, payload)
+
+
+def test_queue_takes_messages_up_to_its_limit_and_no_more() -> None:
+    message = bytes(95)
+    size = len(b"m") + 4 + 95
+    queue = DialQueue(2 * size)
+    queue.send(OUR, THEIR, message)
+    queue.send(OUR, THEIR, message)
+
+    with pytest.raises(LinkOverloaded, match=f"more than {2 * size} bytes"):
+        queue.send(OUR, THEIR, 0)
+
+    assert len(queue.take(int(OWN_FLAGS))) == 2
+
+
+def test_queue_refuses_what_has_no_erlang_form_at_once() -> None:
+    queue = DialQueue(1000)
+
+    with pytest.raises(EncodeError):
+        queue.send(OUR, THEIR, object())
+
+    assert queue.take(int(OWN_FLAGS)) == []
+
+
+def test_queue_keeps_a_signal_whose_reason_has_no_erlang_form() -> None:
+    queue = DialQueue(1000)
+
+    queue.exit2(OUR, THEIR, object())
+
+    (row,) = queue.take(int(OWN_FLAGS))
+    assert row[1:] == ((Op.PAYLOAD_EXIT2, OUR, THEIR), atoms.unencodable)
+
+
+def test_queue_makes_nobody_wait() -> None:
+    assert not DialQueue(1000).resume_when_writable(Idle())
+
+
+# ---- signals over a link that is up
+
+
+async def test_reason_without_an_erlang_form_still_tells_the_end(
+    make_node: MakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    pid = b.spawn(Idle)
+    async with a.mailbox() as me:
+        ref = me.monitor(pid)
+        a.cast(pid, atoms.oddly)
+
+        assert await me.receive(timeout=5) == (atoms.DOWN, ref, atoms.process, pid, atoms.unencodable)
+    assert "without an Erlang form" in caplog.text
+
+
+async def linked(node: Node, raw: RawPeer) -> None:
+    await raw.connect(node)
+    await until(lambda: node.nodes() == [raw.name])
+
+
+async def test_sender_waits_while_its_link_is_busy(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
+    node, raw = await make_node(), make_raw()
+    await linked(node, raw)
+    async with node.mailbox("me") as me:
+        me.send(raw.pid, bytes(32 * 2**20))
+        node.send("me", atoms.hello)
+        with pytest.raises(TimeoutError):
+            await me.receive(timeout=0.05)
+
+        read: list[Any] = []
+        while not read:
+            read += [event for event in await raw.events() if event[0] == MESSAGE and event[3] == raw.pid.number]
+
+        assert await me.receive(timeout=5) is atoms.hello
+
+
+async def test_sender_that_waits_goes_on_when_the_link_is_lost(
+    make_node: MakeNode, make_raw: Callable[..., RawPeer]
+) -> None:
+    node, raw = await make_node(), make_raw()
+    await linked(node, raw)
+    async with node.mailbox("me") as me:
+        me.send(raw.pid, bytes(32 * 2**20))
+        node.send("me", atoms.hello)
+
+        await raw.close()
+
+        assert await me.receive(timeout=5) is atoms.hello
+
+
+async def test_overloaded_link_raises_at_send(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
+    node, raw = await make_node(limits=Limits(max_unsent_bytes=1000)), make_raw()
+    await linked(node, raw)
+
+    def send_much() -> None:
+        for _ in range(100):
+            node.send(raw.pid, bytes(2**20))
+
+    with pytest.raises(LinkOverloaded) as caught:
+        send_much()
+
+    assert caught.value.peer == str(raw.name)
+
+
+@pytest.mark.parametrize("control", [(Op.LINK, THEIR, OUR), (Op.LINK, 5, 6), (Op.SPAWN_REQUEST, 1), (99, 1)])
+async def test_peer_that_breaks_the_protocol_loses_its_link(
+    make_node: MakeNode, make_raw: Callable[..., RawPeer], control: tuple[Any, ...]
+) -> None:
+    """The first speaks in the name of a process of a third node."""
+    node, raw = await make_node(), make_raw()
+    await linked(node, raw)
+    async with node.mailbox("me") as me:
+        raw.writer.write(raw.session.signal(0, control) + raw.session.signal(0, (Op.LINK, raw.pid, me.pid)))
+
+        assert await raw.at_end()
+        await until(lambda: node.nodes() == [])
+
+        assert me._relations.links == {}, "what came after the fault is not obeyed"
+
+
+async def test_control_of_a_peer_is_obeyed(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
+    node, raw = await make_node(), make_raw()
+    await linked(node, raw)
+    async with node.mailbox() as me:
+        me.trap_exit = True
+
+        raw.writer.write(raw.session.signal(0, (Op.PAYLOAD_EXIT2, raw.pid, me.pid), atoms.boom))
+
+        assert await me.receive(timeout=5) == (atoms.EXIT, raw.pid, atoms.boom)
+
+
+async def test_many_events_leave_the_loop_its_turns(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
+    """More than one batch is waiting: all of it is delivered without another wake-up."""
+    node, raw = await make_node(), make_raw()
+    await linked(node, raw)
+    async with node.mailbox("me") as me:
+        raw.writer.write(b"".join(raw.session.send(raw.pid, Atom("me"), number) for number in range(5000)))
+
+        assert [await me.receive(timeout=5) for _ in range(5000)] == list(range(5000))
