@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.receiver import Process
 from pyzen.errors import (
+    CallTimeout,
     ConfigError,
     CookieMismatch,
     EncodeError,
@@ -18,13 +22,16 @@ from pyzen.errors import (
     NodeDown,
     NoProcess,
     NotAllowed,
+    ProcessExit,
+    RpcError,
 )
-from pyzen.node.node import Node
+from pyzen.node.node import Node, rpc_result
 from pyzen.terms import Pid, atoms
 from tests.node.conftest import until
 
 if TYPE_CHECKING:
-    from pyzen.actor.receiver import Process
+    from collections.abc import Callable
+
     from pyzen.config import EpmdConfig
     from tests.node.conftest import MakeNode
 
@@ -281,3 +288,350 @@ async def test_stop_leaves_nothing_behind(epmd: EpmdConfig) -> None:
 
     # A thread that was joined may stand in /proc for a moment longer, in both counts.
     await until(lambda: all(now <= then for now, then in zip(figures(), before, strict=True)))
+
+
+# ---- settings
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tls": object()}, "TLS"),
+        ({"exports": "all"}, "exports"),
+        ({"exports": ["math"]}, "exports"),
+        ({"ticktime": 0}, "ticktime"),
+        ({"ticktime": -1.0}, "ticktime"),
+        ({"cookie": ""}, "cookie"),
+    ],
+)
+def test_setting_that_can_not_be_used_raises_at_once(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Node("a@127.0.0.1", **{"cookie": "secret", **options})
+
+
+async def test_taken_port_is_told(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    assert a.address is not None
+
+    with pytest.raises(ConfigError, match=f"can't listen on 127.0.0.1:{a.address[1]}: Address already in use"):
+        await make_node("b", listen=a.address)
+
+
+@pytest.mark.parametrize(
+    ("host", "listens"),
+    [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("no-such-host.invalid", "0.0.0.0")],
+)
+async def test_listens_on_the_loopback_for_a_loopback_host_only(epmd: EpmdConfig, host: str, listens: str) -> None:
+    async with Node(f"a@{host}", cookie="secret", epmd=epmd) as node:
+        assert node.address is not None
+        assert node.address[0] == listens
+
+
+async def test_embedded_epmd_comes_and_goes_with_the_node() -> None:
+    node = Node("a@127.0.0.1", cookie="secret", epmd="embedded")
+
+    for _ in range(2):
+        async with node:
+            assert not await node.connect("b@127.0.0.1")
+
+
+async def test_failed_start_leaves_the_name_free(make_node: MakeNode, epmd: EpmdConfig) -> None:
+    a = await make_node("a")
+    node = Node("b@127.0.0.1", cookie="secret", epmd=epmd, listen=a.address)
+    with pytest.raises(ConfigError):
+        await node.start()
+
+    async with Node("b@127.0.0.1", cookie="secret", epmd=epmd) as second:
+        assert await a.ping(second.name)
+
+
+# ---- life
+
+
+async def test_start_twice_raises(make_node: MakeNode) -> None:
+    a = await make_node("a")
+
+    with pytest.raises(RuntimeError, match="running already"):
+        await a.start()
+
+
+async def test_stop_twice_is_like_once(make_node: MakeNode) -> None:
+    a = await make_node("a")
+
+    await a.stop()
+    await a.stop()
+
+    assert repr(a) == f"<Node {a.name} not running>"
+
+
+async def test_node_starts_again_after_a_stop(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    await a.stop()
+
+    await a.start()
+
+    assert await a.ping(b.name)
+    assert "running" in repr(a)
+
+
+async def test_stop_before_start_does_nothing(epmd: EpmdConfig) -> None:
+    await Node("a@127.0.0.1", cookie="secret", epmd=epmd).stop()
+
+
+async def test_stop_ends_processes_with_shutdown(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    pid = b.spawn(Echo)
+    async with a.mailbox() as me:
+        ref = me.monitor(pid)
+        assert await me.call(pid, 1) == 1
+
+        await b.stop()
+
+        down = await me.receive(timeout=5)
+    assert down[:4] == (atoms.DOWN, ref, atoms.process, pid)
+    assert down[4] in {atoms.shutdown, atoms.noconnection}
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda node: node.nodes(),
+        lambda node: node.spawn(Echo),
+        lambda node: node.send("worker", 1),
+        lambda node: node.cast("worker", 1),
+        lambda node: node.mailbox(),
+        lambda node: node.make_ref(),
+        lambda node: node.whereis("worker"),
+        lambda node: node.registered(),
+        lambda node: node.disconnect("b@127.0.0.1"),
+        lambda node: node.runtime,
+    ],
+)
+async def test_verbs_of_a_node_that_does_not_run_raise(verb: Callable[[Node], Any], epmd: EpmdConfig) -> None:
+    node = Node("a@127.0.0.1", cookie="secret", epmd=epmd)
+
+    with pytest.raises(RuntimeError, match="not running"):
+        verb(node)
+
+
+@pytest.mark.parametrize("verb", ["connect", "join", "ping"])
+async def test_awaited_verbs_of_a_node_that_does_not_run_raise(verb: str, epmd: EpmdConfig) -> None:
+    node = Node("a@127.0.0.1", cookie="secret", epmd=epmd)
+
+    with pytest.raises(RuntimeError, match="not running"):
+        await getattr(node, verb)("b@127.0.0.1")
+
+
+# ---- other nodes
+
+
+async def test_ping_of_the_own_name_is_true(make_node: MakeNode) -> None:
+    a = await make_node("a")
+
+    assert await a.ping(str(a.name))
+
+
+async def test_ping_of_a_node_that_refuses_is_false(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b", cookie="other")
+
+    assert not await a.ping(b.name)
+
+
+async def test_monitor_node_tells_nodeup_and_nodedown(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    async with a.mailbox() as me:
+        a.monitor_node(str(b.name), me.pid)
+
+        await a.connect(b.name)
+        a.disconnect(b.name)
+
+        assert [await me.receive(timeout=5) for _ in range(2)] == [(atoms.nodeup, b.name), (atoms.nodedown, b.name)]
+
+
+async def test_demonitor_node_ends_that(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    async with a.mailbox() as me:
+        a.monitor_node(b.name, me.pid)
+        a.demonitor_node(str(b.name), me.pid)
+
+        await a.connect(b.name)
+
+        with pytest.raises(TimeoutError):
+            await me.receive(timeout=0)
+
+
+@pytest.mark.parametrize("cookie", ["", "x" * 256])
+async def test_cookie_for_a_peer_is_checked(make_node: MakeNode, cookie: str) -> None:
+    a = await make_node("a")
+
+    with pytest.raises(ConfigError, match="cookie"):
+        a.set_cookie("b@127.0.0.1", cookie)
+
+
+# ---- processes and names
+
+
+class Main(Process):
+    async def main(self, *args: Any) -> None:
+        self.send(args[0], (args[1:], self.registered_name))
+
+
+async def test_spawn_takes_a_process_class_and_its_arguments(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    async with a.mailbox() as me:
+        a.spawn(Main, me.pid, 1, 2, name="main")
+
+        assert await me.receive(timeout=5) == ((1, 2), atoms.main)
+
+
+@pytest.mark.parametrize("target", [5, "body", dict, Echo()])
+async def test_spawn_of_what_is_no_process_raises(make_node: MakeNode, target: Any) -> None:
+    a = await make_node("a")
+
+    with pytest.raises(TypeError, match="Process or GenServer class"):
+        a.spawn(target)
+
+
+async def test_spawn_with_a_link_ends_with_its_parent(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    async with a.mailbox() as me:
+        me.trap_exit = True
+        pid = a.spawn(Echo, link=me.pid)
+
+        me.send_exit(pid, atoms.boom)
+
+        assert await me.receive(timeout=5) == (atoms.EXIT, pid, atoms.boom)
+
+
+async def test_spawn_under_a_taken_name_starts_nothing(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    pid = a.spawn(Echo, name="echo")
+    before = a.runtime.processes()
+
+    with pytest.raises(NameTaken):
+        a.spawn(Echo, name="echo")
+
+    assert a.whereis("echo") == pid
+    assert a.runtime.processes() == before
+
+
+async def test_spawn_monitor_for_a_subscriber_elsewhere_starts_nothing(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    before = a.runtime.processes()
+
+    with pytest.raises(ValueError, match="no live process"):
+        a.spawn_monitor(Echo, subscriber=b.spawn(Echo))
+
+    assert a.runtime.processes() == before
+
+
+async def test_names_are_registered_and_freed(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    pid = a.spawn(Echo)
+
+    a.register("echo", pid)
+
+    assert a.whereis("echo") == pid
+    assert atoms.echo in a.registered()
+    a.unregister("echo")
+    assert a.whereis("echo") is None
+    assert atoms.echo not in a.registered()
+
+
+async def test_start_of_a_class_returns_after_init(make_node: MakeNode) -> None:
+    a = await make_node("a")
+
+    pid = await Echo.start(a, name="echo")
+
+    assert await a.call("echo", 1) == 1
+    assert a.whereis("echo") == pid
+
+
+async def test_references_are_never_the_same(make_node: MakeNode) -> None:
+    a = await make_node("a")
+
+    assert len({a.make_ref() for _ in range(100)}) == 100
+
+
+async def test_send_to_a_free_local_name_raises(make_node: MakeNode) -> None:
+    a = await make_node("a")
+
+    with pytest.raises(NoProcess, match="nobody"):
+        a.send("nobody", 1)
+
+
+async def test_call_times_out_in_words(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    async with b.mailbox("deaf"):
+        with pytest.raises(CallTimeout, match=r"within 0.02 s") as caught:
+            await a.call(("deaf", b.name), 1, timeout=0.02)
+
+    assert isinstance(caught.value, TimeoutError)
+
+
+async def test_call_raises_why_the_callee_ended(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+
+    with pytest.raises(ProcessExit) as caught:
+        await a.call(b.spawn(GenServer), atoms.what)
+
+    assert caught.value.reason == (atoms.bad_call, atoms.what)
+
+
+async def test_cast_crosses_nodes(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    async with b.mailbox("inbox") as inbox:
+        a.cast(("inbox", b.name), atoms.hello)
+
+        assert await inbox.receive(timeout=5) == (atoms["$gen_cast"], atoms.hello)
+
+
+async def test_sender_is_the_running_process(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    async with a.mailbox() as me:
+        me.send_exit(me.pid, atoms.boom)
+        await asyncio.sleep(0)
+
+        a.send(a.spawn(Echo), 1)  # the process that has ended is no longer the sender
+
+
+# ---- results of remote calls
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "reason", "stack"),
+    [
+        ((atoms.EXIT, (atoms.undef, [(atoms.m, atoms.f, 1, [])])), "error", atoms.undef, [(atoms.m, atoms.f, 1, [])]),
+        ((atoms.EXIT, atoms.boom), "exit", atoms.boom, []),
+        (atoms.notsup, "erpc", atoms.notsup, []),
+    ],
+)
+def test_badrpc_is_raised(result: Any, kind: str, reason: Any, stack: list[Any]) -> None:
+    with pytest.raises(RpcError) as caught:
+        rpc_result((atoms.badrpc, result))
+
+    assert (caught.value.kind, caught.value.reason, caught.value.stack) == (kind, reason, stack)
+
+
+def test_badrpc_of_a_lost_node_is_node_down() -> None:
+    with pytest.raises(NodeDown):
+        rpc_result((atoms.badrpc, atoms.nodedown))
+
+
+@pytest.mark.parametrize("result", [None, (atoms.badrpc,), [(atoms.badrpc, 1)], (atoms.error, atoms.badrpc)])
+def test_any_other_result_is_returned(result: Any) -> None:
+    assert rpc_result(result) == result
+
+
+def test_a_node_that_nobody_stopped_does_not_hold_up_the_exit() -> None:
+    code = """
+import asyncio
+from pyzen import Node
+async def main():
+    global node
+    node = await Node("a@127.0.0.1", cookie="secret", epmd="embedded").start()
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=20, check=False)
+
+    assert done.returncode == 0

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class Late(GenServer):
-    """Answers when told to, and tells who calls."""
+    """Answers the last call when it is told to."""
+
+    waiting: Any = None
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         self.waiting = from_
@@ -56,15 +58,15 @@ async def test_stray_message_for_it_is_dropped(make_node: MakeNode) -> None:
 
 async def test_reply_after_the_timeout_is_dropped(make_node: MakeNode) -> None:
     a, b = await make_node("a"), await make_node("b")
-    pid = b.spawn(Late)
+    server = Late()
+    pid = b.runtime.spawn(server)
     with pytest.raises(CallTimeout, match=r"no reply from .* within 0.02 s"):
         await a.call(pid, 1, timeout=0.02)
+    await until(lambda: server.waiting is not None)
+    first = server.waiting
     a.cast(pid, atoms.too_late)
 
     calling = asyncio.ensure_future(a.call(pid, 2))
-    server = b.runtime.process(pid)
-    assert isinstance(server, Late)
-    first = server.waiting
     await until(lambda: server.waiting != first)
     a.cast(pid, atoms.answer)
 
