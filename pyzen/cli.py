@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What a node logs about a failure is told once more by the error; `pyzen node` logs once it has its peers.
     logging.getLogger("pyzen").addHandler(logging.NullHandler())
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()  # here, where a reader that has gone is still one of the cases
+        return code
     except PyzenError as error:
         return fail(str(error))
     except KeyboardInterrupt:

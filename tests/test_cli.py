@@ -1,17 +1,24 @@
+import asyncio
 import os
 import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 
 from pyzen.cli import address, main
+from pyzen.config import EpmdConfig
 from pyzen.dist.epmd import Alive2Request, KillRequest, NodeEntry, serialize_request
+from pyzen.node.epmd_server import EpmdServer
+from pyzen.node.node import Node
 
 HOST = "127.0.0.1"
+PEER = "peer@127.0.0.1"
 
 
 @pytest.fixture
@@ -187,3 +194,177 @@ def test_epmd_daemon_lets_go_of_what_it_was_started_with(environment: dict[str, 
     finally:
         os.close(reading)
         assert asked(port, serialize_request(KillRequest())) == b"OK"
+
+
+# ---- commands that dial, in this process; the node that they meet runs in a thread of its own
+
+
+@pytest.fixture
+def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An epmd, and a node with the cookie ``secret``."""
+    started: list[int] = []
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    ended = asyncio.Event()
+
+    async def serve() -> None:
+        server = EpmdServer()
+        started.append(await server.start(0))
+        async with Node(PEER, cookie="secret", epmd=EpmdConfig(port=started[0], start=False)):
+            ready.set()
+            await ended.wait()
+        await server.stop()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    monkeypatch.setenv("ERL_EPMD_PORT", str(started[0]))
+    yield PEER
+    loop.call_soon_threadsafe(ended.set)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture
+def when() -> Iterator[Callable[[Callable[[], bool], signal.Signals], None]]:
+    """Send this process a signal once a condition is true."""
+    threads: list[threading.Thread] = []
+
+    def send(condition: Callable[[], bool], number: signal.Signals) -> None:
+        def wait() -> None:
+            while not condition():
+                select.select([], [], [], 0.01)
+            os.kill(os.getpid(), number)
+
+        threads.append(threading.Thread(target=wait, daemon=True))
+        threads[-1].start()
+
+    yield send
+    for thread in threads:
+        thread.join(10)
+
+
+def is_registered(name: str) -> bool:
+    with suppress(OSError):
+        return name.encode() in asked(int(os.environ["ERL_EPMD_PORT"]), b"\x00\x01n")
+    return False
+
+
+def test_ping_of_a_node_prints_pong(peer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ping", peer, "--cookie", "secret"]) == 0
+
+    assert capsys.readouterr() == ("pong\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ping", "nobody@127.0.0.1", "--cookie", "c"], "nobody@127.0.0.1 is not registered with epmd"),
+        (["ping", PEER, "--cookie", "wrong"], "has another cookie"),
+        (["ping", "nonsense", "--cookie", "c"], "nonsense"),
+        (["ping", PEER, "--cookie-file", "/nowhere/cookie"], "no cookie: give one, or put it into /nowhere/cookie"),
+        (["call", PEER, "erlang", "nodes", "--cookie", "secret"], "erlang:nodes/0 failed there: erpc notsup"),
+        (["monitor", PEER, "worker", "--cookie", "wrong"], "has another cookie"),
+        (["node", "--name", "nonsense", "--cookie", "c"], "nonsense"),
+        (["node", "--name", PEER, "--cookie", "c"], "another name"),
+        (["node", "--name", "a@127.0.0.1", "--cookie", "c", "--listen", "192.0.2.1:0"], "can't listen on 192.0.2.1:0"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_of_stderr(
+    peer: str, capsys: pytest.CaptureFixture[str], arguments: Sequence[str], words: str
+) -> None:
+    assert main(arguments) == 1
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("pyzen: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_names_in_this_process(peer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["names"]) == 0
+
+    assert capsys.readouterr().out.startswith("name peer at port ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_node_stops_in_order_by_a_signal(
+    peer: str,
+    when: Callable[[Callable[[], bool], signal.Signals], None],
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    when(lambda: is_registered("name n at port"), number)
+
+    assert main(["node", "--name", "n@127.0.0.1", "--cookie", "secret"]) == 0
+
+    assert capsys.readouterr().out.startswith("ready n@127.0.0.1 127.0.0.1:")
+    assert not is_registered("name n at port")
+
+
+def test_monitor_stops_in_order_by_a_signal(
+    peer: str, when: Callable[[Callable[[], bool], signal.Signals], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    when(lambda: is_registered("name pyzen-"), signal.SIGTERM)
+
+    # Nothing is monitored yet when the name appears: what counts is that no DOWN and no error is printed.
+    assert main(["monitor", peer, "rex", "--cookie", "secret"]) == 0
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_epmd_in_this_process_is_one_for_nodes(
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    when: Callable[[Callable[[], bool], signal.Signals], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ERL_EPMD_PORT", str(port))
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return asked(port, b"\x00\x01n") == port.to_bytes(4, "big")
+        return False
+
+    when(answers, signal.SIGTERM)
+
+    assert main(["epmd"]) == 0
+
+    assert capsys.readouterr().out == f"ready epmd {HOST}:{port}\n"
+
+
+def test_epmd_daemon_is_not_started_where_one_answers(peer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["epmd", "--daemon"]) == 0
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_interrupt_of_a_command_that_waits_is_an_orderly_end(
+    monkeypatch: pytest.MonkeyPatch,
+    when: Callable[[Callable[[], bool], signal.Signals], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.create_server((HOST, 0)) as silent:
+        monkeypatch.setenv("ERL_EPMD_PORT", str(silent.getsockname()[1]))
+        when(lambda: bool(select.select([silent], [], [], 0)[0]), signal.SIGINT)
+
+        assert main(["names"]) == 0
+
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_reader_that_has_gone_is_no_traceback(
+    epmd: "subprocess.Popen[str]", environment: dict[str, str], unbuffered: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with socket.create_connection((HOST, int(environment["ERL_EPMD_PORT"]))) as node:
+        node.sendall(serialize_request(Alive2Request(NodeEntry("a", 1234))))
+        node.recv(6)
+
+        environment = {**environment, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command("names"), env=environment, stdout=writing, stderr=subprocess.PIPE, check=False)
+
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
