@@ -1,14 +1,38 @@
+import asyncio
+import re
 from argparse import Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pyzen.commands import cookie, visitor_name, why_not
+from pyzen import commands
+from pyzen.actor.gen_server import GenServer
+from pyzen.cli import make_parser
+from pyzen.commands import cookie, listening, visitor_name, why_not
+from pyzen.config import EpmdConfig
 from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.names import check_name_form, check_node_name
-from pyzen.errors import ConfigError, EpmdError
+from pyzen.errors import ConfigError, ConnectionLost, CookieMismatch, DistributionError, EpmdError, NodeDown
 from pyzen.node.epmd_server import EpmdServer
+from pyzen.node.node import Node
+from pyzen.terms import Pid, atoms
+
+MakePeer = Callable[..., Awaitable[Node]]
+
+
+class Rex(GenServer):
+    """What ``rex`` of an Erlang node does with a few calls."""
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        match request[1:4]:
+            case (atoms.lists, atoms.reverse, [list() as elements]):
+                return elements[::-1]
+            case (_, atoms.error, [reason]):
+                return atoms.badrpc, (atoms.EXIT, (reason, []))
+        return atoms.badrpc, (atoms.EXIT, (atoms.undef, []))
 
 
 @pytest.fixture
@@ -17,6 +41,27 @@ async def epmd(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EpmdServer]:
     monkeypatch.setenv("ERL_EPMD_PORT", str(await server.start(0)))
     yield server
     await server.stop()
+
+
+@pytest.fixture
+async def make_peer(epmd: EpmdServer) -> AsyncIterator[MakePeer]:
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str = "peer@127.0.0.1", **options: Any) -> Node:
+            settings: dict[str, Any] = {"cookie": "secret", "epmd": EpmdConfig(port=epmd.port, start=False)} | options
+            return await stack.enter_async_context(Node(name, **settings))
+
+        yield make
+
+
+def options(*arguments: str) -> Namespace:
+    return make_parser().parse_args(arguments)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("peer", ["a@127.0.0.1", "a@localhost", "a@host", "a@host.domain", "a@192.0.2.1"])
@@ -66,3 +111,233 @@ async def test_why_not_tells_that_there_is_no_epmd(epmd: EpmdServer) -> None:
 
     with pytest.raises(EpmdError, match="no epmd answers"):
         await why_not("a@127.0.0.1", 1.0)
+
+
+# ---- ping
+
+
+async def test_ping_prints_pong(make_peer: MakePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = await make_peer()
+
+    assert await commands.ping(options("ping", str(peer.name), "--cookie", "secret")) == 0
+
+    assert capsys.readouterr().out == "pong\n"
+
+
+async def test_ping_leaves_nothing_behind(make_peer: MakePeer, epmd: EpmdServer) -> None:
+    peer = await make_peer()
+
+    await commands.ping(options("ping", str(peer.name), "--cookie", "secret"))
+
+    await until(lambda: peer.nodes(hidden=True) == [])
+    await until(lambda: len(epmd.table) == 1)
+
+
+async def test_ping_of_nobody_says_so(make_peer: MakePeer) -> None:
+    await make_peer()
+
+    with pytest.raises(ConnectionLost, match=r"nobody@127\.0\.0\.1 is not registered with epmd"):
+        await commands.ping(options("ping", "nobody@127.0.0.1", "--cookie", "secret"))
+
+
+async def test_ping_with_a_wrong_cookie_says_so(make_peer: MakePeer) -> None:
+    peer = await make_peer()
+
+    with pytest.raises(CookieMismatch, match="--cookie"):
+        await commands.ping(options("ping", str(peer.name), "--cookie", "wrong"))
+
+
+async def test_ping_of_a_node_that_does_not_answer_says_so(make_peer: MakePeer) -> None:
+    peer = await make_peer()
+    peer.unregister("net_kernel")
+
+    with pytest.raises(ConnectionLost, match="connected but does not answer"):
+        await commands.ping(options("ping", str(peer.name), "--cookie", "secret", "--timeout", "0.05"))
+
+
+async def test_name_is_that_which_is_given(make_peer: MakePeer) -> None:
+    peer = await make_peer(allow=["me@127.0.0.1"])
+
+    assert await commands.ping(options("ping", str(peer.name), "--cookie", "secret", "--name", "me@127.0.0.1")) == 0
+
+
+# ---- call
+
+
+async def test_call_prints_the_result_in_erlangs_syntax(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = await make_peer()
+    peer.unregister("rex")
+    peer.spawn(Rex, name="rex")
+
+    code = await commands.call(
+        options("call", str(peer.name), "lists", "reverse", '[{a, 1.5}, <<"x">>]', "--cookie", "secret")
+    )
+
+    assert code == 0
+    assert capsys.readouterr().out == '[<<"x">>,{a,1.5}]\n'
+
+
+async def test_call_that_fails_there_tells_the_reason(make_peer: MakePeer) -> None:
+    peer = await make_peer()
+    peer.unregister("rex")
+    peer.spawn(Rex, name="rex")
+
+    with pytest.raises(DistributionError, match=re.escape("erlang:error/1 failed there: error {boom,1}")):
+        await commands.call(options("call", str(peer.name), "erlang", "error", "{boom, 1}", "--cookie", "secret"))
+
+
+async def test_call_of_nobody_says_so(make_peer: MakePeer) -> None:
+    await make_peer()
+
+    with pytest.raises(ConnectionLost, match="not registered"):
+        await commands.call(options("call", "nobody@127.0.0.1", "lists", "seq", "1", "2", "--cookie", "secret"))
+
+
+# ---- monitor
+
+
+class Dying(GenServer):
+    """Ends with what it is told."""
+
+    def handle_cast(self, request: Any) -> None:
+        self.exit(request)
+
+
+async def test_monitor_prints_each_down_and_ends_with_the_last(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = await make_peer()
+    for name in ("one", "two"):
+        peer.spawn(Dying, name=name)
+    watching = asyncio.ensure_future(
+        commands.monitor(options("monitor", str(peer.name), "one", "two", "--cookie", "secret"))
+    )
+    await until(lambda: peer.zen.statistics().watches == 2)
+
+    peer.cast("two", (atoms.boom, [1, atoms.x]))
+    await until(lambda: peer.zen.statistics().watches == 1)
+    peer.cast("one", atoms.shutdown)
+
+    assert await watching == 0
+    assert capsys.readouterr().out == "two down {boom,[1,x]}\none down shutdown\n"
+
+
+async def test_monitor_of_a_name_that_nobody_has_prints_noproc(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = await make_peer()
+
+    assert await commands.monitor(options("monitor", str(peer.name), "nobody", "--cookie", "secret")) == 0
+
+    assert capsys.readouterr().out == "nobody down noproc\n"
+
+
+async def test_monitor_of_a_node_without_zen_monitor_says_so(make_peer: MakePeer) -> None:
+    peer = await make_peer(zen=None)
+
+    with pytest.raises(DistributionError, match="has no ZenMonitor: start zen_monitor there"):
+        await commands.monitor(options("monitor", str(peer.name), "worker", "--cookie", "secret"))
+
+
+# ---- node
+
+
+class Running:
+    """A ``pyzen node`` under way, and what it has printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        self.capsys = capsys
+        self.printed = ""
+        self.task = asyncio.ensure_future(commands.run_node(options("node", "--cookie", "secret", *arguments)))
+
+    async def ready(self) -> str:
+        def printed() -> bool:
+            self.printed += self.capsys.readouterr().out
+            return self.task.done() or self.printed.endswith("\n")
+
+        await until(printed)
+        if self.task.done():
+            await self.task
+        return self.printed
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+
+async def test_node_tells_when_others_can_reach_it(make_peer: MakePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = await make_peer()
+    running = Running(capsys, "--name", "n@127.0.0.1")
+
+    line = await running.ready()
+
+    assert re.fullmatch(r"ready n@127\.0\.0\.1 127\.0\.0\.1:\d+\n", line)
+    assert await peer.ping("n@127.0.0.1")
+    await running.stop()
+
+
+async def test_node_that_is_stopped_is_gone(make_peer: MakePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = await make_peer()
+    running = Running(capsys, "--name", "n@127.0.0.1")
+    await running.ready()
+
+    await running.stop()
+
+    assert not await peer.ping("n@127.0.0.1")
+
+
+async def test_node_listens_where_it_is_told(make_peer: MakePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    running = Running(capsys, "--name", "n@127.0.0.1", "--listen", "[::1]:0")
+
+    assert " [::1]:" in await running.ready()
+
+    await running.stop()
+
+
+@pytest.mark.parametrize("how", ["--connect", "--join"])
+async def test_node_connects_to_the_peers_given(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    one, two = await make_peer("one@127.0.0.1"), await make_peer("two@127.0.0.1")
+
+    running = Running(capsys, "--name", "n@127.0.0.1", how, str(one.name), how, str(two.name))
+
+    await until(lambda: len(one.nodes()) == len(two.nodes()) == 1)
+    await running.stop()
+
+
+async def test_hidden_node_is_hidden(make_peer: MakePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = await make_peer()
+
+    running = Running(capsys, "--name", "n@127.0.0.1", "--hidden", "--connect", str(peer.name))
+
+    await until(lambda: len(peer.nodes(hidden=True)) == 1)
+    assert peer.nodes() == []
+    await running.stop()
+
+
+@pytest.mark.parametrize(("how", "error"), [("--connect", ConnectionLost), ("--join", NodeDown)])
+async def test_node_ends_when_a_peer_given_is_out_of_reach(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str], how: str, error: type[Exception]
+) -> None:
+    await make_peer()
+    running = Running(capsys, "--name", "n@127.0.0.1", how, "nobody@127.0.0.1")
+
+    with pytest.raises(error, match=r"nobody@127\.0\.0\.1"):
+        await running.task
+
+
+@pytest.mark.parametrize("exports", [["all"], ["math", "os"]])
+async def test_exports_are_refused_while_there_are_none(exports: list[str]) -> None:
+    with pytest.raises(ConfigError, match="exports"):
+        await commands.run_node(options("node", "--name", "n@127.0.0.1", "--cookie", "c", "--exports", *exports))
+
+
+async def test_listening_is_told_so_that_it_can_be_dialled(make_peer: MakePeer) -> None:
+    peer = await make_peer(listen=("::1", 0))
+    assert peer.address is not None
+
+    assert listening(peer) == f"[::1]:{peer.address[1]}"
