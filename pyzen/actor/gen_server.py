@@ -218,13 +218,19 @@ class GenServer(Waiting):
         try:
             answer = callback(*arguments)
             if answer is not None and inspect.iscoroutine(answer):
-                self._task = self._runtime.create_task(self._await(answer, from_), self)
+                self._await_in_task(answer, self._await(answer, from_))
             else:
                 self._done(answer, from_)
         except BaseException as error:
             self._failed(error, from_)
         finally:
             scheduler.current = before
+
+    def _await_in_task(self, coroutine: Coroutine[Any, Any, Any], body: Coroutine[Any, Any, None]) -> None:
+        """Let ``body``, which awaits ``coroutine``, be the task of the server."""
+        self._task = self._runtime.create_task(body, self)
+        # A task that is cancelled before its first step never gets to what it was to await.
+        self._task.add_done_callback(lambda _task: coroutine.close())
 
     async def _await(self, coroutine: Coroutine[Any, Any, Any], from_: Any) -> None:
         """Run an ``async def`` callback; the next message waits for its end."""
@@ -283,17 +289,20 @@ class GenServer(Waiting):
         self._stopping = True
         cleaning = self.guarded(self.terminate, reason) if self._initialised else None
         if inspect.iscoroutine(cleaning):
-            self._task = self._runtime.create_task(self._clean_up(cleaning, reason, error), self)
+            self._await_in_task(cleaning, self._clean_up(cleaning, reason, error))
         else:
             self._end(reason, error)
 
     async def _clean_up(self, cleaning: Coroutine[Any, Any, Any], reason: Any, error: Exception | None) -> None:
-        """Run an ``async def terminate``, then end."""
+        """Run an ``async def terminate``, then end: for what went wrong there, as a plain one does, else as asked."""
         try:
             await cleaning
-        except Exception:
-            log.exception("terminate of %r failed", self.registered_name or self.pid)
-        self._end(reason, error)
+        except ExitRequest as request:
+            self.finish(request.reason)
+        except Exception as failure:
+            self.crashed(failure, exception_reason(failure))
+        finally:
+            self._end(reason, error)
 
     def _end(self, reason: Any, error: Exception | None) -> None:
         if error is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from pyzen.node.router import Router
 from pyzen.terms import Atom
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from pyzen.node.router import Outlet
 
@@ -53,3 +54,11 @@ async def me(router: Router) -> AsyncIterator[Mailbox]:
 
     async with Mailbox(opened) as mailbox:
         yield mailbox
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Processes crash on purpose."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -220,3 +221,257 @@ async def test_a_storm_of_messages_leaves_the_loop_its_turns(router: Router, hos
 
     assert await answer == 20_000
     assert longest < 0.1
+
+
+class Cleaner(GenServer):
+    """Stops on any cast; ``terminate`` does what the argument says."""
+
+    def init(self, end: Any) -> None:
+        self.end = end
+
+    def handle_cast(self, request: Any) -> None:
+        raise Stop(request)
+
+    async def terminate(self, reason: Any) -> None:
+        await asyncio.sleep(0)
+        self.end(self, reason)
+
+
+def leave(server: GenServer, reason: Any) -> None:
+    server.exit((atoms.cleaned, reason))
+
+
+def fail(server: GenServer, reason: Any) -> None:
+    raise ValueError("unclean")
+
+
+def be_cancelled(server: GenServer, reason: Any) -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("end", [leave, fail, be_cancelled])
+async def test_server_ends_whatever_an_async_terminate_does(router: Router, me: Mailbox, end: Any, quiet: None) -> None:
+    pid = router.spawn(Cleaner(end))
+    ref = me.monitor(pid)
+
+    me.cast(pid, atoms.done)
+    _, found, _, _, reason = await me.receive(timeout=2)
+
+    assert found == ref
+    match end.__name__:
+        case "leave":
+            assert reason == (atoms.cleaned, atoms.done)
+        case "fail":
+            assert reason[0][atoms.message] == b"ValueError: unclean"
+        case _:
+            assert reason is atoms.done
+
+
+class PlainCleaner(Cleaner):
+    def terminate(self, reason: Any) -> None:  # type: ignore[override]
+        self.end(self, reason)
+
+
+async def test_failure_of_a_plain_terminate_is_the_reason(router: Router, me: Mailbox, quiet: None) -> None:
+    pid = router.spawn(PlainCleaner(fail))
+    me.monitor(pid)
+
+    me.cast(pid, atoms.done)
+
+    assert (await me.receive(timeout=2))[4][0][atoms.message] == b"ValueError: unclean"
+
+
+class Slow(GenServer):
+    """Async callbacks that end in every way."""
+
+    async def init(self) -> None:
+        await asyncio.sleep(0)
+
+    async def handle_cast(self, request: Any) -> Any:
+        await asyncio.sleep(0)
+        match request:
+            case atoms.fail:
+                raise ValueError("boom")
+            case atoms.stop:
+                raise Stop(atoms.stopped)
+            case atoms.exit:
+                self.exit(atoms.exited)
+            case atoms.cancel:
+                raise asyncio.CancelledError
+            case atoms.hang:
+                await asyncio.Event().wait()
+            case atoms.lost:
+                await self.call(("nobody", self.node), 1)
+            case atoms.go_on:
+                return Continue(atoms.stop)
+        return None
+
+    async def handle_continue(self, argument: Any) -> None:
+        raise Stop((atoms.continued, argument))
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (atoms.stop, atoms.stopped),
+        (atoms.exit, atoms.exited),
+        (atoms.cancel, atoms.shutdown),
+        (atoms.lost, atoms.noproc),
+        (atoms.go_on, (atoms.continued, atoms.stop)),
+    ],
+)
+async def test_async_callback_ends_the_server_as_it_says(
+    router: Router, me: Mailbox, quiet: None, request_: Any, reason: Any
+) -> None:
+    pid = router.spawn(Slow())
+    me.monitor(pid)
+
+    me.cast(pid, request_)
+
+    assert (await me.receive(timeout=2))[4] == reason
+
+
+async def test_exit_signal_cancels_an_async_callback(router: Router, me: Mailbox) -> None:
+    server = Slow()
+    pid = router.spawn(server)
+    me.monitor(pid)
+    me.cast(pid, atoms.hang)
+    while server._task is None:
+        await asyncio.sleep(0)
+    task = server._task
+
+    me.send_exit(pid, atoms.boom)
+
+    assert (await me.receive(timeout=2))[4] is atoms.boom
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+class Killer(GenServer):
+    def init(self, victim: Pid) -> None:
+        self.send_exit(victim, atoms.boom)
+
+
+class Kept(GenServer):
+    """Shows the coroutine of its async ``init``."""
+
+    def init(self) -> Any:
+        self.coroutine = asyncio.sleep(60)
+        return self.coroutine
+
+
+async def test_exit_signal_before_an_async_callback_has_begun_closes_it(router: Router, me: Mailbox) -> None:
+    """Else Python would warn that it was never awaited."""
+    server = Kept()
+    pid = router.spawn(server)
+    me.monitor(pid)
+    router.spawn(Killer(pid))
+
+    router.scheduler.run()  # makes the task of init, then lets the signal arrive
+
+    assert (await me.receive(timeout=2))[4] is atoms.boom
+    assert server._task is not None
+    await asyncio.wait([server._task])
+    assert inspect.getcoroutinestate(server.coroutine) == inspect.CORO_CLOSED
+
+
+async def test_start_waits_for_an_async_init(host: Host, me: Mailbox) -> None:
+    pid = await Slow.start(host)
+
+    me.monitor(pid)
+    me.cast(pid, atoms.stop)
+
+    assert (await me.receive(timeout=2))[4] is atoms.stopped
+
+
+class Stuck(GenServer):
+    async def init(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_start_that_takes_too_long_kills_the_server(router: Router, host: Host) -> None:
+    with pytest.raises(TimeoutError):
+        await Stuck.start(host, name="stuck", timeout=0.01)
+
+    assert router.whereis("stuck") is None
+    assert router.processes() == []
+
+
+async def test_cancelled_start_kills_the_server(router: Router, host: Host) -> None:
+    starting = asyncio.ensure_future(Stuck.start(host, name="stuck"))
+    while not router.whereis("stuck"):
+        await asyncio.sleep(0)
+
+    starting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert router.whereis("stuck") is None
+
+
+async def test_unknown_cast_exits_bad_cast(router: Router, me: Mailbox) -> None:
+    pid = router.spawn(GenServer())
+    me.monitor(pid)
+
+    me.cast(pid, atoms.what)
+
+    assert (await me.receive(timeout=2))[4] == (atoms.bad_cast, atoms.what)
+
+
+async def test_continue_without_a_handler_exits_bad_continue(router: Router, me: Mailbox) -> None:
+    class Going(GenServer):
+        def handle_cast(self, request: Any) -> Any:
+            return Continue(request)
+
+    pid = router.spawn(Going())
+    me.monitor(pid)
+
+    me.cast(pid, atoms.what)
+
+    assert (await me.receive(timeout=2))[4] == (atoms.bad_continue, atoms.what)
+
+
+async def test_stray_messages_are_logged_once_in_ten_seconds(
+    router: Router, host: Host, me: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    pid = router.spawn(Slow(), name="slow")
+    for number in range(5):
+        me.send(pid, number)
+
+    me.monitor(pid)
+    me.cast(pid, atoms.stop)
+    await me.receive(timeout=2)
+
+    assert caplog.text.count("does not handle") == 1
+    assert "slow" in caplog.text
+
+
+@pytest.mark.parametrize("message", [("$gen_call",), (atoms["$gen_call"], 5, 1), (atoms["$gen_cast"], 1, 2), ()])
+async def test_message_that_only_looks_like_a_call_is_information(host: Host, me: Mailbox, message: Any) -> None:
+    pid = await Counter.start(host)
+
+    me.send(pid, message)
+    await me.call(pid, atoms.get)
+
+    server = host.runtime.process(pid)
+    assert isinstance(server, Counter)
+    assert server.seen == [message]
+
+
+async def test_timer_runs_a_callback_of_the_server(router: Router, me: Mailbox) -> None:
+    class Timed(GenServer):
+        def handle_cast(self, request: Any) -> None:
+            self.after(0.001, self.tell, request)
+
+        def tell(self, pid: Pid) -> None:
+            self.send(pid, router.running())
+
+    pid = router.spawn(Timed())
+
+    me.cast(pid, me.pid)
+
+    assert await me.receive(timeout=2) == pid, "the timer's callback runs as the process"
+
+
+def test_noreply_shows_what_it_is() -> None:
+    assert repr(NOREPLY) == "NOREPLY"
