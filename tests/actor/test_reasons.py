@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from pyzen.actor.reasons import MAX_FRAMES, as_atom, describe, exception_reason, exit_error
+from pyzen.errors import NodeDown, NoProcess, ProcessExit
+from pyzen.terms import Atom, atoms
+
+
+class Broken(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def caught(error: Exception, depth: int = 0) -> Exception:
+    """Return an exception that was raised ``depth`` calls down."""
+
+    def fall(left: int) -> None:
+        if left:
+            fall(left - 1)
+        else:
+            raise error
+
+    try:
+        fall(depth)
+    except Exception as found:
+        return found
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(ValueError("boom"), "ValueError: boom"), (ValueError(), "ValueError"), (Broken(), "Broken")],
+)
+def test_describe_says_type_and_text(error: Exception, text: str) -> None:
+    assert describe(error) == text
+
+
+def test_reason_is_a_runtime_error_of_elixir_with_a_stack() -> None:
+    struct, stack = exception_reason(caught(ValueError("b\u00f6se")))
+
+    assert struct == {
+        atoms["__struct__"]: atoms["Elixir.RuntimeError"],
+        atoms["__exception__"]: True,
+        atoms.message: "ValueError: b\u00f6se".encode(),
+    }
+    module, function, arity, [(file_key, file), (line_key, line)] = stack[0]
+    assert (str(module), function, arity) == (__name__, atoms.fall, 1)
+    assert (file_key, "".join(map(chr, file))) == (atoms.file, "test_reasons.py")
+    assert line_key is atoms.line
+    assert line > 0
+
+
+def test_text_that_is_no_unicode_is_replaced() -> None:
+    struct, _ = exception_reason(ValueError("\ud800"))
+
+    assert struct[atoms.message] == b"ValueError: ?"
+
+
+def test_stack_is_innermost_first_and_bounded() -> None:
+    _, stack = exception_reason(caught(ValueError(), depth=MAX_FRAMES + 5))
+
+    assert [frame[1] for frame in stack] == [atoms.fall] * MAX_FRAMES
+
+
+def test_exception_never_raised_has_no_stack() -> None:
+    assert exception_reason(ValueError())[1] == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [(atoms.noproc, NoProcess), (atoms.noconnection, NodeDown), (atoms.killed, ProcessExit), ("noproc", ProcessExit)],
+)
+def test_exit_error_is_the_exception_of_a_reason(reason: object, kind: type[ProcessExit]) -> None:
+    error = exit_error(reason)
+
+    assert type(error) is kind
+    assert error.reason == reason
+
+
+def test_names_may_be_strings_or_atoms() -> None:
+    assert as_atom("name") is as_atom(Atom("name")) is Atom("name")

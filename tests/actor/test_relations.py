@@ -1,0 +1,151 @@
+"""The table of the module, row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyzen.actor.relations import Relations
+from pyzen.terms import Atom, Pid, Reference, atoms
+
+HERE, THERE = Atom("here@h"), Atom("there@h")
+NEAR, FAR = Pid(HERE, 1, 0, 4), Pid(THERE, 2, 0, 4)
+REF = Reference(HERE, 4, [1, 2, 3])
+
+
+@pytest.fixture
+def relations() -> Relations:
+    return Relations(HERE)
+
+
+@pytest.fixture(params=[NEAR, FAR], ids=["near", "far"])
+def other(request: pytest.FixtureRequest) -> Pid:
+    pid: Pid = request.param
+    return pid
+
+
+def test_first_link_has_to_be_sent_and_no_second(relations: Relations, other: Pid) -> None:
+    assert [relations.add_link(other), relations.add_link(other)] == [True, False]
+
+
+def test_unlink_of_no_link_sends_nothing(relations: Relations, other: Pid) -> None:
+    assert relations.start_unlink(other) is None
+
+
+def test_unlink_sends_an_id_once(relations: Relations, other: Pid) -> None:
+    relations.add_link(other)
+
+    assert [relations.start_unlink(other), relations.start_unlink(other)] == [1, None]
+
+
+def test_link_while_unlinking_is_sent_and_active(relations: Relations, other: Pid) -> None:
+    relations.add_link(other)
+    unlink_id = relations.start_unlink(other)
+    assert unlink_id is not None
+
+    assert relations.add_link(other)
+
+    relations.receive_unlink_ack(other, unlink_id)
+    assert relations.links[other].active
+
+
+def test_ack_removes_the_link_if_the_id_is_equal(relations: Relations, other: Pid) -> None:
+    relations.add_link(other)
+    unlink_id = relations.start_unlink(other)
+    assert unlink_id is not None
+
+    relations.receive_unlink_ack(other, unlink_id + 1)
+    assert other in relations.links
+    relations.receive_unlink_ack(other, unlink_id)
+    assert (relations.links, relations.peers) == ({}, {})
+
+
+def test_ack_of_an_active_link_does_nothing(relations: Relations, other: Pid) -> None:
+    relations.add_link(other)
+
+    relations.receive_unlink_ack(other, 0)
+
+    assert relations.links[other].active
+
+
+def test_received_link_is_active_but_ends_no_unlinking(relations: Relations, other: Pid) -> None:
+    relations.receive_link(other)
+    assert relations.links[other].active
+    relations.start_unlink(other)
+
+    relations.receive_link(other)
+
+    assert not relations.links[other].active
+
+
+def test_received_unlink_removes_an_active_link_only(relations: Relations, other: Pid) -> None:
+    relations.receive_unlink(other)
+    relations.add_link(other)
+    relations.receive_unlink(other)
+    assert relations.links == {}
+
+    relations.add_link(other)
+    relations.start_unlink(other)
+    relations.receive_unlink(other)
+    assert other in relations.links
+
+
+def test_received_exit_counts_for_an_active_link_only(relations: Relations, other: Pid) -> None:
+    assert not relations.receive_exit(other)
+    relations.add_link(other)
+    assert relations.receive_exit(other)
+    assert relations.links == {}
+
+    relations.add_link(other)
+    relations.start_unlink(other)
+    assert not relations.receive_exit(other)
+
+
+@pytest.mark.parametrize("target", [FAR, (atoms.name, THERE)])
+def test_monitor_is_removed_once(relations: Relations, target: Pid | tuple[Atom, Atom]) -> None:
+    relations.add_monitor(REF, target, THERE)
+
+    assert [relations.remove_monitor(REF), relations.remove_monitor(REF)] == [target, None]
+    assert relations.peers == {}
+
+
+def test_watcher_is_removed_once(relations: Relations, other: Pid) -> None:
+    relations.add_watcher(REF, other, None)
+
+    relations.remove_watcher(REF)
+    relations.remove_watcher(REF)
+
+    assert (relations.watchers, relations.peers) == ({}, {})
+
+
+def test_removal_leaves_what_else_a_node_shares(relations: Relations) -> None:
+    relations.add_link(FAR)
+    relations.add_watcher(REF, FAR, None)
+
+    relations.remove_watcher(REF)
+
+    assert list(relations.peers) == [THERE]
+
+
+def test_detach_gives_away_what_ends_with_a_node(relations: Relations) -> None:
+    relations.add_link(NEAR)
+    relations.add_link(FAR)
+    relations.add_monitor(REF, FAR, THERE)
+
+    lost = relations.detach(THERE)
+
+    assert lost is not None
+    assert (list(lost.links), lost.monitors) == ([FAR], {REF})
+    assert relations.detach(THERE) is None
+    assert relations.detach(HERE) is None
+
+
+def test_what_was_given_away_can_still_be_removed(relations: Relations) -> None:
+    relations.add_monitor(REF, FAR, THERE)
+    relations.add_watcher(REF, FAR, None)
+    relations.add_link(FAR)
+    relations.detach(THERE)
+
+    relations.remove_watcher(REF)
+
+    assert relations.remove_monitor(REF) == FAR
+    assert relations.receive_exit(FAR)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyzen.actor.process import Actor
+from pyzen.actor.scheduler import BUDGET, TURN, Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Worker(Actor):
+    """Works off a number of messages, each of which takes some time."""
+
+    def __init__(self, name: str, left: int, log: list[tuple[str, int]], clock: Clock, takes: float = 0.0) -> None:
+        super().__init__()
+        self._row = name, log, clock, takes
+        self.left = left
+
+    def run(self, budget: int) -> bool:
+        name, log, clock, takes = self._row
+        done = min(budget, self.left)
+        self.left -= done
+        clock.now += done * takes
+        log.append((name, done))
+        return self.left > 0
+
+
+@pytest.fixture
+def turns() -> list[Callable[[], None]]:
+    """What the event loop is going to call."""
+    return []
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def scheduler(turns: list[Callable[[], None]], clock: Clock) -> Scheduler:
+    return Scheduler(turns.append, clock)
+
+
+def test_process_runs_in_a_later_turn(scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock) -> None:
+    log: list[tuple[str, int]] = []
+
+    scheduler.ready(Worker("a", 1, log, clock))
+    assert log == []
+    turns.pop()()
+
+    assert log == [("a", 1)]
+    assert turns == []
+
+
+def test_many_ready_processes_are_one_call_of_the_loop(
+    scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock
+) -> None:
+    for name in "abc":
+        scheduler.ready(Worker(name, 1, [], clock))
+
+    assert len(turns) == 1
+
+
+def test_processes_take_turns_by_budget(scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock) -> None:
+    log: list[tuple[str, int]] = []
+    scheduler.ready(Worker("a", 2 * BUDGET + 1, log, clock))
+    scheduler.ready(Worker("b", 1, log, clock))
+
+    turns.pop()()
+
+    assert log == [("a", BUDGET), ("b", 1), ("a", BUDGET), ("a", 1)]
+
+
+def test_loop_gets_its_chance_after_a_turn(scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock) -> None:
+    log: list[tuple[str, int]] = []
+    scheduler.ready(Worker("a", 3 * BUDGET, log, clock, takes=TURN / BUDGET))
+
+    turns.pop()()
+
+    assert log == [("a", BUDGET)]
+    assert len(turns) == 1
+
+
+def test_exception_of_a_process_leaves_the_others_their_turn(
+    scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock
+) -> None:
+    class Fatal(Worker):
+        def run(self, budget: int) -> bool:
+            raise SystemExit
+
+    log: list[tuple[str, int]] = []
+    scheduler.ready(Fatal("fatal", 1, log, clock))
+    scheduler.ready(Worker("b", 1, log, clock))
+
+    with pytest.raises(SystemExit):
+        turns.pop()()
+    turns.pop()()
+
+    assert log == [("b", 1)]
