@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.process import reply_address
+from pyzen.actor.process import LOSS_SLICE, reply_address
 from pyzen.actor.receiver import Process
 from pyzen.errors import NodeDown, NoProcess, ProcessExit
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
+from pyzen.testing import Cluster, Recorder
 
 if TYPE_CHECKING:
     from pyzen.actor.receiver import Mailbox
@@ -276,3 +277,138 @@ async def test_send_after_sends_once_and_cancel_keeps_it_away(me: Mailbox) -> No
     assert not me.cancel_timer(cancelled)
 
     assert await me.receive(timeout=2) is atoms.late
+
+
+def test_signals_that_waited_when_a_process_ended_are_answered() -> None:
+    cluster = Cluster()
+    node = cluster.node("a@memory")
+    me, other = Recorder(), Recorder()
+    me.trap_exit = True
+    node.spawn(me)
+    node.spawn(other, "other")
+    cluster.run_until_idle()
+    by_pid, by_name = me.monitor(other.pid), me.monitor("other")
+    me.link(other.pid)
+
+    other.finish(atoms.gone)  # before any of the three has arrived
+    cluster.run_until_idle()
+
+    assert me.messages == [
+        (atoms.DOWN, by_pid, atoms.process, other.pid, atoms.gone),
+        (atoms.DOWN, by_name, atoms.process, (atoms.other, node.name), atoms.gone),
+        (atoms.EXIT, other.pid, atoms.gone),
+    ]
+
+
+def test_unlink_that_waited_when_the_other_ended_is_acknowledged() -> None:
+    cluster = Cluster()
+    node = cluster.node("a@memory")
+    me, other = Recorder(), Recorder()
+    me.trap_exit = True
+    node.spawn(me)
+    node.spawn(other)
+    me.link(other.pid)
+    cluster.run_until_idle()
+
+    me.unlink(other.pid)
+    other.finish(atoms.gone)
+    cluster.run_until_idle()
+
+    assert me.messages == []
+    assert me._relations.links == {}
+
+
+def test_down_that_waited_when_its_subscriber_ended_is_forgotten() -> None:
+    cluster = Cluster()
+    node = cluster.node("a@memory")
+    me = Recorder()
+    node.spawn(me)
+    cluster.run_until_idle()
+    ref = node.runtime.make_ref()
+    node.runtime.deliver_many([(me.pid, (atoms.DOWN, ref, atoms.process, me.pid, atoms.boom))])
+    assert ref in node.runtime.unread
+
+    me.finish(atoms.normal)
+
+    assert node.runtime.unread == {}
+
+
+@pytest.mark.parametrize("count", [1, LOSS_SLICE + 1, 2 * LOSS_SLICE])
+def test_lost_node_fires_everything_however_much_it_is(count: int) -> None:
+    """More than a slice is told in several turns; a message in between waits for the rest."""
+    cluster = Cluster()
+    a, b = cluster.node("a@memory"), cluster.node("b@memory")
+    cluster.connect(a, b)
+    me, other = Recorder(), Recorder()
+    me.trap_exit = True
+    a.spawn(me)
+    b.spawn(other)
+    refs = [me.monitor(other.pid) for _ in range(count)]
+    watchers = [other.monitor(me.pid) for _ in range(count)]
+    me.link(other.pid)
+    cluster.run_until_idle()
+
+    cluster.cut(a, b)
+    a.runtime.send(me.pid, me.pid, atoms.after)
+    cluster.run_until_idle()
+
+    assert {message[1] for message in me.messages[:count]} == set(refs)
+    assert me.messages[count:] == [(atoms.EXIT, other.pid, atoms.noconnection), atoms.after]
+    assert me._relations.watchers == {}
+    assert {message[1] for message in other.messages} <= set(watchers), "it does not trap: the link ended it"
+
+
+async def test_calls_of_a_process_that_ends_fail(router: Router, me: Mailbox) -> None:
+    async def body(process: Process) -> None:
+        await process.call(me.pid, 1)
+
+    pid = router.spawn(Process(body))
+    await me.receive(timeout=2)
+
+    me.send_exit(pid, atoms.boom)
+    ref = me.monitor(pid)
+
+    assert await wait_for_down(me, ref) in {atoms.boom, atoms.noproc}
+    assert router.aliases == {}
+
+
+async def test_exit_signal_kill_from_a_link_is_no_kill(router: Router, me: Mailbox) -> None:
+    """Only ``exit/2`` makes ``kill`` untrappable; a linked process that ends for it says ``killed``."""
+    me.trap_exit = True
+    pid = router.spawn(Process(idle), link=me.pid)
+
+    me.send_exit(pid, atoms.kill)
+
+    assert await me.receive(timeout=2) == (atoms.EXIT, pid, atoms.killed)
+
+
+async def test_normal_exit_signal_to_itself_ends_a_process(router: Router, me: Mailbox) -> None:
+    async def body(process: Process) -> None:
+        process.send_exit(process.pid, atoms.normal)
+        await process.receive()
+
+    assert await wait_for_down(me, me.spawn_monitor(Process(body))[1]) is atoms.normal
+
+
+async def test_body_without_code_is_a_failure(router: Router, me: Mailbox, quiet: None) -> None:
+    reason = await wait_for_down(me, me.spawn_monitor(Process())[1])
+
+    assert reason[0][atoms.message] == b"NotImplementedError: override main, or give a body"
+
+
+async def test_body_cancelled_from_outside_ends_with_shutdown(router: Router, me: Mailbox) -> None:
+    process = Process(idle)
+    _, ref = me.spawn_monitor(process)
+    await asyncio.sleep(0)
+    assert process._task is not None
+
+    process._task.cancel()
+
+    assert await wait_for_down(me, ref) is atoms.shutdown
+
+
+async def test_uncaught_error_of_a_call_is_the_reason(router: Router, me: Mailbox, quiet: None) -> None:
+    async def body(process: Process) -> None:
+        await process.call(("nobody", router.name), 1)
+
+    assert await wait_for_down(me, me.spawn_monitor(Process(body))[1]) is atoms.noproc
