@@ -60,7 +60,8 @@ check-python: native tools
 	$(BIN)/mypy
 	$(BIN)/stubtest pyzen._native
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m coverage run -m pytest tests
+	$(BIN)/python -m coverage report
 
 format: tools ## Format the sources of all languages.
 	cd native && $(CARGO) fmt
