@@ -225,7 +225,8 @@ async def test_a_dial_that_made_way_fails_with_the_attempt_of_the_peer(
     with pytest.raises(CookieMismatch):
         await make_raw(callee.name).connect(node, cookie="wrong")
 
-    assert not await connecting
+    async with asyncio.timeout(3):  # less than `connect` itself would wait
+        assert not await connecting
     await dialled.close()
 
 
@@ -327,7 +328,7 @@ async def test_second_connection_with_a_wrong_cookie_leaves_the_first_alone(
 
 
 async def test_newer_attempt_of_the_same_node_replaces_an_unfinished_one(
-    node: Node, make_raw: Callable[..., RawPeer]
+    node: Node, make_raw: Callable[..., RawPeer], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert node.address is not None
     older, newer = make_raw(), make_raw()
@@ -339,6 +340,7 @@ async def test_newer_attempt_of_the_same_node_replaces_an_unfinished_one(
     await newer.connect(node)
 
     assert await older.at_end()
+    await until(lambda: "a newer attempt of the same node" in caplog.text)
     assert node.nodes() == [newer.name]
 
 

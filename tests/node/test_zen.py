@@ -162,6 +162,22 @@ async def test_demonitor_with_flush_is_the_last_of_a_reference(a: Node, b: Node)
         assert a.zen.statistics().references == 0
 
 
+async def test_demonitor_with_flush_takes_back_a_down_that_is_there(a: Node, b: Node) -> None:
+    pid = b.spawn(Idle)
+    await a.zen.connect(b.name)
+    async with a.mailbox() as me:
+        ref = a.zen.monitor(pid)
+        me.send_exit(pid, atoms.boom)
+        async with asyncio.timeout(5):
+            while a.zen.statistics().references:
+                await asyncio.sleep(0.005)
+
+        assert a.zen.demonitor(ref, flush=True)
+
+        with pytest.raises(TimeoutError):
+            await me.receive(timeout=0)
+
+
 async def test_demonitor_of_an_unknown_reference_is_true(a: Node) -> None:
     assert a.zen.demonitor(a.make_ref()) is True
 
