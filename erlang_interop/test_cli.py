@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from erlang_interop.nodes import ErlangCluster, ErlNode
+    from erlang_interop.nodes import ElixirNode, ErlangCluster, ErlNode
 
 
 @pytest.fixture
@@ -168,8 +169,10 @@ async def test_node_of_a_taken_name_says_so(pyzen: Command, peer: ErlNode) -> No
     assert "end it or take another name" in errors
 
 
-async def test_monitor_prints_each_down_of_an_elixir_node(pyzen: Command, cluster: ErlangCluster) -> None:
-    peer = await cluster.elixir()
+async def test_monitor_prints_each_down_of_an_elixir_node(
+    pyzen: Command, elixir_node: Callable[..., Awaitable[ElixirNode]]
+) -> None:
+    peer = await elixir_node()
     for name in ("first", "second"):
         await peer.call("name", name)
     process = await pyzen.start("monitor", peer.name, "missing", "first", "second", "--cookie", peer.cookie)
