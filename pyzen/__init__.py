@@ -19,6 +19,7 @@ _HOMES: Final = {
         "Reply",
         "Stop",
     ),
+    "pyzen.actor.process": ("current_process",),
     "pyzen.actor.receiver": (
         "Mailbox",
         "Process",

@@ -1,5 +1,6 @@
 from pyzen import etf
 from pyzen.actor.gen_server import NOREPLY, Continue, GenServer, Reply, Stop
+from pyzen.actor.process import current_process
 from pyzen.actor.receiver import Mailbox, Process
 from pyzen.actor.supervisor import ChildSpec, DynamicRegistry, Supervisor
 from pyzen.config import EpmdConfig, Limits, ZenConfig
@@ -80,6 +81,7 @@ __all__ = [
     "TermMap",
     "ZenConfig",
     "atoms",
+    "current_process",
     "elixir",
     "etf",
     "struct",

@@ -33,6 +33,7 @@ class Limits:
         max_packet_size: Bytes that one packet may declare; a longer one closes the link at once.
         max_queued_bytes: Bytes per link that may wait for Python, unfinished fragments included.
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
+        max_processes: Processes of this node, past which peers can start no more (``system_limit``).
         max_handshakes: Inbound handshakes that may be unfinished at one time.
         max_fragment_sequences: Messages in fragments that may be unfinished at one time, per link.
         setup_time: Seconds a handshake may take, as ``net_setuptime`` of OTP's kernel.
@@ -45,6 +46,7 @@ class Limits:
     max_packet_size: int = 512 * MIB
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB
+    max_processes: int = 262_144
     max_handshakes: int = 64
     max_fragment_sequences: int = 4096
     setup_time: float = 7.0

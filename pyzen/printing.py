@@ -47,8 +47,10 @@ KEYWORDS: Final = frozenset({
 SPECIAL: Final[dict[object, str]] = {True: "true", False: "false", None: "nil"}
 
 
-def format(term: Term) -> str:
+def format(term: Term, *, texts: bool = True) -> str:
     """Print a term in Erlang's syntax, as ``~p`` does, on one line.
+
+    Without ``texts`` lists and binaries of printable characters are printed as numbers, as ``~w`` does.
 
     What has no syntax (pids and the like, native records) is printed as the shell does. Containers nested deeper
     than 100 levels end in ``...``.
@@ -56,16 +58,19 @@ def format(term: Term) -> str:
     Raises:
         TypeError: If an object has no Erlang form.
     """
-    return printed(term, 0)
+    return printed(term, 0, texts)
 
 
-def printed(term: Term, depth: int) -> str:
+def printed(term: Term, depth: int, texts: bool) -> str:
     """Print a term that stands this deep in another."""
     if depth > MAX_DEPTH:
         return "..."
 
+    def shown(one: Term) -> str:
+        return printed(one, depth + 1, texts)
+
     def inner(terms: Sequence[Term]) -> str:
-        return ",".join(printed(one, depth + 1) for one in terms)
+        return ",".join(shown(one) for one in terms)
 
     match term:
         case bool() | None | Atom():
@@ -75,9 +80,9 @@ def printed(term: Term, depth: int) -> str:
         case float():
             return printed_float(term)
         case str():
-            return printed_binary(term.encode())
+            return printed_binary(term.encode(), texts=texts)
         case bytes() | bytearray() | memoryview():
-            return printed_binary(bytes(term))
+            return printed_binary(bytes(term), texts=texts)
         case BitString():
             head = "".join(f"{byte}," for byte in term.data[:-1])
             return f"<<{head}{term.data[-1] >> (8 - term.bits)}:{term.bits}>>"
@@ -85,12 +90,12 @@ def printed(term: Term, depth: int) -> str:
             return "{" + inner(term) + "}"
         case list() | FrozenList():
             elements = list(term)
-            text = printable(elements)
+            text = printable(elements) if texts else None
             return f"[{inner(elements)}]" if text is None else quoted(text, '"')
         case ImproperList(elements, tail):
-            return f"[{inner(elements)}|{printed(tail, depth + 1)}]"
+            return f"[{inner(elements)}|{shown(tail)}]"
         case dict() | TermMap():
-            pairs = (f"{printed(key, depth + 1)} => {printed(value, depth + 1)}" for key, value in term.items())
+            pairs = (f"{shown(key)} => {shown(value)}" for key, value in term.items())
             return "#{" + ",".join(pairs) + "}"
         case _:
             return printed_opaque(term)
@@ -134,10 +139,10 @@ def printed_float(value: float) -> str:
     return (digits if "." in digits else f"{digits}.0") + exponent + power.removeprefix("+")
 
 
-def printed_binary(data: bytes) -> str:
-    """Print a binary as text where all of it is printable."""
+def printed_binary(data: bytes, *, texts: bool) -> str:
+    """Print a binary, as text where all of it is printable."""
     try:
-        text = data.decode()
+        text = data.decode() if texts else ""
     except UnicodeDecodeError:
         text = ""
     if not text or not all(map(is_printable, text)):

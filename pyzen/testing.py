@@ -29,7 +29,8 @@ from pyzen.actor.reasons import KILL
 from pyzen.actor.scheduler import Scheduler
 from pyzen.errors import EncodeError
 from pyzen.etf import decode, encode
-from pyzen.node.router import Inbound, Outlet, Router
+from pyzen.node.inbound import Inbound
+from pyzen.node.router import Router
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.zen.system import ZenSystem
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.config import ZenConfig
+    from pyzen.node.outlet import Outlet
 
 __all__ = ["Cluster", "MemoryLink", "MemoryNode", "Recorder", "VirtualClock"]
 
@@ -193,6 +195,28 @@ class Way:
         """Send PAYLOAD_MONITOR_P_EXIT."""
         del dead
         self._emit_reason("down", target, watcher, ref, reason)
+
+    def spawn_request(
+        self,
+        req_id: Reference,
+        from_pid: Pid,
+        leader: Pid,
+        mfa: tuple[Atom, Atom, int],
+        options: list[Any],
+        args: list[Any],
+        refused: Callable[[], object],
+    ) -> None:
+        """Send SPAWN_REQUEST. Raises ``EncodeError``."""
+        del refused
+        self._emit("spawn_request", req_id, from_pid, leader, mfa, options, through_the_wire(args))
+
+    def spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
+        """Send SPAWN_REPLY."""
+        self._emit("spawn_reply", req_id, to_pid, flags, result)
+
+    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
+        """Send GROUP_LEADER."""
+        self._emit("group_leader", leader, to_pid)
 
 
 @final

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.process import EXIT, GEN_CALL, GEN_CAST, Runtime, Signal
-from pyzen.actor.reasons import KILLED, NORMAL, SHUTDOWN, ExitRequest, exception_reason
-from pyzen.actor.receiver import Waiting, settle
+from pyzen.actor.reasons import KILLED, NORMAL, SHUTDOWN, ExitRequest, exception_reason, settle
+from pyzen.actor.receiver import Waiting
 from pyzen.errors import ProcessExit
 from pyzen.terms import Atom, Pid, atoms
 

@@ -38,6 +38,7 @@ __all__ = [
     "Signal",
     "Target",
     "TimerHandle",
+    "current_process",
     "reply_address",
     "running",
 ]
@@ -45,12 +46,25 @@ __all__ = [
 log = logging.getLogger("pyzen.actor")
 
 EXIT: Final = atoms.EXIT
+SPAWN_REPLY: Final = atoms.spawn_reply
 
 LOSS_SLICE: Final = 500
 """Links and monitors that fire in one go when a link is lost; the rest waits for the next turn."""
 
 running: ContextVar[Actor | None] = ContextVar("pyzen_running", default=None)
 """The process whose task or mailbox context this is. Callbacks are known by the scheduler instead."""
+
+
+def current_process() -> Actor:
+    """Return the process whose ``async def`` body, mailbox context or exported function this is.
+
+    Raises:
+        RuntimeError: The code runs in none.
+    """
+    actor = running.get()
+    if actor is None:
+        raise RuntimeError("no process is running here")
+    return actor
 
 
 @final
@@ -72,6 +86,7 @@ class Actor(Verbs):
 
     Attributes:
         trap_exit: Turn exit signals into messages ``('EXIT', pid, reason)``.
+        group_leader: Who writes what this process prints; None for the node's ``user``.
     """
 
     def __init__(self) -> None:
@@ -80,9 +95,11 @@ class Actor(Verbs):
         self.exit_reason: Any = None
         self.ended = False
         self.parent: Pid | None = None
+        self.group_leader: Pid | None = None
         self._incoming: deque[Any] = deque()
         self._mail = Mailqueue()
         self._requests: dict[Reference, Answer] = {}
+        self._spawns: dict[Reference, Callable[[Pid], object]] = {}
         self._timers: dict[Reference, TimerHandle] = {}
         self._scheduled = False
         self._suspended = False
@@ -97,6 +114,14 @@ class Actor(Verbs):
         self.pid = runtime.make_pid()
         self._relations = Relations(runtime.name)
         self.parent = link
+
+    def born_for(self, other: Pid, monitor: Reference | None, *, linked: bool) -> None:
+        """Be monitored by and linked with a process of another node that has asked for this one."""
+        if monitor is not None:
+            self._relations.add_watcher(monitor, other, None)
+        if linked:
+            self._relations.add_link(other)
+        self._relate(other.node)
 
     def linked_at_birth(self, other: Pid) -> None:
         """Be linked with ``other``, whose half is made in the same step."""
@@ -173,6 +198,16 @@ class Actor(Verbs):
             self._scheduled = True
             self._runtime.scheduler.ready(self)
 
+    @property
+    def relations(self) -> Relations:
+        """Links, monitors and watchers, to be looked at."""
+        return self._relations
+
+    @property
+    def message_queue_len(self) -> int:
+        """How many messages wait, signals that have not taken effect included."""
+        return len(self._mail) + len(self._incoming)
+
     # ---- signals, applied in order
 
     def on_link(self, from_pid: Pid) -> None:
@@ -223,6 +258,7 @@ class Actor(Verbs):
         if target is None:
             return
         answer = self._requests.pop(ref, None)
+        self._spawns.pop(ref, None)
         if answer is None:
             self._mail.append(Unread(ref, (DOWN, ref, PROCESS, target, reason), self._runtime.unread))
         else:
@@ -253,6 +289,21 @@ class Actor(Verbs):
         answer = self._forget_request(ref)
         if answer is not None and type(message) is tuple and len(message) == 2:
             answer(message[1], None)
+
+    def on_spawn_reply(self, ref: Reference, flags: int, result: Pid | Atom) -> None:
+        """SPAWN_REPLY; a process that nobody waits for any more is given up."""
+        on_reply = self._spawns.pop(ref, None)
+        if on_reply is None:
+            self._runtime.abandon(self.pid, ref, flags, result)
+        elif isinstance(result, Pid):
+            on_reply(result)
+        else:
+            self._relations.remove_monitor(ref)
+            self._requests.pop(ref)(None, ProcessExit((SPAWN_REPLY, result), f"the node refuses: {result}"))
+
+    def on_group_leader(self, leader: Pid) -> None:
+        """GROUP_LEADER."""
+        self.group_leader = leader
 
     def on_call(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         """A timer of this process: run its callback as one of the process's own."""
@@ -341,7 +392,8 @@ class Actor(Verbs):
             if state.active:
                 runtime.route_exit(pid, other, reason)
         for ref, target in relations.monitors.items():
-            runtime.route_demonitor(pid, target, ref)
+            if ref not in self._spawns:  # the reply to those finds nobody, and the process is given up then
+                runtime.route_demonitor(pid, target, ref)
         self._relations = Relations(runtime.name)
 
     def _alive(self) -> Runtime:

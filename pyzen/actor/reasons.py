@@ -13,6 +13,7 @@ from pyzen.errors import NodeDown, NoProcess, ProcessExit
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
+    import asyncio
     from types import TracebackType
 
 MAX_FRAMES: Final = 20
@@ -84,6 +85,16 @@ def exit_error(reason: Any) -> ProcessExit:
     if reason is NOCONNECTION:
         return NodeDown(reason, "the node is not connected")
     return ProcessExit(reason)
+
+
+def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    """Finish a future that nobody may be waiting for any more."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
 
 
 def as_atom(name: Atom | str) -> Atom:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.process import Actor, Dest, running
-from pyzen.actor.reasons import NORMAL, SHUTDOWN, ExitRequest, exception_reason
+from pyzen.actor.reasons import NORMAL, SHUTDOWN, ExitRequest, exception_reason, settle
+from pyzen.actor.remote import Remote
 from pyzen.actor.scheduler import BUDGET
 from pyzen.errors import CallTimeout, ProcessExit
 from pyzen.terms import atoms
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Waiting(Actor):
-    """What processes with a task can do: wait for a reply."""
+class Waiting(Remote):
+    """What processes with a task can do: wait for an answer."""
 
     async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
         """Call a GenServer and return its reply.
@@ -49,16 +50,6 @@ class Waiting(Actor):
         finally:
             if not self.ended:
                 self._forget_request(ref)
-
-
-def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    """Finish a future that nobody may be waiting for any more."""
-    if future.done():
-        return
-    if error is None:
-        future.set_result(value)
-    else:
-        future.set_exception(error)
 
 
 class Receiver(Waiting):

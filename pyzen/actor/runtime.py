@@ -46,6 +46,7 @@ class Runtime(Protocol):
     references: ReferenceSource
     scheduler: Scheduler
     unread: Unreads
+    user: Pid | None
 
     def now(self) -> float:
         """Return monotonic time in seconds."""
@@ -123,6 +124,24 @@ class Runtime(Protocol):
         self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None
     ) -> None:
         """Send MONITOR_P_EXIT; ``dead`` is the process that ended, where ``target`` is its name."""
+
+    def route_spawn_request(
+        self,
+        req_id: Reference,
+        from_pid: Pid,
+        node: Atom,
+        leader: Pid,
+        mfa: tuple[Atom, Atom, int],
+        options: list[Any],
+        args: list[Any],
+    ) -> None:
+        """Send SPAWN_REQUEST. Raises ``EncodeError``."""
+
+    def abandon(self, from_pid: Pid, req_id: Reference, flags: int, result: Pid | Atom) -> None:
+        """Let go of a process that was started for ``from_pid``, which has no use for it."""
+
+    def route_group_leader(self, leader: Pid, to_pid: Pid) -> None:
+        """Send GROUP_LEADER."""
 
     def forget_named(self, ref: Reference) -> None:
         """Forget which process a monitor by name belongs to."""

@@ -22,6 +22,9 @@ PROCESS: Final = atoms.process
 ALIAS: Final = atoms.alias
 GEN_CALL: Final = atoms["$gen_call"]
 GEN_CAST: Final = atoms["$gen_cast"]
+IO_REQUEST: Final = atoms.io_request
+PUT_CHARS: Final = atoms.put_chars
+UNICODE: Final = atoms.unicode
 
 Answer: TypeAlias = "Callable[[Any, ProcessExit | None], None]"
 """Takes the reply to a request, or why there is none."""
@@ -41,7 +44,9 @@ class Verbs:
     _relations: Relations
     _mail: Mailqueue
     _requests: dict[Reference, Answer]
+    _spawns: dict[Reference, Callable[[Pid], object]]
     _timers: dict[Reference, TimerHandle]
+    group_leader: Pid | None
     _suspended: bool
 
     def _self(self) -> Actor:
@@ -130,7 +135,7 @@ class Verbs:
         answer = self._requests.pop(ref, None)
         target = self._relations.remove_monitor(ref)
         self._runtime.remove_alias(ref)
-        if target is not None:
+        if self._spawns.pop(ref, None) is None and target is not None:
             self._runtime.route_demonitor(self.pid, target, ref)
         return answer
 
@@ -197,6 +202,26 @@ class Verbs:
         """Start a process on this node and monitor it."""
         pid = self._alive().spawn(process, name=name)
         return pid, self.monitor(pid)
+
+    @property
+    def leader(self) -> Pid:
+        """The group leader: who writes what this process prints."""
+        leader = self.group_leader or self._runtime.user
+        return self.pid if leader is None else leader
+
+    def set_group_leader(self, leader: Pid, pid: Pid | None = None) -> None:
+        """Set the group leader of a process, of this one by default: ``erlang:group_leader/2``."""
+        self._alive().route_group_leader(leader, self.pid if pid is None else pid)
+
+    def puts(self, text: str) -> None:
+        """Write a line to the group leader, as ``IO.puts`` does; does not wait until it is written.
+
+        A process that was started from iex writes there. Lines of one process stay in order.
+        """
+        runtime = self._alive()
+        # The answer goes to ``user``, which drops it: nobody waits for it.
+        request = (PUT_CHARS, UNICODE, f"{text}\n")
+        self.send(self.leader, (IO_REQUEST, runtime.user or self.pid, runtime.make_ref(), request), dial=False)
 
     def send_after(self, dest: Dest, message: Any, delay: float) -> Reference:
         """Send ``message`` to ``dest`` after ``delay`` seconds; returns the reference for ``cancel_timer``."""

@@ -107,6 +107,20 @@ class SignalReceiver(Protocol):
     def group_leader(self, leader: Pid, to_pid: Pid) -> None:
         """Set the group leader of ``to_pid``."""
 
+    def spawn_request(
+        self,
+        req_id: Reference,
+        from_pid: Pid,
+        leader: Pid,
+        mfa: tuple[Atom, Atom, int],
+        options: list[Any],
+        args: list[Any],
+    ) -> None:
+        """Start a process for ``from_pid`` and answer with a spawn reply."""
+
+    def spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
+        """Tell ``to_pid`` what became of its request: a pid, or why there is none."""
+
 
 class ControlDecoder:
     """Turns the control messages of one link into calls of a receiver.
@@ -201,6 +215,52 @@ class ControlDecoder:
         _, leader, to_pid = control
         self._receiver.group_leader(self._pid(leader, "GROUP_LEADER Leader"), self._pid(to_pid, "GROUP_LEADER To"))
 
+    def _spawn_request(self, control: tuple[Any, ...], args: Any) -> None:
+        _, req_id, from_pid, leader, mfa, options = control
+        self._receiver.spawn_request(
+            self._own_reference(req_id, "SPAWN_REQUEST ReqId"),
+            self._own(from_pid, "SPAWN_REQUEST From"),
+            self._pid(leader, "SPAWN_REQUEST GroupLeader"),
+            self._mfa(mfa),
+            self._list(options, "SPAWN_REQUEST OptList"),
+            self._list(args, "SPAWN_REQUEST ArgList"),
+        )
+
+    def _spawn_reply(self, control: tuple[Any, ...], _payload: Any) -> None:
+        _, req_id, to_pid, flags, result = control
+        if type(flags) is not int:
+            raise self._error("SPAWN_REPLY Flags must be an integer")
+        self._receiver.spawn_reply(
+            self._reference(req_id, "SPAWN_REPLY ReqId"),
+            self._pid(to_pid, "SPAWN_REPLY To"),
+            flags,
+            self._own(result, "SPAWN_REPLY Result")
+            if type(result) is Pid
+            else self._target(result, "SPAWN_REPLY Result"),
+        )
+
+    def _mfa(self, item: Any) -> tuple[Atom, Atom, int]:
+        match item:
+            case (module, function, int() as arity) if not isinstance(arity, bool):
+                return (
+                    self._name(module, "SPAWN_REQUEST Module"),
+                    self._name(function, "SPAWN_REQUEST Function"),
+                    arity,
+                )
+        raise self._error(f"SPAWN_REQUEST MFA must be a module, a function and an arity, not {item!r:.100}")
+
+    def _list(self, item: Any, name: str) -> list[Any]:
+        if type(item) is not list:
+            raise self._error(f"{name} must be a list, not {item!r:.100}")
+        return item
+
+    def _own_reference(self, item: Any, name: str) -> Reference:
+        # A reference of this node in the hands of a peer could be one that is in use here.
+        ref = self._reference(item, name)
+        if ref.node is not self._peer:
+            raise self._error(f"{name} must be a reference of {self._peer}, not {ref!r}")
+        return ref
+
     def _pid(self, item: Any, name: str) -> Pid:
         if type(item) is not Pid:
             raise self._error(f"{name} must be a pid, not {item!r:.100}")
@@ -214,12 +274,13 @@ class ControlDecoder:
         return pid
 
     def _target(self, item: Any, name: str) -> Pid | Atom:
+        return item if type(item) is Pid else self._name(item, name, "a pid or a name")
+
+    def _name(self, item: Any, name: str, wanted: str = "an atom") -> Atom:
         if type(item) is Atom or item is None or item is True or item is False:
             # `nil`, `true` and `false` are atoms there, and a monitor of such a name has its answer like any other.
             return cast("Atom", item)
-        if type(item) is not Pid:
-            raise self._error(f"{name} must be a pid or a name, not {item!r:.100}")
-        return item
+        raise self._error(f"{name} must be {wanted}, not {item!r:.100}")
 
     def _reference(self, item: Any, name: str) -> Reference:
         if type(item) is not Reference:
@@ -235,7 +296,7 @@ class ControlDecoder:
         return RemoteProtocolError(message, peer=str(self._peer))
 
 
-# Operation -> (arity of its tuple, what it does). Spawn operations are missing: their flag is not announced.
+# Operation -> (arity of its tuple, what it does).
 HANDLERS: Final[dict[int, tuple[int, Callable[[ControlDecoder, tuple[Any, ...], Any], None]]]] = {
     Op.LINK: (3, ControlDecoder._link),
     Op.UNLINK: (3, ControlDecoder._unlink),
@@ -245,6 +306,8 @@ HANDLERS: Final[dict[int, tuple[int, Callable[[ControlDecoder, tuple[Any, ...], 
     Op.PAYLOAD_EXIT: (3, ControlDecoder._exit),
     Op.PAYLOAD_EXIT2: (3, ControlDecoder._exit2),
     Op.PAYLOAD_MONITOR_P_EXIT: (4, ControlDecoder._down),
+    Op.SPAWN_REQUEST: (6, ControlDecoder._spawn_request),
+    Op.SPAWN_REPLY: (5, ControlDecoder._spawn_reply),
     Op.UNLINK_ID: (4, ControlDecoder._unlink_id),
     Op.UNLINK_ID_ACK: (4, ControlDecoder._unlink_id_ack),
 }
@@ -272,6 +335,7 @@ class ControlEncoder:
         self._payloads = bool(flags & Flag.EXIT_PAYLOAD)
         self._unlink_ids = bool(flags & Flag.UNLINK_ID)
         self._monitors = flags & MONITORS == MONITORS
+        self._spawns = bool(flags & Flag.SPAWN)
 
     def link(self, from_pid: Pid, to_pid: Pid) -> int:
         """Link the local ``from_pid`` to ``to_pid`` of the peer."""
@@ -337,3 +401,34 @@ class ControlEncoder:
     def group_leader(self, leader: Pid, to_pid: Pid) -> int:
         """Set the group leader of ``to_pid`` of the peer."""
         return self._emit(NODE_LEVEL, (Op.GROUP_LEADER.value, leader, to_pid))
+
+    def spawn_request(
+        self,
+        req_id: Reference,
+        from_pid: Pid,
+        leader: Pid,
+        mfa: tuple[Atom, Atom, int],
+        options: list[Any],
+        args: Any,
+        refused: Callable[[], object],
+    ) -> int:
+        """Start a process at the peer for the local ``from_pid``; calls ``refused`` when the peer can't do that.
+
+        Args:
+            req_id: Comes back in the reply, and is the reference of the monitor.
+            from_pid: Who asks.
+            leader: Group leader of the process.
+            mfa: Module, function and arity.
+            options: ``link`` and ``monitor``, as the peer needs to know them.
+            args: The list of arguments.
+            refused: Without arguments.
+        """
+        if not self._spawns:
+            refused()
+            return SENT
+        return self._emit(from_pid.number, (Op.SPAWN_REQUEST.value, req_id, from_pid, leader, mfa, options), args)
+
+    def spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> int:
+        """Answer a request of ``to_pid``; nothing that the new process sends overtakes it."""
+        order_key = result.number if isinstance(result, Pid) else NODE_LEVEL
+        return self._emit(order_key, (Op.SPAWN_REPLY.value, req_id, to_pid, flags, result))

@@ -80,8 +80,7 @@ MANDATORY_25: Final = (
 # What OTP 26 and newer ask of a peer, and what we ask: OTP 25 has it all too.
 MANDATORY: Final = MANDATORY_25 | Flag.UNLINK_ID | Flag.V4_NC
 
-# Everything this node can do. SPAWN is left out until spawn requests are answered: announced and unanswered, it
-# makes `rpc:call` block until its timeout.
+# Everything this node can do.
 OWN_FLAGS: Final = (
     MANDATORY
     | Flag.PUBLISHED
@@ -95,6 +94,7 @@ OWN_FLAGS: Final = (
     | Flag.EXIT_PAYLOAD
     | Flag.FRAGMENTS
     | Flag.MANDATORY_25_DIGEST
+    | Flag.SPAWN
     | Flag.ALIAS
     | Flag.ALTACT_SIG
     | Flag.NATIVE_RECORDS

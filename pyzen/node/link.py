@@ -28,7 +28,7 @@ from pyzen._native import (
     release_fd,
 )
 from pyzen.actor.process import Sent
-from pyzen.dist.control import ControlDecoder, ControlEncoder
+from pyzen.dist.control import ControlDecoder, ControlEncoder, Op
 from pyzen.errors import EncodeError, LinkOverloaded, RemoteProtocolError
 from pyzen.terms import Atom, Pid, Reference, atoms
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pyzen.actor.process import Actor
     from pyzen.actor.scheduler import Scheduler
     from pyzen.config import Limits
-    from pyzen.node.router import Inbound
+    from pyzen.node.inbound import Inbound
 
 __all__ = ["DialQueue", "Link", "LinkDriver", "LinkHandler", "guard_fd", "release_fd"]
 
@@ -47,6 +47,8 @@ log = logging.getLogger("pyzen.dist")
 
 First: TypeAlias = "tuple[Any, Any, Any]"
 """A signal that goes out with the activation: the arguments of ``LinkThread.send`` or ``signal`` without the link."""
+
+SPAWN_REQUEST: Final = Op.SPAWN_REQUEST.value
 
 UNENCODABLE: Final = atoms.unencodable
 """The reason that stands for one without an Erlang form: the signal is never lost."""
@@ -99,6 +101,8 @@ class Link(ControlEncoder):
         try:
             sent = self._thread.signal(self.id, order_key, control, payload)
         except EncodeError as error:
+            if control[0] == SPAWN_REQUEST:
+                raise
             log.warning("a signal to %s had a reason without an Erlang form: %s", self.peer, error)
             sent = self._thread.signal(self.id, order_key, *without_reason(control, payload))
         if sent == BUSY:
@@ -187,6 +191,30 @@ class DialQueue:
     def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None) -> None:
         """Queue MONITOR_P_EXIT."""
         self._items.append(lambda _first, encoder: encoder.down(target, watcher, ref, reason, dead=dead))
+
+    def spawn_request(
+        self,
+        req_id: Reference,
+        from_pid: Pid,
+        leader: Pid,
+        mfa: tuple[Atom, Atom, int],
+        options: list[Any],
+        args: list[Any],
+        refused: Callable[[], object],
+    ) -> None:
+        """Queue SPAWN_REQUEST. Raises ``EncodeError``."""
+        encoded = encode_message(args)
+        self._items.append(
+            lambda _first, encoder: encoder.spawn_request(req_id, from_pid, leader, mfa, options, encoded, refused)
+        )
+
+    def spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
+        """Queue SPAWN_REPLY."""
+        self._items.append(lambda _first, encoder: encoder.spawn_reply(req_id, to_pid, flags, result))
+
+    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
+        """Queue GROUP_LEADER."""
+        self._items.append(lambda _first, encoder: encoder.group_leader(leader, to_pid))
 
     def resume_when_writable(self, process: Actor) -> bool:
         """Nobody waits for a queue: it is never busy."""

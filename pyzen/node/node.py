@@ -20,18 +20,23 @@ from pyzen.actor.receiver import Mailbox, Process
 from pyzen.actor.scheduler import Scheduler
 from pyzen.config import EpmdConfig, Limits, ZenConfig
 from pyzen.dist.names import check_node_name
-from pyzen.errors import CallTimeout, ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit, RpcError
+from pyzen.errors import ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit
 from pyzen.node.addresses import resolve_host
 from pyzen.node.connections import Connections
 from pyzen.node.cookies import Cookies
 from pyzen.node.epmd import Registration, ensure_epmd, lookup
 from pyzen.node.epmd_server import EpmdServer
+from pyzen.node.inbound import Inbound
 from pyzen.node.join import Mesh
 from pyzen.node.link import LinkDriver, guard_fd, release_fd
-from pyzen.node.router import Inbound, Router
+from pyzen.node.router import Router
+from pyzen.node.services.builtins import Builtins
 from pyzen.node.services.caller import Caller
+from pyzen.node.services.exports import Exports
 from pyzen.node.services.net_kernel import NetKernel
+from pyzen.node.services.remote_call import RemoteCall
 from pyzen.node.services.rex import Rex
+from pyzen.node.services.user import User
 from pyzen.node.zen import Zen
 from pyzen.terms import Atom, Pid, atoms
 
@@ -83,7 +88,8 @@ class Node:
         ticktime: Seconds, as ``net_ticktime`` of OTP; should be the same in the whole cluster.
         zen: Settings of ZenMonitor, copied; None runs without it.
         allow: Node or host names that may connect; None lets every node with the cookie in.
-        exports: Reserved for functions that peers may call; none can be yet.
+        exports: Python modules whose public functions peers may call by their names; ``"all"`` lets peers import any
+            module. Without it they reach what `export` has made reachable, and nothing else.
         limits: Bounds on what peers can grow.
 
     Raises:
@@ -108,12 +114,11 @@ class Node:
         self._alive, self._host = check_node_name(name)
         if tls is not None:
             raise ConfigError("TLS distribution is not available yet: leave tls out")
-        if tuple(exports):
-            raise ConfigError("calls from other nodes are not available yet: leave exports out")
         if not ticktime > 0:
             raise ConfigError(f"ticktime must be a positive number of seconds, not {ticktime!r}")
         self.name = Atom(name)
         self.limits = limits
+        self._exports = Exports(exports)
         self._cookies = Cookies(cookie)
         self._hidden = hidden
         self._listen = listen
@@ -216,10 +221,15 @@ class Node:
             now=self._loop.time,
             call_later=self._loop.call_later,
         )
+        exports = self._exports
+        self._router.births.maker = lambda *mfa: RemoteCall(exports, *mfa)
+        self._router.births.max_processes = self.limits.max_processes
+        Builtins(self._router, lambda hidden: self.nodes(hidden=hidden)).export_to(exports)
         self._caller = Caller()
+        self._router.user = self._router.spawn(User(), name=atoms.user)
         self._router.spawn(self._caller)
         self._router.spawn(NetKernel(), name=atoms.net_kernel)
-        self._router.spawn(Rex(), name=atoms.rex)
+        self._router.spawn(Rex(exports), name=atoms.rex)
         self._router.refused = RESERVED
         self._connections.start(self._router, self._caller.pid)
 
@@ -251,6 +261,7 @@ class Node:
                 await self._router.join(STOP_TIMEOUT)
         finally:
             self._driver.stop()
+            self._exports.stop()
             self._thread_id = None
             self._zen = None
         if self._epmd_server is not None:
@@ -474,20 +485,32 @@ class Node:
         """Call a function on another node and return its result.
 
         Raises:
-            RpcError: The function raised, exited or threw.
+            RpcError: The function raised, exited or threw; or the node takes no calls.
             NodeDown: The node can't be reached, or was lost.
             CallTimeout: No result in time; the function goes on there.
         """
         self._check_thread()
-        request = (atoms.call, as_atom(module), as_atom(function), list(args), atoms.user)
-        try:
-            result = await self._caller.call((atoms.rex, as_atom(peer)), request, timeout)
-        except CallTimeout:
-            raise CallTimeout(
-                (atoms.timeout, (module, function, len(args))),
-                f"no result of {module}:{function}/{len(args)} on {peer} within {timeout} s",
-            ) from None
-        return rpc_result(result)
+        return await self._caller.erpc(peer, module, function, args, timeout)
+
+    def export(
+        self, module: Atom | str, function: Atom | str, callable_: Callable[..., Any], *, blocking: bool = False
+    ) -> None:
+        """Make a function reachable from other nodes, under a module and a name that need not be Python's.
+
+        Peers call it with ``:rpc.call(node, module, function, args)`` or start it with ``Node.spawn``; they get
+        ``undef`` for any other, and for a number of arguments it does not take. What it returns has to have an Erlang
+        form. An exception becomes an Elixir ``RuntimeError`` with the stack; ``RpcError`` chooses class and reason.
+
+        Args:
+            module: An atom, such as ``reports`` or ``Elixir.Reports``.
+            function: An atom.
+            callable_: Plain or ``async def``. It runs as a process of its own: see `current_process`.
+            blocking: Run it in a thread, so that the event loop goes on meanwhile; it then has no process.
+
+        Raises:
+            TypeError: It can't be called.
+        """
+        self._exports.add(module, function, callable_, blocking=blocking)
 
     @own_thread
     def register(self, name: Atom | str, pid: Pid) -> None:
@@ -527,23 +550,6 @@ def make_process(target: type[Actor] | Callable[..., Awaitable[Any]], args: tupl
     elif callable(target):
         return Process(target, *args)
     raise TypeError(f"an async function, or a Process or GenServer class is needed, not {target!r:.100}")
-
-
-def rpc_result(result: Any) -> Any:
-    """Return the result of a remote call, or raise what ``{badrpc, Reason}`` says.
-
-    Source: OTP, "rpc", section on ``call/4``.
-    """
-    match result:
-        case (atoms.badrpc, (atoms.EXIT, (reason, list() as stack))):
-            raise RpcError("error", reason, stack)
-        case (atoms.badrpc, (atoms.EXIT, reason)):
-            raise RpcError("exit", reason)
-        case (atoms.badrpc, atoms.nodedown):
-            raise NodeDown(atoms.noconnection, "the node is not connected")
-        case (atoms.badrpc, reason):
-            raise RpcError("erpc", reason)
-    return result
 
 
 def _abort(reference: weakref.ref[Node]) -> None:

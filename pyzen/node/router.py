@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.mailbox import Unread, Unreads
 from pyzen.actor.process import Actor, Dest, Sent, Signal, running
 from pyzen.actor.reasons import as_atom
 from pyzen.actor.receiver import actor_context
 from pyzen.errors import NameTaken, NoProcess
+from pyzen.node.births import ABANDONED, LINKED, MONITORED, Births
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pyzen.actor.process import TimerHandle
     from pyzen.actor.scheduler import Scheduler
+    from pyzen.node.outlet import Links, Outlet
 
 log = logging.getLogger("pyzen.node")
 
@@ -34,68 +36,14 @@ ID_BITS: Final = 28
 """Bits of a pid's id that we count in; what lies above goes to the serial, as OTP 25 does."""
 
 
-class Outlet(Protocol):
-    """The way to one peer: a link that is up, or the queue for one that is being dialled.
-
-    ``send`` may raise ``EncodeError`` and ``LinkOverloaded``; nothing else raises.
-    """
-
-    epoch: int
-    busy: bool
-
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
-        """Send a message."""
-
-    def link(self, from_pid: Pid, to_pid: Pid) -> object:
-        """Send LINK."""
-
-    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> object:
-        """Send UNLINK_ID."""
-
-    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> object:
-        """Send UNLINK_ID_ACK."""
-
-    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> object:
-        """Send PAYLOAD_EXIT."""
-
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> object:
-        """Send PAYLOAD_EXIT2."""
-
-    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> object:
-        """Send MONITOR_P."""
-
-    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> object:
-        """Send DEMONITOR_P."""
-
-    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None) -> object:
-        """Send PAYLOAD_MONITOR_P_EXIT; ``dead`` is the process where ``target`` is its name."""
-
-    def resume_when_writable(self, process: Actor) -> bool:
-        """Call ``process.resume()`` when no longer busy; false when it is not busy."""
-
-
-class Links(Protocol):
-    """What the router needs of the link layer."""
-
-    def up(self, node: Atom) -> Outlet | None:
-        """Return the link to ``node`` that is up."""
-
-    def queue(self, node: Atom) -> Outlet | None:
-        """Return the queue of a dial that is under way."""
-
-    def dial(self, node: Atom) -> Outlet | None:
-        """Start to dial and return the queue; None when ``node`` can't be dialled at all.
-
-        Success calls ``Router.link_up``, failure ``Router.dial_failed``.
-        """
-
-
 @final
 class Router:
     """Processes, names, aliases and node monitors of one node, and the way from each to each.
 
     Attributes:
         unread: DOWNs in mailboxes, by reference.
+        user: The group leader of processes that have no other.
+        births: What starts processes for peers.
         refused: Names that nobody may register.
     """
 
@@ -114,6 +62,8 @@ class Router:
         self.scheduler = scheduler
         self.references = ReferenceSource(name, creation)
         self.unread: Unreads = {}
+        self.user: Pid | None = None
+        self.births = Births(self)
         self.refused: frozenset[Atom] = frozenset()
         self.now = now
         self.call_later = call_later
@@ -149,14 +99,21 @@ class Router:
         """
         if name is not None:
             self._check_name(as_atom(name))
-        process.attach(self, link)
-        pid = process.pid
-        self._by_pid[pid] = self.by_number[pid.number] = process
+        pid = self.adopt(process, link)
+        spawner = self._running_actor()
+        process.group_leader = None if spawner is None else spawner.group_leader
         if name is not None:
             self.register(name, pid)
         if link is not None:
             self._link_at_birth(process, link)
         process.start_running()
+        return pid
+
+    def adopt(self, process: Actor, parent: Pid | None) -> Pid:
+        """Give a process its pid and its place; it does not run yet."""
+        process.attach(self, parent)
+        pid = process.pid
+        self._by_pid[pid] = self.by_number[pid.number] = process
         return pid
 
     def _link_at_birth(self, process: Actor, parent: Pid) -> None:
@@ -171,6 +128,10 @@ class Router:
     def process(self, pid: Pid) -> Actor | None:
         """Return the live process of this node with that pid."""
         return self._by_pid.get(pid)
+
+    def process_count(self) -> int:
+        """Return how many processes live."""
+        return len(self._by_pid)
 
     def processes(self) -> list[Pid]:
         """Return the pids of all live processes."""
@@ -190,8 +151,12 @@ class Router:
 
     def running(self) -> Pid | None:
         """Return the process of this node that is running now."""
+        actor = self._running_actor()
+        return None if actor is None else actor.pid
+
+    def _running_actor(self) -> Actor | None:
         actor = self.scheduler.current or running.get()
-        return actor.pid if actor is not None and self._by_pid.get(actor.pid) is actor else None
+        return actor if actor is not None and self._by_pid.get(actor.pid) is actor else None
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any], actor: Actor) -> asyncio.Task[Any]:
         """Run a coroutine as a task of ``actor``."""
@@ -487,6 +452,49 @@ class Router:
         if found is None and (outlet := self._outlet(watcher.node, dial=False)) is not None:
             outlet.down(target, watcher, ref, reason, dead=dead)
 
+    def route_group_leader(self, leader: Pid, to_pid: Pid) -> None:
+        """GROUP_LEADER."""
+        found = self._signal(to_pid, Actor.on_group_leader, leader)
+        if found is None and (outlet := self._outlet(to_pid.node, dial=True)) is not None:
+            outlet.group_leader(leader, to_pid)
+
+    def route_spawn_request(
+        self,
+        req_id: Reference,
+        from_pid: Pid,
+        node: Atom,
+        leader: Pid,
+        mfa: tuple[Atom, Atom, int],
+        options: list[Any],
+        args: list[Any],
+    ) -> None:
+        """SPAWN_REQUEST."""
+        if node is self.name:
+            self.births.requested(req_id, from_pid, leader, mfa, options, args)
+        elif (outlet := self._outlet(node, dial=True)) is not None:
+
+            def refused() -> None:
+                self.route_spawn_reply(req_id, from_pid, 0, atoms.notsup)
+
+            outlet.spawn_request(req_id, from_pid, leader, mfa, options, args, refused)
+
+    def route_spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
+        """SPAWN_REPLY: a process whose parent has died is given up."""
+        found = self._signal(to_pid, Actor.on_spawn_reply, req_id, flags, result)
+        if found is False:
+            self.abandon(to_pid, req_id, flags, result)
+        elif found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
+            outlet.spawn_reply(req_id, to_pid, flags, result)
+
+    def abandon(self, from_pid: Pid, req_id: Reference, flags: int, result: Pid | Atom) -> None:
+        """Let go of a process that was started for ``from_pid``, which has no use for it any more."""
+        if not isinstance(result, Pid):
+            return
+        if flags & MONITORED:
+            self.route_demonitor(from_pid, result, req_id)
+        if flags & LINKED:
+            self.route_exit(from_pid, result, ABANDONED)
+
     def forget_named(self, ref: Reference) -> None:
         """Forget which process a monitor by name belongs to."""
         self._named.pop(ref, None)
@@ -494,81 +502,3 @@ class Router:
     def related(self) -> Iterable[Atom]:
         """Return the nodes that processes of this node share something with."""
         return list(self._related)
-
-
-@final
-class Inbound:
-    """What control messages of a peer do: the `SignalReceiver` of `pyzen.dist.control`.
-
-    Signals for processes of other nodes are dropped: this node forwards nothing.
-    """
-
-    __slots__ = ("_router",)
-
-    def __init__(self, router: Router) -> None:
-        self._router = router
-
-    def send(self, from_pid: Pid | None, to: int | Atom | Reference | Pid, message: Any) -> None:
-        """Deliver a message; unknown receivers drop it."""
-        del from_pid
-        router = self._router
-        if isinstance(to, int):
-            process = router.by_number.get(to)
-            if process is not None:
-                process.enqueue(message)
-        elif isinstance(to, Pid):
-            process = router.process(to)
-            if process is not None:
-                process.enqueue(message)
-        else:
-            router.deliver(to, message)
-
-    def _ours(self, pid: Pid) -> bool:
-        return pid.node is self._router.name
-
-    def link(self, from_pid: Pid, to_pid: Pid) -> None:
-        """LINK."""
-        if self._ours(to_pid):
-            self._router.route_link(from_pid, to_pid)
-
-    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """UNLINK_ID."""
-        if self._ours(to_pid):
-            self._router.route_unlink(unlink_id, from_pid, to_pid)
-
-    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """UNLINK_ID_ACK."""
-        if self._ours(to_pid):
-            self._router.route_unlink_ack(unlink_id, from_pid, to_pid)
-
-    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """PAYLOAD_EXIT."""
-        if self._ours(to_pid):
-            self._router.route_exit(from_pid, to_pid, reason)
-
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """PAYLOAD_EXIT2."""
-        if self._ours(to_pid):
-            self._router.route_exit2(from_pid, to_pid, reason)
-
-    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """MONITOR_P, by pid or by name."""
-        if isinstance(target, Atom):
-            self._router.route_monitor(watcher, (target, self._router.name), ref)
-        elif self._ours(target):
-            self._router.route_monitor(watcher, target, ref)
-
-    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """DEMONITOR_P."""
-        if isinstance(target, Atom):
-            self._router.route_demonitor(watcher, (target, self._router.name), ref)
-        elif self._ours(target):
-            self._router.route_demonitor(watcher, target, ref)
-
-    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any) -> None:
-        """PAYLOAD_MONITOR_P_EXIT."""
-        if self._ours(watcher):
-            self._router.route_down(target, watcher, ref, reason)
-
-    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
-        """GROUP_LEADER: output of processes here does not go to a leader yet, so nothing changes."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, final
 
-from pyzen.actor.reasons import as_atom
-from pyzen.actor.receiver import settle
+from pyzen.actor.reasons import as_atom, settle
 from pyzen.zen.system import ZenSystem
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pyzen.terms import Atom
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from pyzen.node.router import Outlet
+    from pyzen.node.outlet import Outlet
 
 
 class NoLinks:

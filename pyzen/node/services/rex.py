@@ -1,38 +1,93 @@
-"""``rex``: the name that peers ask for the features of this node.
+"""``rex``: calls of functions by message, as old nodes, C nodes and ``rpc:block_call`` make them.
 
-Messages in: ``{Observer, features_request}`` at every nodeup of a visible node, answered
-``{features_reply, Node, [erpc]}`` or, until spawn requests are served, with an empty list.
+Messages in::
+
+    {'$gen_call', From, {call | block_call, M, F, Args, GroupLeader}}    the reply is the result
+    {'$gen_cast', {cast, M, F, Args, GroupLeader}}                       no answer
+    {From, {call, M, F, Args, GroupLeader}}                              From ! {rex, Result}
+    {From, {sbcast, Name, Message}}                                      From ! {rex, Node, Node}
+    {Observer, features_request}                                         Observer ! {features_reply, Node, [erpc]}
+
+Each call runs in a process of its own; ``block_call`` keeps the other messages waiting meanwhile, as its name says.
 
 Source: ``lib/kernel/src/rpc.erl`` and ``global_group.erl``.
 """
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from pyzen.actor.gen_server import GenServer
+from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.actor.receiver import Process
+from pyzen.errors import NoProcess
+from pyzen.node.services.remote_call import apply, rpc_result
 from pyzen.terms import Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyzen.node.services.exports import Exports
 
 
 @final
 class Rex(GenServer):
-    """Answers what it knows, ignores the rest."""
+    """Runs what peers ask for by message.
+
+    Args:
+        exports: What they may call.
+    """
 
     async_dist = True
 
+    def __init__(self, exports: Exports) -> None:
+        super().__init__()
+        self._exports = exports
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer ``call`` and ``block_call`` with the result of the function."""
+        match request:
+            case (atoms.call, module, function, list() as args, leader):
+                self._start(module, function, args, leader, lambda result: self.reply(from_, result))
+                return NOREPLY
+            case (atoms.block_call, module, function, list() as args, _leader):
+                return self._block(module, function, args)
+        self.stray(request)
+        return atoms.ignored
+
+    async def _block(self, module: Any, function: Any, args: list[Any]) -> Any:
+        return rpc_result(await apply(self._exports, module, function, args))
+
+    def handle_cast(self, request: Any) -> None:
+        """Run a function whose result nobody wants."""
+        match request:
+            case (atoms.cast, module, function, list() as args, leader):
+                self._start(module, function, args, leader, lambda _result: None)
+            case _:
+                self.stray(request)
+
     def handle_info(self, message: Any) -> None:
-        """Answer ``features_request``."""
+        """Answer what old nodes ask by plain messages."""
         match message:
             case (Pid() as observer, atoms.features_request):
-                self.send(observer, (atoms.features_reply, self.node, []), dial=False)
+                self.send(observer, (atoms.features_reply, self.node, [atoms.erpc]), dial=False)
+            case (Pid() as caller, (atoms.call, module, function, list() as args, leader)):
+                self._start(module, function, args, leader, lambda result: self.send(caller, (atoms.rex, result)))
+            case (Pid() as caller, (atoms.sbcast, name, sent)):
+                self.send(caller, (atoms.rex, self.node, self._sbcast(name, sent)))
             case _:
                 self.stray(message)
 
-    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
-        """Refuse: nothing is exported yet."""
-        self.stray(request)
-        return atoms.badrpc, atoms.notsup
+    def _sbcast(self, name: Any, message: Any) -> Any:
+        try:
+            self.send(name, message)
+        except (NoProcess, TypeError):
+            return atoms.nonexisting_name, name
+        return self.node
 
-    def handle_cast(self, request: Any) -> None:
-        """Ignore any cast."""
-        self.stray(request)
+    def _start(self, module: Any, function: Any, args: list[Any], leader: Any, done: Callable[[Any], object]) -> None:
+        async def body(_process: Process) -> None:
+            done(rpc_result(await apply(self._exports, module, function, args)))
+
+        process = Process(body)
+        self.spawn(process)
+        process.group_leader = leader if isinstance(leader, Pid) else None

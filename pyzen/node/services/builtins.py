@@ -1,0 +1,204 @@
+"""What peers find on every node without an export: a few functions of ``erlang``, ``Process`` and ``ets``.
+
+They are those that operators and tools call on a node they can reach: who is here, what is it doing.
+
+Source: OTP, "erlang"; Elixir, ``Process``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, final
+
+from pyzen.errors import RpcError
+from pyzen.terms import Atom, Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyzen.actor.process import Actor
+    from pyzen.node.router import Router
+    from pyzen.node.services.exports import Exports
+
+__all__ = ["Builtins", "badarg"]
+
+UNDEFINED: Final = atoms.undefined
+
+
+def badarg() -> RpcError:
+    """Return the error that a function of Erlang raises for arguments it can't take."""
+    return RpcError("error", atoms.badarg)
+
+
+@final
+class Builtins:
+    """Functions of one node under Erlang's and Elixir's names.
+
+    Args:
+        router: The node's processes.
+        nodes: Returns the visible nodes connected, or the hidden ones.
+    """
+
+    def __init__(self, router: Router, nodes: Callable[[bool], list[Atom]]) -> None:
+        self._router = router
+        self._nodes = nodes
+
+    def export_to(self, exports: Exports) -> None:
+        """Make all of them reachable."""
+        table: dict[tuple[str, str], Callable[..., Any]] = {
+            ("erlang", "node"): lambda: self._router.name,
+            ("erlang", "nodes"): self.nodes,
+            ("erlang", "whereis"): self.whereis,
+            ("erlang", "registered"): lambda: list(self._router.names),
+            ("erlang", "processes"): self._router.processes,
+            ("erlang", "process_info"): self.process_info,
+            ("erlang", "is_process_alive"): self.is_process_alive,
+            ("erlang", "memory"): memory,
+            ("Elixir.Process", "alive?"): self.is_process_alive,
+            ("Elixir.Process", "whereis"): lambda name: self._router.whereis(named(name)),
+            ("Elixir.Process", "info"): self.info,
+            ("Elixir.Process", "exit"): self.exit,
+            ("Elixir.Process", "sleep"): sleep,
+            ("Elixir.Node", "self"): lambda: self._router.name,
+            ("Elixir.Node", "list"): self.nodes,
+        }
+        for (module, function), callable_ in table.items():
+            exports.add(module, function, callable_)
+
+    def nodes(self, kind: Any = atoms.visible) -> list[Atom]:
+        """``nodes/0`` and ``nodes/1``."""
+        match kind:
+            case atoms.visible:
+                return self._nodes(False)
+            case atoms.hidden:
+                return self._nodes(True)
+            case atoms.connected:
+                return self._nodes(False) + self._nodes(True)
+            case atoms.this:
+                return [self._router.name]
+            case atoms.known:
+                return [self._router.name, *self._nodes(False), *self._nodes(True)]
+            case list():
+                return [node for one in kind for node in self.nodes(one)]
+        raise badarg()
+
+    def whereis(self, name: Any) -> Any:
+        """``whereis/1``."""
+        return self._router.whereis(named(name)) or UNDEFINED
+
+    def _own(self, pid: Any) -> Actor | None:
+        if not isinstance(pid, Pid) or pid.node is not self._router.name:
+            raise badarg()
+        return self._router.process(pid)
+
+    def is_process_alive(self, pid: Any) -> bool:
+        """``is_process_alive/1``."""
+        return self._own(pid) is not None
+
+    def process_info(self, pid: Any, items: Any = None) -> Any:
+        """``process_info/1`` and ``process_info/2``."""
+        process = self._own(pid)
+        if process is None:
+            return UNDEFINED
+        known = items_of(process)
+        if items is None:
+            return [(name, value) for name, value in known.items() if name is not REGISTERED_NAME or value != []]
+        try:
+            if isinstance(items, list):
+                return [(name, known[name]) for name in items]
+            found = known[items]
+        except (KeyError, TypeError):
+            raise badarg() from None
+        return [] if items is REGISTERED_NAME and found == [] else (items, found)
+
+    def info(self, pid: Any, items: Any = None) -> Any:
+        """``Process.info/1`` and ``/2``."""
+        found = self.process_info(pid, items)
+        return None if found is UNDEFINED else found
+
+    def exit(self, pid: Any, reason: Any) -> bool:
+        """``exit/2``."""
+        if not isinstance(pid, Pid):
+            raise badarg()
+        sender = self._router.running() or pid
+        self._router.route_exit2(sender, pid, reason)
+        return True
+
+
+REGISTERED_NAME: Final = atoms.registered_name
+
+
+def items_of(process: Actor) -> dict[Atom, Any]:
+    """Return what ``process_info`` knows of a process; what only ERTS has is zero or empty."""
+    relations = process.relations
+    running = process.runtime.scheduler.current is process
+    return {
+        REGISTERED_NAME: process.registered_name or [],
+        atoms.initial_call: (atoms[type(process).__module__[:255]], atoms[type(process).__qualname__[:255]], 0),
+        atoms.status: atoms.running if running else atoms.waiting,
+        atoms.message_queue_len: process.message_queue_len,
+        atoms.links: [pid for pid, state in relations.links.items() if state.active],
+        atoms.monitors: [monitored(target) for target in relations.monitors.values()],
+        atoms.monitored_by: [watcher for watcher, _ in relations.watchers.values()],
+        atoms.dictionary: [],
+        atoms.trap_exit: process.trap_exit,
+        atoms.error_handler: atoms.error_handler,
+        atoms.priority: atoms.normal,
+        atoms.group_leader: process.leader,
+        atoms.total_heap_size: 0,
+        atoms.heap_size: 0,
+        atoms.stack_size: 0,
+        atoms.reductions: 0,
+        atoms.memory: 0,
+        atoms.garbage_collection: [],
+        atoms.suspending: [],
+        atoms.current_function: (atoms[type(process).__module__[:255]], atoms[type(process).__qualname__[:255]], 0),
+        atoms.current_stacktrace: [],
+    }
+
+
+def monitored(target: Any) -> tuple[Atom, Any]:
+    """Return how ``process_info`` shows what a process monitors."""
+    return atoms.process, target
+
+
+def named(name: Any) -> Atom:
+    """Return a name that a peer gave."""
+    if isinstance(name, Atom):
+        return name
+    raise badarg()
+
+
+async def sleep(time: Any) -> Atom:
+    """``Process.sleep/1``, in milliseconds, or ``infinity``."""
+    if time is atoms.infinity:
+        await asyncio.Event().wait()
+    if type(time) is not int or time < 0:
+        raise badarg()
+    await asyncio.sleep(time / 1000)
+    return atoms.ok
+
+
+def memory(kind: Any = None) -> Any:
+    """``memory/0`` and ``memory/1`` in bytes: the whole of this process, whose parts Python does not know."""
+    sizes = dict.fromkeys(
+        (atoms.total, atoms.processes, atoms.processes_used, atoms.system, atoms.atom, atoms.atom_used, atoms.binary,
+         atoms.code, atoms.ets), 0,
+    )  # fmt: skip
+    sizes[atoms.total] = sizes[atoms.system] = resident_bytes()
+    if kind is None:
+        return list(sizes.items())
+    try:
+        return [(one, sizes[one]) for one in kind] if isinstance(kind, list) else sizes[kind]
+    except (KeyError, TypeError):
+        raise badarg() from None
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process, 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,114 @@
+"""What peers may call: the functions of this node that have been exported, and nothing else.
+
+Source: OTP, "Erlang Reference Manual", "Errors and Error Handling", for ``undef``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+
+from pyzen.actor.reasons import as_atom
+from pyzen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pyzen.terms import Atom
+
+__all__ = ["Exported", "Exports"]
+
+log = logging.getLogger("pyzen.node")
+
+
+class Exported(NamedTuple):
+    """A function that peers may call.
+
+    Attributes:
+        function: Plain or ``async def``.
+        blocking: Run it in a thread, so that the event loop goes on.
+    """
+
+    function: Callable[..., Any]
+    blocking: bool
+
+    def takes(self, arity: int) -> bool:
+        """Say whether it can be called with that many arguments; true where Python does not tell."""
+        try:
+            inspect.signature(self.function).bind(*[None] * arity)
+        except TypeError:
+            return False
+        except ValueError:  # some built-in functions have no signature
+            return True
+        return True
+
+
+@final
+class Exports:
+    """The exported functions of one node, by module and name.
+
+    Args:
+        allowed: Python modules whose public functions peers may call by their names; ``"all"`` lets them import any.
+
+    Raises:
+        ConfigError: A module can't be imported.
+    """
+
+    def __init__(self, allowed: Literal["all"] | Iterable[str] = ()) -> None:
+        self._rows: dict[tuple[Atom, Atom], Exported] = {}
+        self._all = allowed == "all"
+        self._modules = {} if self._all else {name: load(name) for name in allowed}
+        self._executor: ThreadPoolExecutor | None = None
+
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """The threads of functions that block."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(thread_name_prefix="pyzen-blocking")
+        return self._executor
+
+    def stop(self) -> None:
+        """Let go of the threads; one that is busy ends when its function returns."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def add(
+        self, module: Atom | str, function: Atom | str, callable_: Callable[..., Any], *, blocking: bool = False
+    ) -> None:
+        """Export a function; another one of that name is replaced.
+
+        Raises:
+            TypeError: It can't be called.
+        """
+        if not callable(callable_):
+            raise TypeError(f"a function is needed, not {type(callable_).__name__}")
+        self._rows[as_atom(module), as_atom(function)] = Exported(callable_, blocking)
+
+    def find(self, module: Any, function: Any, arity: int) -> Exported | None:
+        """Return what ``module:function/arity`` is, None when it is not exported."""
+        found = self._rows.get((module, function)) or self._imported(str(module), str(function))
+        return found if found is not None and found.takes(arity) else None
+
+    def _imported(self, module: str, function: str) -> Exported | None:
+        if function.startswith("_"):
+            return None
+        loaded = self._modules.get(module)
+        if loaded is None and self._all:
+            try:
+                loaded = importlib.import_module(module)
+            except (ImportError, ValueError):
+                return None
+        found = getattr(loaded, function, None)
+        return Exported(found, blocking=False) if callable(found) else None
+
+
+def load(name: str) -> Any:
+    """Import a module that the operator has named."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"exports: the module {name!r} can't be imported: {error}") from error

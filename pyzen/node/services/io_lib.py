@@ -1,0 +1,163 @@
+"""``io_lib:format`` for a group leader: BEAM sends format and arguments, and leaves the work to the leader.
+
+Source: OTP, "io", ``fwrite/3``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pyzen.printing import format as format_term
+from pyzen.terms import Atom, FrozenList, ImproperList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["characters", "fwrite"]
+
+CONTROL: Final = re.compile(
+    r"""~ (?P<width> -?\d+ | \*)?
+        (?: \. (?P<precision> \d+ | \*)? (?: \. (?P<pad> .) )? )?
+        [tlkK]* (?P<letter> .)""",
+    re.DOTALL | re.VERBOSE,
+)
+MAX_WIDTH: Final = 10_000
+DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def characters(data: Any, *, latin1: bool = False) -> str:
+    """Return the text of Erlang's ``chardata``: binaries, code points, and lists of both.
+
+    Args:
+        data: The chardata; deep lists are read without recursion.
+        latin1: Binaries are Latin-1 instead of UTF-8.
+
+    Raises:
+        ValueError: It is no chardata.
+    """
+    texts: list[str] = []
+    waiting: list[Any] = [data]
+    while waiting:
+        match waiting.pop():
+            case bytes() as binary:
+                texts.append(binary.decode("latin-1" if latin1 else "utf-8"))
+            case bool():
+                raise ValueError("an atom is no character")
+            case int() as code:
+                texts.append(chr(code))
+            case list() | FrozenList() as elements:
+                waiting.extend(reversed(list(elements)))
+            case ImproperList() as improper:
+                waiting.append(improper.tail)
+                waiting.extend(reversed(improper.elements))
+            case other:
+                raise ValueError(f"{type(other).__name__} is no character data")
+    return "".join(texts)
+
+
+def fwrite(control: Any, arguments: list[Any]) -> str:
+    """Return what ``io_lib:format(control, arguments)`` gives.
+
+    Raises:
+        ValueError: The format does not fit the arguments, as ``badarg``.
+    """
+    text = str(control) if isinstance(control, Atom) else characters(control)
+    left = iter(arguments)
+    try:
+        written = CONTROL.sub(lambda found: directive(found, left), text)
+    except StopIteration:
+        raise ValueError("the format has more directives than arguments") from None
+    if next(left, None) is not None:
+        raise ValueError("the format has fewer directives than arguments")
+    return written
+
+
+def directive(found: re.Match[str], arguments: Iterator[Any]) -> str:
+    """Return what one directive writes."""
+    letter = found["letter"]
+    width, precision = (size(found[name], arguments) for name in ("width", "precision"))
+    if letter == "~":
+        return "~"
+    if letter == "n":
+        return "\n" * max(1, width or 1)
+    argument = next(arguments)
+    if letter == "i":
+        return ""
+    written = WRITERS[letter](argument, precision, arguments) if letter in WRITERS else None
+    if written is None:
+        raise ValueError(f"~{letter} is no directive")
+    return padded(written, width, precision if letter == "s" else None, found["pad"] or " ")
+
+
+def size(text: str | None, arguments: Iterator[Any]) -> int | None:
+    """Return a width or precision; ``*`` takes it from the arguments."""
+    if text is None:
+        return None
+    number = next(arguments) if text == "*" else int(text)
+    if type(number) is not int or abs(number) > MAX_WIDTH:
+        raise ValueError("a width is an integer, and no larger than 10000")
+    return number
+
+
+def padded(text: str, width: int | None, precision: int | None, pad: str) -> str:
+    """Fit a text into a field: negative widths adjust to the left; what is too wide becomes stars, as there."""
+    if precision is not None:
+        text = text[:precision].ljust(precision, pad)
+    if width is None:
+        return text
+    if len(text) > abs(width):
+        return text[: abs(width)] if precision is not None else "*" * abs(width)
+    return text.ljust(-width, pad) if width < 0 else text.rjust(width, pad)
+
+
+def written_text(argument: Any) -> str:
+    """Return what ``~s`` writes."""
+    return str(argument) if isinstance(argument, Atom) else characters(argument)
+
+
+def integer(argument: Any, base: int | None, *, upper: bool) -> str:
+    """Return an integer in a base from 2 to 36."""
+    base = 10 if base is None else base
+    if type(argument) is not int or not 2 <= base <= 36:
+        raise ValueError("an integer and a base from 2 to 36 are needed")
+    number, digits = abs(argument), ""
+    while number or not digits:
+        number, digit = divmod(number, base)
+        digits = DIGITS[digit] + digits
+    return ("-" if argument < 0 else "") + (digits.upper() if upper else digits)
+
+
+def based(argument: Any, base: int | None, arguments: Iterator[Any]) -> str:
+    """Return an integer with a prefix that is an argument of its own."""
+    prefix = written_text(next(arguments))
+    digits = integer(argument, base, upper=True)
+    return f"-{prefix}{digits[1:]}" if digits.startswith("-") else prefix + digits
+
+
+def real(argument: Any, precision: int | None, kind: str) -> str:
+    """Return a float in the notation of ``~e``, ``~f`` or ``~g``."""
+    if type(argument) is not float:
+        raise ValueError("a float is needed")
+    digits = 6 if precision is None else precision
+    return format(argument, f".{digits - 1 if kind == 'e' else digits}{kind}")
+
+
+WRITERS: Final[dict[str, Any]] = {
+    "s": lambda one, _precision, _rest: written_text(one),
+    "p": lambda one, _precision, _rest: format_term(one),
+    "w": lambda one, _precision, _rest: format_term(one, texts=False),
+    # A depth is asked for where a term may be huge; ours are cut by their nesting already.
+    "P": lambda one, _precision, rest: (next(rest), format_term(one))[1],
+    "W": lambda one, _precision, rest: (next(rest), format_term(one, texts=False))[1],
+    "c": lambda one, precision, _rest: chr(one) * (1 if precision is None else precision),
+    "b": lambda one, base, _rest: integer(one, base, upper=False),
+    "B": lambda one, base, _rest: integer(one, base, upper=True),
+    "#": lambda one, base, _rest: f"{10 if base is None else base}#{integer(one, base, upper=True)}",
+    "+": lambda one, base, _rest: f"{10 if base is None else base}#{integer(one, base, upper=False)}",
+    "x": based,
+    "X": based,
+    "e": lambda one, precision, _rest: real(one, precision, "e"),
+    "f": lambda one, precision, _rest: real(one, precision, "f"),
+    "g": lambda one, precision, _rest: real(one, precision, "g"),
+}

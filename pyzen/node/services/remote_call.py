@@ -1,0 +1,173 @@
+"""Processes that peers start: each applies one exported function, and ends as ``erpc`` or ``spawn`` expect.
+
+::
+
+    what is started                     with                   how it ends
+    erpc:execute_call/4                 [Ref, M, F, Args]      {Ref, return, Value}, {Ref, throw, T}, {Ref, exit, R},
+                                                               {Ref, error, R, Stack}
+    erpc:execute_cast/3                 [M, F, Args]           as spawned
+    erlang:apply/2, erlang:apply/3      [Fun, Args], ...       as spawned
+    any other, as spawned               its arguments          normal, R, {{nocatch, T}, Stack}, {R, Stack}
+
+Source: OTP, ``lib/kernel/src/erpc.erl``; Erlang Reference Manual, "Exit Reasons".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+
+from pyzen.actor.process import running
+from pyzen.actor.reasons import NORMAL, ExitRequest, exception_reason
+from pyzen.actor.receiver import Process
+from pyzen.errors import EncodeError, ProcessExit, RpcError
+from pyzen.etf import encode
+from pyzen.terms import Atom, Export, Fun, Reference, atoms
+
+if TYPE_CHECKING:
+    from pyzen.node.services.exports import Exported, Exports
+
+__all__ = ["Outcome", "RemoteCall", "apply", "rpc_result"]
+
+log = logging.getLogger("pyzen.node")
+
+RETURN: Final = atoms["return"]
+ERROR: Final = atoms.error
+EXIT: Final = atoms.exit
+THROW: Final = atoms.throw
+UNDEF: Final = atoms.undef
+
+
+class Outcome(NamedTuple):
+    """How a function ended: ``return``, ``throw``, ``exit`` or ``error``."""
+
+    kind: Atom
+    value: Any
+    stack: list[Any]
+
+
+async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -> Outcome:
+    """Apply an exported function; whatever it does becomes an outcome, and only cancellation is raised."""
+    here: list[Any] = [(module, function, len(args), [])]
+    exported = exports.find(module, function, len(args))
+    if exported is None:
+        return Outcome(ERROR, UNDEF, [(module, function, args, [])])
+    try:
+        value = await call(exports, exported, args)
+        if type(value) is not bytes:
+            encode(value)  # while somebody can still be told
+    except ExitRequest as request:
+        return Outcome(EXIT, request.reason, here)
+    except SystemExit as request:
+        return Outcome(EXIT, NORMAL if not request.code else (atoms.system_exit, str(request.code)), here)
+    except RpcError as error:
+        return raised_again(error, here)
+    except ProcessExit as error:
+        return Outcome(EXIT, error.reason, here)
+    except EncodeError as error:
+        return Outcome(ERROR, exception_reason(error)[0], here)
+    except Exception as error:
+        reason, stack = exception_reason(error)
+        return Outcome(ERROR, reason, [frame for frame in stack if frame[1] not in OWN_FRAMES] or here)
+    return Outcome(RETURN, value, here)
+
+
+async def call(exports: Exports, exported: Exported, args: list[Any]) -> Any:
+    """Call a function, in a thread if it blocks, and await what it answers."""
+    if exported.blocking:
+        context = contextvars.copy_context()
+        context.run(running.set, None)  # the verbs of a process belong to the event loop's thread
+        return await asyncio.get_running_loop().run_in_executor(
+            exports.executor, lambda: context.run(exported.function, *args)
+        )
+    value = exported.function(*args)
+    return await value if inspect.isawaitable(value) else value
+
+
+OWN_FRAMES: Final = frozenset({atoms.apply, atoms.call, atoms["<lambda>"], atoms.run})
+"""Functions of this module and of the thread pool that stand below the exported function in a stack."""
+
+
+def raised_again(error: RpcError, stack: list[Any]) -> Outcome:
+    """Return the outcome that an error of Erlang's kinds stands for."""
+    if error.kind == "erpc":
+        return Outcome(ERROR, (atoms.erpc, error.reason), stack)
+    return Outcome(atoms[error.kind], error.reason, error.stack or stack)
+
+
+@final
+class RemoteCall(Process):
+    """One process that a peer has started.
+
+    Args:
+        exports: What it may call.
+        module: As the peer named it, and so on.
+        function: Its name.
+        args: Its arguments.
+    """
+
+    def __init__(self, exports: Exports, module: Any, function: Any, args: list[Any]) -> None:
+        super().__init__()
+        self._exports = exports
+        self.initial_call = (module, function, args)
+
+    async def main(self, *_args: Any) -> None:
+        """Apply the function, and end with the reason that says how that went."""
+        match self.initial_call:
+            case (atoms.erpc, atoms.execute_call, [Reference() as ref, module, function, list() as args]):
+                self.exit(call_reason(ref, await apply(self._exports, module, function, args)))
+            case (atoms.erpc, atoms.execute_cast, [module, function, list() as args]):
+                await self._spawned(module, function, args)
+            case (atoms.erlang, atoms.apply, [Export() as fun, list() as args]) if fun.arity == len(args):
+                await self._spawned(fun.module, fun.function, args)
+            case (atoms.erlang, atoms.apply, [Fun() as fun, list() as args]):
+                # The code of a fun lives in the module it was made in, which no Python node has.
+                await self._spawned(fun.module, Atom("-fun-"), args)
+            case (atoms.erlang, atoms.apply, [module, function, list() as args]):
+                await self._spawned(module, function, args)
+            case (module, function, args):
+                await self._spawned(module, function, args)
+
+    async def _spawned(self, module: Any, function: Any, args: list[Any]) -> None:
+        outcome = await apply(self._exports, module, function, args)
+        reason = spawn_reason(outcome)
+        if outcome.kind in {ERROR, THROW}:
+            log.error("%r, started as %s:%s/%d, ended with %.500r", self.pid, module, function, len(args), reason)
+        self.exit(reason)
+
+
+def call_reason(ref: Reference, outcome: Outcome) -> Any:
+    """Return the exit reason that tells ``erpc`` the outcome."""
+    if outcome.kind is ERROR and type(outcome.value) is tuple and outcome.value[:1] == (atoms.erpc,):
+        return ref, ERROR, outcome.value
+    if outcome.kind is ERROR:
+        return ref, ERROR, outcome.value, outcome.stack
+    return ref, outcome.kind, outcome.value
+
+
+def spawn_reason(outcome: Outcome) -> Any:
+    """Return the exit reason of a process that has nobody to tell its result."""
+    match outcome.kind:
+        case kind if kind is RETURN:
+            return NORMAL
+        case kind if kind is EXIT:
+            return outcome.value
+        case kind if kind is THROW:
+            return (atoms.nocatch, outcome.value), outcome.stack
+    return outcome.value, outcome.stack
+
+
+def rpc_result(outcome: Outcome) -> Any:
+    """Return what ``rpc:call`` answers for an outcome.
+
+    Source: OTP, ``rpc.erl``, ``call/4``.
+    """
+    match outcome.kind:
+        case kind if kind is EXIT:
+            return atoms.badrpc, (atoms.EXIT, outcome.value)
+        case kind if kind is ERROR:
+            return atoms.badrpc, (atoms.EXIT, (outcome.value, outcome.stack))
+    return outcome.value

@@ -1,0 +1,111 @@
+"""``user``: the group leader of this node; what is written to it appears on standard output.
+
+Messages in: ``{io_request, From, ReplyAs, Request}``, each answered by ``{io_reply, ReplyAs, Reply}``, or the writer
+would wait for ever. There is no input: reading gets ``eof``.
+
+Source: OTP, STDLIB User's Guide, "The Erlang I/O Protocol".
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final, final
+
+from pyzen.actor.gen_server import GenServer
+from pyzen.node.services.io_lib import characters, fwrite
+from pyzen.terms import Atom, Pid, atoms
+
+__all__ = ["User"]
+
+log = logging.getLogger("pyzen.io")
+
+OK: Final = atoms.ok
+ERROR: Final = atoms.error
+ENOTSUP: Final = (ERROR, atoms.enotsup)
+BAD_REQUEST: Final = (ERROR, atoms.request)
+
+
+@final
+class User(GenServer):
+    """Writes what processes here and elsewhere print."""
+
+    async_dist = True
+
+    def handle_info(self, message: Any) -> None:
+        """Serve an I/O request; answers to what this node's own processes print are dropped."""
+        match message:
+            case (atoms.io_request, Pid() as from_pid, reply_as, request):
+                reply = self.serve(request)
+                if from_pid != self.pid:
+                    self.send(from_pid, (atoms.io_reply, reply_as, reply), dial=False)
+            case (atoms.io_reply, _, _):
+                pass
+            case _:
+                self.stray(message)
+
+    def serve(self, request: Any) -> Any:
+        """Do what one request says and return its reply."""
+        match request:
+            case (atoms.put_chars, Atom() as encoding, data):
+                return write(data, latin1=encoding is atoms.latin1)
+            case (atoms.put_chars, Atom(), module, function, list() as args):
+                return write_formatted(request, module, function, args)
+            case (atoms.put_chars, data):
+                return write(data, latin1=True)
+            case (atoms.put_chars, module, function, list() as args):
+                return write_formatted(request, module, function, args)
+            case (atoms.requests, list() as requests):
+                return self._serve_all(requests)
+            case (atoms.get_line | atoms.get_chars | atoms.get_until, *_):
+                return atoms.eof
+            case (atoms.get_password | atoms.get_geometry, *_):
+                return ENOTSUP
+            case (atoms.setopts, list()):
+                return OK
+            case atoms.getopts:
+                return [(atoms.binary, False), (atoms.encoding, atoms.unicode)]
+        return BAD_REQUEST
+
+    def _serve_all(self, requests: list[Any]) -> Any:
+        """Serve requests in order, up to the first that fails; returns the last reply."""
+        reply: Any = OK
+        for request in requests:
+            reply = self.serve(request)
+            if type(reply) is tuple and reply[:1] == (ERROR,):
+                break
+        return reply
+
+
+def write(data: Any, *, latin1: bool) -> Any:
+    """Write character data."""
+    try:
+        text = characters(data, latin1=latin1)
+    except (ValueError, OverflowError):
+        return ERROR, atoms.put_chars
+    output(text)
+    return OK
+
+
+def write_formatted(request: Any, module: Any, function: Any, args: list[Any]) -> Any:
+    """Write what a function of the writer's module makes; only Erlang's own formatting is known here."""
+    if (module, function) not in {(atoms.io_lib, atoms.format), (atoms.io_lib, atoms.fwrite)} or len(args) != 2:
+        return ERROR, (atoms.put_chars, request[0])
+    try:
+        text = fwrite(args[0], args[1])
+    except (ValueError, TypeError, OverflowError):
+        return ERROR, atoms.format
+    output(text)
+    return OK
+
+
+def output(text: str) -> None:
+    """Write to standard output; a process without one has its log instead."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            return
+    except (OSError, ValueError):
+        pass  # closed, or nobody reads it any more
+    log.info("%s", text.rstrip("\n"))
