@@ -19,10 +19,10 @@ _HOMES: Final = {
         "Reply",
         "Stop",
     ),
-    "pyzen.actor.process": ("current_process",),
     "pyzen.actor.receiver": (
         "Mailbox",
         "Process",
+        "current_process",
     ),
     "pyzen.actor.supervisor": (
         "ChildSpec",

@@ -1,7 +1,6 @@
 from pyzen import etf
 from pyzen.actor.gen_server import NOREPLY, Continue, GenServer, Reply, Stop
-from pyzen.actor.process import current_process
-from pyzen.actor.receiver import Mailbox, Process
+from pyzen.actor.receiver import Mailbox, Process, current_process
 from pyzen.actor.supervisor import ChildSpec, DynamicRegistry, Supervisor
 from pyzen.config import EpmdConfig, Limits, ZenConfig
 from pyzen.errors import (

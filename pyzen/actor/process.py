@@ -38,7 +38,6 @@ __all__ = [
     "Signal",
     "Target",
     "TimerHandle",
-    "current_process",
     "reply_address",
     "running",
 ]
@@ -53,18 +52,6 @@ LOSS_SLICE: Final = 500
 
 running: ContextVar[Actor | None] = ContextVar("pyzen_running", default=None)
 """The process whose task or mailbox context this is. Callbacks are known by the scheduler instead."""
-
-
-def current_process() -> Actor:
-    """Return the process whose ``async def`` body, mailbox context or exported function this is.
-
-    Raises:
-        RuntimeError: The code runs in none.
-    """
-    actor = running.get()
-    if actor is None:
-        raise RuntimeError("no process is running here")
-    return actor
 
 
 @final

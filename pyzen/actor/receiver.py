@@ -207,6 +207,18 @@ class Mailbox(Receiver):
         self.finish(NORMAL)
 
 
+def current_process() -> Receiver:
+    """Return the process whose body, mailbox context or exported function this is.
+
+    Raises:
+        RuntimeError: The code runs in none; a callback of a GenServer has ``self`` instead.
+    """
+    actor = running.get()
+    if not isinstance(actor, Receiver):
+        raise RuntimeError("no process is running here: only bodies, mailboxes and exported functions have one")
+    return actor
+
+
 def actor_context(actor: Actor) -> contextvars.Context:
     """Return a context in which ``actor`` is the running process."""
     context = contextvars.copy_context()

@@ -16,6 +16,9 @@ THIRD = Pid("third@host", 1, 0, 3)
 REF = Reference(PEER, 9, [1, 2, 3])
 NAME = Atom("server")
 REASON = Atom("boom")
+OUR_REF = Reference(OWN, 4, [1, 2, 3])
+MONITOR = Atom("monitor")
+MFA = (Atom("lists"), Atom("seq"), 2)
 
 
 class Recorder:
@@ -47,6 +50,13 @@ ACCEPTED = [
     ((26, THEIRS, OURS), (REASON,), ("exit2", THEIRS, OURS, REASON)),
     ((28, THEIRS, OURS, REF), (REASON,), ("down", THEIRS, OURS, REF, REASON)),
     ((28, NAME, OURS, REF), (REASON,), ("down", NAME, OURS, REF, REASON)),
+    (
+        (29, REF, THEIRS, THIRD, MFA, [MONITOR]),
+        ([1, 2],),
+        ("spawn_request", REF, THEIRS, THIRD, MFA, [MONITOR], [1]),
+    ),
+    ((31, OUR_REF, OURS, 2, THEIRS), (), ("spawn_reply", OUR_REF, OURS, 2, THEIRS)),
+    ((31, OUR_REF, OURS, 0, NAME), (), ("spawn_reply", OUR_REF, OURS, 0, NAME)),
     ((35, 1, THEIRS, OURS), (), ("unlink", 1, THEIRS, OURS)),
     ((35, 2**64 - 1, THEIRS, OURS), (), ("unlink", 2**64 - 1, THEIRS, OURS)),
     ((36, 1, THEIRS, OURS), (), ("unlink_ack", 1, THEIRS, OURS)),
@@ -90,6 +100,21 @@ REFUSED = [
     ((28, 1, OURS, REF), "PAYLOAD_MONITOR_P_EXIT PidOrName"),
     ((28, THEIRS, NAME, REF), "PAYLOAD_MONITOR_P_EXIT Watcher"),
     ((28, THEIRS, OURS, [REF]), "PAYLOAD_MONITOR_P_EXIT Ref"),
+    ((29, NAME, THEIRS, THIRD, MFA, []), "SPAWN_REQUEST ReqId"),
+    ((29, OUR_REF, THEIRS, THIRD, MFA, []), "SPAWN_REQUEST ReqId"),
+    ((29, REF, THIRD, THIRD, MFA, []), "SPAWN_REQUEST From"),
+    ((29, REF, THEIRS, NAME, MFA, []), "SPAWN_REQUEST GroupLeader"),
+    ((29, REF, THEIRS, THIRD, NAME, []), "SPAWN_REQUEST MFA"),
+    ((29, REF, THEIRS, THIRD, (NAME, NAME, True), []), "SPAWN_REQUEST MFA"),
+    ((29, REF, THEIRS, THIRD, (b"m", NAME, 0), []), "SPAWN_REQUEST Module"),
+    ((29, REF, THEIRS, THIRD, (NAME, 1, 0), []), "SPAWN_REQUEST Function"),
+    ((29, REF, THEIRS, THIRD, MFA, NAME), "SPAWN_REQUEST OptList"),
+    ((29, REF, THEIRS, THIRD, MFA, []), "SPAWN_REQUEST ArgList"),
+    ((31, NAME, OURS, 0, THEIRS), "SPAWN_REPLY ReqId"),
+    ((31, OUR_REF, NAME, 0, THEIRS), "SPAWN_REPLY To"),
+    ((31, OUR_REF, OURS, NAME, THEIRS), "SPAWN_REPLY Flags"),
+    ((31, OUR_REF, OURS, 0, THIRD), "SPAWN_REPLY Result"),
+    ((31, OUR_REF, OURS, 0, b"no"), "SPAWN_REPLY Result"),
     ((35, 0, THEIRS, OURS), "UNLINK_ID Id"),
     ((35, 2**64, THEIRS, OURS), "UNLINK_ID Id"),
     ((35, -1, THEIRS, OURS), "UNLINK_ID Id"),
@@ -121,12 +146,6 @@ def test_decoder_refuses_a_wrong_arity(control: tuple[Any, ...], change: str) ->
 
     with pytest.raises(RemoteProtocolError, match=rf"^{Op(control[0]).name} .* must have {len(control)} elements"):
         received(wrong)
-
-
-@pytest.mark.parametrize("op", [29, 30, 31, 32])
-def test_decoder_refuses_spawn_operations_which_were_not_announced(op: int) -> None:
-    with pytest.raises(RemoteProtocolError, match=r"unexpected control operation SPAWN_REQUEST|SPAWN_REPLY"):
-        received((op, REF, THEIRS, THEIRS, NAME, []))
 
 
 @pytest.mark.parametrize("op", [0, 5, 9, 38, 255, 2**70])
@@ -161,6 +180,8 @@ ENCODED = [
     ("down", (OURS, THEIRS, REF, REASON), OLD, (OURS.number, (21, OURS, THEIRS, REF, REASON))),
     ("down", (NAME, THEIRS, REF, REASON), OWN_FLAGS, (0, (28, NAME, THEIRS, REF), REASON)),
     ("group_leader", (OURS, THEIRS), OWN_FLAGS, (0, (7, OURS, THEIRS))),
+    ("spawn_reply", (REF, THEIRS, 3, OURS), OWN_FLAGS, (OURS.number, (31, REF, THEIRS, 3, OURS))),
+    ("spawn_reply", (REF, THEIRS, 0, NAME), OWN_FLAGS, (0, (31, REF, THEIRS, 0, NAME))),
 ]
 
 
@@ -183,6 +204,23 @@ def test_encoder_queues_the_down_of_a_name_behind_what_its_process_sent() -> Non
     encoder.down(NAME, THEIRS, REF, REASON, dead=OURS)
 
     assert signals == [(OURS.number, (28, NAME, THEIRS, REF), REASON)]
+
+
+def test_encoder_asks_for_a_process() -> None:
+    encoder, signals = emitted(OWN_FLAGS)
+
+    encoder.spawn_request(OUR_REF, OURS, OURS, MFA, [MONITOR], [1, 9], lambda: pytest.fail("it was not refused"))
+
+    assert signals == [(OURS.number, (29, OUR_REF, OURS, OURS, MFA, [MONITOR]), [1, 9])]
+
+
+def test_encoder_tells_that_a_peer_starts_no_processes() -> None:
+    encoder, signals = emitted(OWN_FLAGS & ~Flag.SPAWN)
+    refusals: list[None] = []
+
+    encoder.spawn_request(OUR_REF, OURS, OURS, MFA, [], [], lambda: refusals.append(None))
+
+    assert (len(refusals), signals) == (1, [])
 
 
 def test_encoder_does_not_acknowledge_an_unlink_without_a_number() -> None:
