@@ -1,7 +1,10 @@
 """GenServer: a process made of callbacks, run by the scheduler without a task of its own.
 
-Messages in: ``{'$gen_call', From, Request}`` to `handle_call`, ``{'$gen_cast', Request}`` to `handle_cast`, all others
-to `handle_info`. Each callback may be plain or ``async def``; while an async one runs, the next message waits.
+Messages in: ``{'$gen_call', From, Request}`` to `handle_call`, ``{'$gen_cast', Request}`` to `handle_cast`, ``{system,
+From, Request}`` as `pyzen.actor.system` says, all others to `handle_info`. Callers of a ``gen_event`` put their own pid
+where ``'$gen_call'`` stands.
+
+Each callback may be plain or ``async def``; while an async one runs, the next message waits.
 
 Source: OTP, "gen_server"; Elixir, `GenServer`.
 """
@@ -19,6 +22,7 @@ from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.process import EXIT, GEN_CALL, GEN_CAST, Runtime, Signal
 from pyzen.actor.reasons import KILLED, NORMAL, SHUTDOWN, ExitRequest, exception_reason, settle
 from pyzen.actor.receiver import Waiting
+from pyzen.actor.system import SYSTEM, is_system, reply_to, state_of
 from pyzen.errors import ProcessExit
 from pyzen.terms import Atom, Pid, atoms
 
@@ -91,6 +95,9 @@ class GenServer(Waiting):
 
     ``terminate(reason)`` runs when a callback stops or fails, and, with ``trap_exit``, when the process that started
     it by a link ends; not when an exit signal ends the process.
+
+    Attributes:
+        sys_suspended: ``sys:suspend`` was called: messages wait, system messages excepted.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -101,6 +108,7 @@ class GenServer(Waiting):
         self._started: asyncio.Future[Any] | None = None
         self._initialised = False
         self._stopping = False
+        self.sys_suspended = False
         self._stray_count = 0
         self._stray_logged_at = float("-inf")
 
@@ -155,6 +163,16 @@ class GenServer(Waiting):
     def terminate(self, reason: Any) -> Any:
         """Clean up."""
 
+    def get_state(self) -> Any:
+        """Return what ``sys:get_state`` shows: the attributes of this class, those without an Erlang form as text.
+
+        Override it to show something else; it must have an Erlang form.
+        """
+        return state_of({name: value for name, value in vars(self).items() if name not in self._base_attributes()})
+
+    def _base_attributes(self) -> frozenset[str]:
+        return frozenset(vars(GenServer())) | {"pid", "_runtime", "_relations"}
+
     def stray(self, message: Any) -> None:
         """Count a message that nobody handles, and log at a bounded rate."""
         self._stray_count += 1
@@ -177,10 +195,10 @@ class GenServer(Waiting):
     def work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
         while budget > 0 and self._task is None and not self._suspended and not self._stopping:
-            if self._next:
+            if self._next and not self.sys_suspended:
                 callback, arguments, from_ = self._next.popleft()
             else:
-                message = self._mail.take_first()
+                message = self._mail.take_match(is_system)[0] if self.sys_suspended else self._mail.take_first()
                 if message is NOTHING:
                     return False
                 callback, arguments, from_ = self._route(message)
@@ -204,9 +222,19 @@ class GenServer(Waiting):
                 return self.handle_cast, message[1:], None
             if tag is GEN_CALL and len(message) == 3 and is_from(message[1]):
                 return self.handle_call, (message[2], message[1]), message[1]
+            if tag is SYSTEM and len(message) == 3 and is_from(message[1]):
+                return self._system, (message[2], message[1]), None
+            if type(tag) is Pid and len(message) == 3 and is_from(message[1]) and message[1][0] == tag:
+                return self.handle_call, (message[2], message[1]), message[1]
             if tag is EXIT and len(message) == 3 and message[1] == self.parent and self.parent is not None:
                 return self._stop, (message[2],), None
         return self.handle_info, (message,), None
+
+    def _system(self, request: Any, from_: tuple[Pid, Any]) -> None:
+        self.reply(from_, reply_to(self, request))
+        match request:
+            case (atoms.terminate, reason):
+                raise Stop(reason)
 
     def _stop(self, reason: Any) -> None:
         raise Stop(reason)

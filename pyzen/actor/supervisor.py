@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 from pyzen.actor.gen_server import GenServer, Stop
 from pyzen.actor.process import EXIT
 from pyzen.actor.reasons import KILL, NORMAL, SHUTDOWN
+from pyzen.actor.system import module_of
 from pyzen.errors import ConfigError
 from pyzen.terms import Atom, Pid, atoms
 
@@ -108,11 +109,25 @@ class Supervisor(GenServer):
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer ``which_children`` and ``count_children``."""
         if request is atoms.which_children:
-            return [(c.id, self._pids.get(c.id, atoms.restarting), atoms.worker, []) for c in reversed(self._children)]
+            return [self._shown(child) for child in reversed(self._children)]
         if request is atoms.count_children:
-            total, active = len(self._children), len(self._pids)
-            return [(atoms.specs, total), (atoms.active, active), (atoms.supervisors, 0), (atoms.workers, total)]
+            kinds = [self._shown(child)[2] for child in self._children]
+            supervisors = kinds.count(atoms.supervisor)
+            return [
+                (atoms.specs, len(kinds)),
+                (atoms.active, len(self._pids)),
+                (atoms.supervisors, supervisors),
+                (atoms.workers, len(kinds) - supervisors),
+            ]
         return super().handle_call(request, from_)
+
+    def _shown(self, child: ChildSpec) -> tuple[Any, Any, Atom, list[Atom]]:
+        """Return ``{Id, Child, Type, Modules}``."""
+        pid = self._pids.get(child.id)
+        process = None if pid is None else self._runtime.process(pid)
+        kind = atoms.supervisor if isinstance(process, Supervisor) else atoms.worker
+        modules = [] if process is None else [module_of(process)]
+        return atoms[child.id], atoms.restarting if pid is None else pid, kind, modules
 
     def handle_info(self, message: Any) -> None:
         """Take the exit of a child."""
