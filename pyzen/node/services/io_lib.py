@@ -5,6 +5,7 @@ Source: OTP, "io", ``fwrite/3``.
 
 from __future__ import annotations
 
+import bisect
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,8 @@ def characters(data: Any, *, latin1: bool = False) -> str:
         match waiting.pop():
             case bytes() as binary:
                 texts.append(binary.decode("latin-1" if latin1 else "utf-8"))
+            case str() as text:  # of a process of this node: to others it goes as a binary
+                texts.append(text)
             case bool():
                 raise ValueError("an atom is no character")
             case int() as code:
@@ -82,11 +85,15 @@ def directive(found: re.Match[str], arguments: Iterator[Any]) -> str:
     if letter == "n":
         return "\n" * max(1, width or 1)
     argument = next(arguments)
+    if letter == "c" and precision is None and width is not None:
+        precision = abs(width)
     if letter == "i":
         return ""
-    written = WRITERS[letter](argument, precision, arguments) if letter in WRITERS else None
-    if written is None:
+    if letter not in WRITERS:
         raise ValueError(f"~{letter} is no directive")
+    written: str = WRITERS[letter](argument, precision, arguments)
+    if letter in "pP":
+        return written  # a width is that of the line there, and all is on one line here
     return padded(written, width, precision if letter == "s" else None, found["pad"] or " ")
 
 
@@ -128,19 +135,39 @@ def integer(argument: Any, base: int | None, *, upper: bool) -> str:
     return ("-" if argument < 0 else "") + (digits.upper() if upper else digits)
 
 
-def based(argument: Any, base: int | None, arguments: Iterator[Any]) -> str:
+def based(argument: Any, base: int | None, arguments: Iterator[Any], *, upper: bool) -> str:
     """Return an integer with a prefix that is an argument of its own."""
     prefix = written_text(next(arguments))
-    digits = integer(argument, base, upper=True)
+    digits = integer(argument, base, upper=upper)
     return f"-{prefix}{digits[1:]}" if digits.startswith("-") else prefix + digits
 
 
-def real(argument: Any, precision: int | None, kind: str) -> str:
-    """Return a float in the notation of ``~e``, ``~f`` or ``~g``."""
+def fixed(argument: Any, precision: int | None) -> str:
+    """Return a float as ``~f`` writes it."""
+    return format(real(argument), f".{6 if precision is None else precision}f")
+
+
+def scientific(argument: Any, precision: int | None) -> str:
+    """Return a float as ``~e`` writes it: the precision counts all digits, and the exponent has no leading zeros."""
+    mantissa, _, exponent = format(real(argument), f".{(6 if precision is None else precision) - 1}e").partition("e")
+    return f"{mantissa}e{int(exponent):+d}"
+
+
+def general(argument: Any, precision: int | None) -> str:
+    """Return a float as ``~g`` writes it: fixed from 0.1 to 10000, where the digits suffice, else scientific."""
+    digits = 6 if precision is None else precision
+    bounds = (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)
+    exponent = bisect.bisect_right(bounds, abs(real(argument))) - 2
+    if -1 <= exponent < min(4, digits - 1):
+        return fixed(argument, digits - 1 - exponent)
+    return scientific(argument, max(2, digits))
+
+
+def real(argument: Any) -> float:
+    """Return a float. Raises ``ValueError`` for anything else."""
     if type(argument) is not float:
         raise ValueError("a float is needed")
-    digits = 6 if precision is None else precision
-    return format(argument, f".{digits - 1 if kind == 'e' else digits}{kind}")
+    return argument
 
 
 WRITERS: Final[dict[str, Any]] = {
@@ -150,14 +177,14 @@ WRITERS: Final[dict[str, Any]] = {
     # A depth is asked for where a term may be huge; ours are cut by their nesting already.
     "P": lambda one, _precision, rest: (next(rest), format_term(one))[1],
     "W": lambda one, _precision, rest: (next(rest), format_term(one, texts=False))[1],
-    "c": lambda one, precision, _rest: chr(one) * (1 if precision is None else precision),
+    "c": lambda one, count, _rest: chr(one) * (1 if count is None else count),
     "b": lambda one, base, _rest: integer(one, base, upper=False),
     "B": lambda one, base, _rest: integer(one, base, upper=True),
     "#": lambda one, base, _rest: f"{10 if base is None else base}#{integer(one, base, upper=True)}",
     "+": lambda one, base, _rest: f"{10 if base is None else base}#{integer(one, base, upper=False)}",
-    "x": based,
-    "X": based,
-    "e": lambda one, precision, _rest: real(one, precision, "e"),
-    "f": lambda one, precision, _rest: real(one, precision, "f"),
-    "g": lambda one, precision, _rest: real(one, precision, "g"),
+    "x": lambda one, base, rest: based(one, base, rest, upper=False),
+    "X": lambda one, base, rest: based(one, base, rest, upper=True),
+    "e": lambda one, precision, _rest: scientific(one, precision),
+    "f": lambda one, precision, _rest: fixed(one, precision),
+    "g": lambda one, precision, _rest: general(one, precision),
 }

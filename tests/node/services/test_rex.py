@@ -1,56 +1,72 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.errors import CallTimeout, NodeDown, RpcError
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
-    from tests.node.conftest import MakeNode
+    from tests.node.services.conftest import Two
 
 
-async def test_call_of_a_function_is_refused_at_once(make_node: MakeNode) -> None:
-    a, b = await make_node("a"), await make_node("b")
-
-    with pytest.raises(RpcError) as caught:
-        await a.rpc(b.name, "erlang", "nodes")
-
-    assert (caught.value.kind, caught.value.reason) == ("erpc", atoms.notsup)
+def add(one: int, other: int) -> int:
+    return one + other
 
 
-async def test_call_on_a_node_out_of_reach_raises_node_down(make_node: MakeNode) -> None:
-    a = await make_node("a")
+@pytest.mark.parametrize("kind", ["call", "block_call"])
+async def test_a_call_is_answered_with_the_result(two: Two, kind: str) -> None:
+    two.callee.export("calc", "add", add)
+    request = (atoms[kind], atoms.calc, atoms.add, [1, 2], atoms.user)
 
-    with pytest.raises(NodeDown):
-        await a.rpc("nobody@127.0.0.1", "erlang", "nodes")
-
-
-async def test_call_without_an_answer_says_which(make_node: MakeNode) -> None:
-    a, b = await make_node("a"), await make_node("b")
-    b.unregister("rex")
-    async with b.mailbox("rex"):
-        with pytest.raises(CallTimeout, match=f"no result of lists:seq/2 on {b.name} within 0.02 s"):
-            await a.rpc(b.name, "lists", "seq", [1, 2], timeout=0.02)
+    assert await two.caller.call(("rex", two.callee.name), request) == 3
 
 
-async def test_features_request_is_answered_with_none(make_node: MakeNode) -> None:
-    a, b = await make_node("a"), await make_node("b")
-    async with a.mailbox() as me:
-        me.send(("rex", b.name), (me.pid, atoms.features_request))
+@pytest.mark.parametrize("kind", ["call", "block_call"])
+async def test_a_call_that_fails_is_a_badrpc(two: Two, kind: str) -> None:
+    request: Any = (atoms[kind], atoms.calc, atoms.nothing, [], atoms.user)
 
-        assert await me.receive(timeout=5) == (atoms.features_reply, b.name, [])
+    badrpc, (exit_, (reason, _stack)) = await two.caller.call(("rex", two.callee.name), request)
+
+    assert (badrpc, exit_, reason) == (atoms.badrpc, atoms.EXIT, atoms.undef)
 
 
-async def test_anything_else_is_ignored(make_node: MakeNode, caplog: pytest.LogCaptureFixture) -> None:
-    a, b = await make_node("a"), await make_node("b")
-    rex = b.whereis("rex")
+async def test_another_call_is_ignored(two: Two) -> None:
+    assert await two.caller.call(("rex", two.callee.name), atoms.nonsense) is atoms.ignored
 
-    a.send(("rex", b.name), atoms.nonsense)
-    a.cast(("rex", b.name), atoms.nonsense)
-    with pytest.raises(RpcError):
-        await a.rpc(b.name, "erlang", "nodes")
 
-    assert b.whereis("rex") == rex
-    assert caplog.text.count("does not handle") == 1
+async def test_a_cast_runs_the_function(two: Two) -> None:
+    rung = asyncio.Event()
+    two.callee.export("bell", "ring", rung.set)
+
+    two.caller.cast(("rex", two.callee.name), (atoms.cast, atoms.bell, atoms.ring, [], atoms.user))
+
+    await asyncio.wait_for(rung.wait(), 5)
+
+
+async def test_a_call_by_a_plain_message_is_answered_by_one(two: Two) -> None:
+    two.callee.export("calc", "add", add)
+    async with two.caller.mailbox() as me:
+        me.send(("rex", two.callee.name), (me.pid, (atoms.call, atoms.calc, atoms.add, [1, 2], me.pid)))
+
+        assert await me.receive(timeout=5) == (atoms.rex, 3)
+
+
+async def test_sbcast_tells_where_it_arrived(two: Two) -> None:
+    async with two.caller.mailbox() as me, two.callee.mailbox("here") as other:
+        for name in (atoms.here, atoms.nowhere):
+            me.send(("rex", two.callee.name), (me.pid, (atoms.sbcast, name, atoms.news)))
+
+        replies: list[Any] = [await me.receive(timeout=5) for _ in range(2)]
+        assert await other.receive(timeout=5) is atoms.news
+
+    node = two.callee.name
+    assert replies == [(atoms.rex, node, node), (atoms.rex, node, (atoms.nonexisting_name, atoms.nowhere))]
+
+
+async def test_features_are_told(two: Two) -> None:
+    async with two.caller.mailbox() as me:
+        me.send(("rex", two.callee.name), (me.pid, atoms.features_request))
+
+        assert await me.receive(timeout=5) == (atoms.features_reply, two.callee.name, [atoms.erpc])
