@@ -1,0 +1,127 @@
+"""What ``sys``, ``GenServer``, ``Supervisor`` and friends of a real Elixir node see of our servers."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from erlang_interop.test_rpc import Pair
+from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.actor.supervisor import ChildSpec, Supervisor
+from pyzen.config import EpmdConfig
+from pyzen.node.node import Node
+from pyzen.terms import Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from erlang_interop.nodes import ElixirNode, ErlangCluster
+
+    StartElixir = Callable[..., Awaitable[ElixirNode]]
+
+
+class Counter(GenServer):
+    def init(self) -> None:
+        self.count = 0
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        match request:
+            case atoms.get:
+                return self.count
+            case atoms.late:
+                self.send_after(self.pid, (atoms.reply_now, from_), 0.2)
+                return NOREPLY
+        return (atoms.echo, request)
+
+    def handle_cast(self, request: Any) -> None:
+        self.count += request
+
+    def handle_info(self, message: Any) -> None:
+        match message:
+            case (atoms.reply_now, from_):
+                self.reply(from_, atoms.too_late)
+            case (atoms.notify, number):
+                self.count += number
+
+
+@pytest.fixture
+async def pair(cluster: ErlangCluster, elixir_node: StartElixir) -> AsyncIterator[Pair]:
+    async with AsyncExitStack() as stack:
+        epmd = EpmdConfig(port=cluster.epmd_port, start=False)
+        name = f"p{secrets.token_hex(5)}@127.0.0.1"
+        node = await stack.enter_async_context(Node(name, cookie=cluster.cookie, epmd=epmd))
+        pair = Pair(node, await elixir_node())
+        assert await node.connect(pair.elixir.name)
+        await Counter.start(node, name="counter")
+        yield pair
+
+
+async def test_gen_server_functions(pair: Pair) -> None:
+    assert await pair.eval("GenServer.cast({:counter, py}, 2); GenServer.call({:counter, py}, :get)") == "2"
+    assert await pair.eval("GenServer.abcast([py], :counter, 3); GenServer.call({:counter, py}, :get)") == "5"
+    code = "GenServer.multi_call([py, :nobody@nowhere], :counter, :get, 2000) == {[{py, 5}], [:nobody@nowhere]}"
+    assert await pair.eval(code) == "true"
+    assert await pair.eval("GenServer.multi_call([py], :nothing_here, :get) == {[], [py]}") == "true"
+
+
+async def test_a_late_reply_is_dropped(pair: Pair) -> None:
+    code = (
+        "try do GenServer.call({:counter, py}, :late, 20) catch :exit, {:timeout, _} -> :ok end; "
+        "receive do other -> other after 400 -> :nothing end"
+    )
+    assert await pair.eval(code) == ":nothing"
+
+
+async def test_gen_event_shaped_calls(pair: Pair) -> None:
+    assert await pair.eval(":gen_event.call({:counter, py}, :handler, :q)") == "{:echo, {:call, :handler, :q}}"
+    assert await pair.eval(":gen_event.notify({:counter, py}, 4); GenServer.call({:counter, py}, :get)") == "4"
+
+
+async def test_sys_get_state_and_status(pair: Pair) -> None:
+    assert await pair.eval(":sys.get_state({:counter, py})") in {"{:ok, %{count: 0}}", "%{count: 0}"}
+    code = "{:status, pid, {:module, m}, [_, s, p, _, _]} = :sys.get_status({:counter, py}); {pid == p, s, m}"
+    assert await pair.eval(code) == '{true, :running, :"erlang_interop.test_sys.Counter"}'
+
+
+async def test_sys_suspend_and_resume(pair: Pair) -> None:
+    code = (
+        ":ok = :sys.suspend({:counter, py}); t = Task.async(fn -> GenServer.call({:counter, py}, :get) end); "
+        "nil = Task.yield(t, 100); :ok = :sys.resume({:counter, py}); Task.await(t)"
+    )
+    assert await pair.eval(code) == "0"
+
+
+async def test_sys_terminate_and_stop(pair: Pair) -> None:
+    code = (
+        "pid = :rpc.call(py, :erlang, :whereis, [:counter]); ref = Process.monitor(pid); "
+        ":ok = :sys.terminate(pid, :enough); receive do {:DOWN, ^ref, _, _, reason} -> reason end"
+    )
+    assert await pair.eval(code) == ":enough"
+    await Counter.start(pair.node, name="counter")
+    assert await pair.eval("GenServer.stop({:counter, py})") == ":ok"
+    assert pair.node.whereis("counter") is None
+
+
+async def test_sys_replace_state_says_that_it_can_not(pair: Pair) -> None:
+    code = "try do :sys.replace_state({:counter, py}, fn s -> s end) catch kind, _ -> kind end"
+    assert await pair.eval(code) == ":error"
+    assert await pair.eval("GenServer.call({:counter, py}, :get)") == "0"
+
+
+@pytest.mark.parametrize(
+    "name", ["ZenMonitor.Local", "ZenMonitor.Proxy", "ZenMonitor.Local.Dispatcher", "ZenMonitor.Supervisor", ":rex"]
+)
+async def test_system_processes_answer_sys_too(pair: Pair, name: str) -> None:
+    assert (await pair.eval(f"is_map(elem(:sys.get_state({{{name}, py}}), 1))")) == "true"
+
+
+async def test_supervisor_functions(pair: Pair) -> None:
+    pair.node.spawn(Supervisor, [ChildSpec("worker", Counter)], name="sup")
+
+    code = "[{id, pid, type, [m]}] = Supervisor.which_children({:sup, py}); {id, node(pid) == py, type, m}"
+    assert await pair.eval(code) == '{:worker, true, :worker, :"erlang_interop.test_sys.Counter"}'
+    code = "Supervisor.count_children({:sup, py})"
+    assert await pair.eval(code) == "%{active: 1, specs: 1, supervisors: 0, workers: 1}"
