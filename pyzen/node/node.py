@@ -37,6 +37,7 @@ from pyzen.node.services.net_kernel import NetKernel
 from pyzen.node.services.remote_call import RemoteCall
 from pyzen.node.services.rex import Rex
 from pyzen.node.services.user import User
+from pyzen.node.services.zen_exports import ZenExports
 from pyzen.node.zen import Zen
 from pyzen.terms import Atom, Pid, atoms
 
@@ -169,6 +170,7 @@ class Node:
         if self._zen_config is not None:
             self._zen = Zen(self._router, self._zen_config)
             self._zen.start()
+            ZenExports(self._zen.system).export_to(self._exports)
         try:
             self._driver.start(Inbound(self._router), self._scheduler, self._connections)
         except NotImplementedError as error:

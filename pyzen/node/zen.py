@@ -38,6 +38,11 @@ class Zen:
         self._system.stop()
 
     @property
+    def system(self) -> ZenSystem:
+        """The monitor system itself, for parts of the node."""
+        return self._system
+
+    @property
     def config(self) -> ZenConfig:
         """The settings, to be changed at run time."""
         return self._system.config
