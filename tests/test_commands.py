@@ -15,24 +15,12 @@ from pyzen.commands import cookie, listening, visitor_name, why_not
 from pyzen.config import EpmdConfig
 from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.names import check_name_form, check_node_name
-from pyzen.errors import ConfigError, ConnectionLost, CookieMismatch, DistributionError, EpmdError, NodeDown
+from pyzen.errors import ConfigError, ConnectionLost, CookieMismatch, DistributionError, EpmdError, NodeDown, RpcError
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
-from pyzen.terms import Pid, atoms
+from pyzen.terms import atoms
 
 MakePeer = Callable[..., Awaitable[Node]]
-
-
-class Rex(GenServer):
-    """What ``rex`` of an Erlang node does with a few calls."""
-
-    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
-        match request[1:4]:
-            case (atoms.lists, atoms.reverse, [list() as elements]):
-                return elements[::-1]
-            case (_, atoms.error, [reason]):
-                return atoms.badrpc, (atoms.EXIT, (reason, []))
-        return atoms.badrpc, (atoms.EXIT, (atoms.undef, []))
 
 
 @pytest.fixture
@@ -168,8 +156,7 @@ async def test_call_prints_the_result_in_erlangs_syntax(
     make_peer: MakePeer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer = await make_peer()
-    peer.unregister("rex")
-    peer.spawn(Rex, name="rex")
+    peer.export("lists", "reverse", lambda elements: elements[::-1])
 
     code = await commands.call(
         options("call", str(peer.name), "lists", "reverse", '[{a, 1.5}, <<"x">>]', "--cookie", "secret")
@@ -180,9 +167,11 @@ async def test_call_prints_the_result_in_erlangs_syntax(
 
 
 async def test_call_that_fails_there_tells_the_reason(make_peer: MakePeer) -> None:
+    def fail(reason: Any) -> None:
+        raise RpcError("error", reason)
+
     peer = await make_peer()
-    peer.unregister("rex")
-    peer.spawn(Rex, name="rex")
+    peer.export("erlang", "error", fail)
 
     with pytest.raises(DistributionError, match=re.escape("erlang:error/1 failed there: error {boom,1}")):
         await commands.call(options("call", str(peer.name), "erlang", "error", "{boom, 1}", "--cookie", "secret"))
@@ -330,10 +319,11 @@ async def test_node_ends_when_a_peer_given_is_out_of_reach(
         await running.task
 
 
-@pytest.mark.parametrize("exports", [["all"], ["math", "os"]])
-async def test_exports_are_refused_while_there_are_none(exports: list[str]) -> None:
-    with pytest.raises(ConfigError, match="exports"):
-        await commands.run_node(options("node", "--name", "n@127.0.0.1", "--cookie", "c", "--exports", *exports))
+async def test_exports_that_can_not_be_imported_are_named() -> None:
+    with pytest.raises(ConfigError, match="no_such_module"):
+        await commands.run_node(
+            options("node", "--name", "n@127.0.0.1", "--cookie", "c", "--exports", "no_such_module")
+        )
 
 
 async def test_listening_is_told_so_that_it_can_be_dialled(make_peer: MakePeer) -> None:

@@ -52,7 +52,7 @@ ACCEPTED = [
     ((28, NAME, OURS, REF), (REASON,), ("down", NAME, OURS, REF, REASON)),
     (
         (29, REF, THEIRS, THIRD, MFA, [MONITOR]),
-        ([1, 2],),
+        ([1],),
         ("spawn_request", REF, THEIRS, THIRD, MFA, [MONITOR], [1]),
     ),
     ((31, OUR_REF, OURS, 2, THEIRS), (), ("spawn_reply", OUR_REF, OURS, 2, THEIRS)),

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.gen_server import GenServer
 from pyzen.errors import CookieMismatch, HandshakeError, NodeDown
 from pyzen.node import join
 from pyzen.node.join import Mesh
-from pyzen.terms import Atom, Pid, atoms
+from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -48,14 +47,6 @@ class Place:
             raise NodeDown(atoms.noconnection)
         answer = self.answers[peer]
         return await answer if isinstance(answer, asyncio.Future) else answer
-
-
-class Tell(GenServer):
-    """What ``rex`` of an Erlang node does with ``erlang:nodes()``."""
-
-    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
-        assert request[:4] == (atoms.call, atoms.erlang, atoms.nodes, [])
-        return self._args[0]
 
 
 @pytest.fixture
@@ -190,8 +181,7 @@ async def test_stop_while_a_cluster_is_joined_leaves_no_task(place: Place, mesh:
 
 async def test_join_connects_to_all_that_the_peer_knows(make_node: MakeNode) -> None:
     a, b, c = await make_node("a"), await make_node("b"), await make_node("c")
-    b.unregister("rex")
-    b.spawn(Tell, [c.name, a.name], name="rex")
+    assert await b.connect(c.name)
 
     joined = await a.join(b.name)
 
