@@ -19,6 +19,7 @@ __all__ = [
     "NO_LINK",
     "NO_PAYLOAD",
     "SENT",
+    "TLS_FAULT",
     "WRITABLE",
     "Atom",
     "BitString",
@@ -37,6 +38,7 @@ __all__ = [
     "ReferenceSource",
     "Session",
     "SubscriptionTable",
+    "TLSContext",
     "TermMap",
     "decode",
     "encode",
@@ -427,23 +429,47 @@ class NoPayload:
 
 NO_PAYLOAD: Final[NoPayload]
 
+# How the reason of a DOWN begins when TLS is at fault: the rest says why in words.
+TLS_FAULT: Final = "TLS: "
+
+@final
+class TLSContext:
+    """What all encrypted connections of a node have in common; both roles' files are read once.
+
+    A role is (certfile, keyfile, cafile, whether to verify the peer, versions such as "1.3"). Raises `ConfigError`,
+    which names the file and what is wrong with it.
+    """
+
+    def __new__(
+        cls,
+        *,
+        server: tuple[str | None, str | None, str | None, bool, Sequence[str]],
+        client: tuple[str | None, str | None, str | None, bool, Sequence[str]],
+    ) -> Self: ...
+
 @final
 class LinkThread:
     """One I/O thread that owns the sockets of all links of one node.
 
-    `limits` is a `pyzen.config.Limits`. Link ids are integers from 1, never reused. All methods are called
-    from the thread of the event loop and return at once.
+    `limits` is a `pyzen.config.Limits`. With `tls`, every connection is encrypted. Link ids are integers from 1,
+    never reused. All methods are called from the thread of the event loop and return at once.
     """
 
-    def __new__(cls, limits: object, ticktime: float) -> Self: ...
+    def __new__(cls, limits: object, ticktime: float, tls: TLSContext | None = None) -> Self: ...
     def fileno(self) -> int:
         """A file descriptor that is readable while `drain` has something to yield."""
     def listen(self, host: str, port: int) -> tuple[str, int]:
         """Listen; returns the address bound. Raises `OSError`."""
-    def dial(self, host: str, port: int) -> int:
-        """Start to connect; CONNECTED or DOWN follows within `limits.setup_time`."""
+    def dial(self, host: str, port: int, name: str | None = None) -> int:
+        """Start to connect; CONNECTED or DOWN follows within `limits.setup_time`.
+
+        `name` is what a certificate of the peer has to be for, `host` if left out. Raises `ValueError` if there can be
+        no certificate for it.
+        """
+    def is_certified(self, link: int, host: str) -> bool:
+        """Whether the peer has shown a certificate for this host, by its alternative names."""
     def read_frame(self, link: int) -> None:
-        """Ask for exactly one handshake frame (2-byte length); FRAME or DOWN follows."""
+        """Ask for exactly one handshake frame (2-byte length, 4-byte on TLS); FRAME or DOWN follows."""
     def write_frame(self, link: int, frame: Buffer) -> None:
         """Queue one handshake frame; the length is put in front."""
     def activate(

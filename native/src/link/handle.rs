@@ -1,8 +1,10 @@
 //! What the loop's thread and the task of a link share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use rustls::pki_types::CertificateDer;
 
 use crate::dist::sender::Encoded;
 
@@ -58,6 +60,8 @@ pub struct News {
 pub struct Link {
     /// Never used twice.
     pub id: u64,
+    /// What the peer has shown to prove who it is, before the first frame.
+    pub certificate: OnceLock<CertificateDer<'static>>,
     outbox: Mutex<Outbox>,
     queued: AtomicUsize,
     paused: AtomicBool,
@@ -75,7 +79,13 @@ struct Outbox {
 impl Link {
     /// A link that nobody has posted to.
     pub fn new(id: u64) -> Self {
-        Self { id, outbox: Mutex::default(), queued: AtomicUsize::new(0), paused: AtomicBool::new(false) }
+        Self {
+            id,
+            certificate: OnceLock::new(),
+            outbox: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Outbox> {

@@ -5,6 +5,7 @@
 //! task.rs     one task per link: reads, writes, watches the clock
 //!   inbound.rs    bytes read  -> events, by way of `dist::receiver`; when to pause
 //!   handshake.rs  frames before `activate`
+//!   stream.rs, tls/   the connection itself, plain or encrypted
 //!   tick.rs       when to send a tick, when the peer is gone
 //! handle.rs   what the loop's thread and a task share: messages one way, marks the other
 //! events.rs   one queue per node of what has happened; one wake-up for many events
@@ -26,6 +27,7 @@ mod system;
 pub mod task;
 pub mod thread;
 pub mod tick;
+pub mod tls;
 
 #[cfg(feature = "python")]
 mod deliver;

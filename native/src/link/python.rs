@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PySequence, PyTuple};
 use rustc_hash::FxHashMap;
+use rustls::pki_types::ServerName;
 
 use super::deliver::{Flat, Identity, deliver, event};
 use super::encode;
@@ -20,6 +21,7 @@ use super::handle::{Link, Posted, Request};
 use super::session::Session;
 use super::task::Settings;
 use super::thread::Thread;
+use super::tls::{self, TLSContext};
 use crate::dist::packet::Packet;
 use crate::dist::sender::Encoded;
 use crate::limits::Limits;
@@ -66,6 +68,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NoPayload>()?;
     module.add("NO_PAYLOAD", no_payload(module.py())?)?;
     module.add_class::<LinkThread>()?;
+    module.add_class::<TLSContext>()?;
+    module.add("TLS_FAULT", tls::PREFIX)?;
     module.add_class::<Session>()?;
     module.add_function(wrap_pyfunction!(guard_fd, module)?)?;
     module.add_function(wrap_pyfunction!(release_fd, module)?)
@@ -319,14 +323,16 @@ impl Inner {
 #[pymethods]
 impl LinkThread {
     #[new]
-    fn new(limits: &Bound<'_, PyAny>, ticktime: f64) -> PyResult<Self> {
+    #[pyo3(signature = (limits, ticktime, tls=None))]
+    fn new(limits: &Bound<'_, PyAny>, ticktime: f64, tls: Option<&Bound<'_, TLSContext>>) -> PyResult<Self> {
         let limits = limits_of(limits)?;
         let ticktime = Duration::try_from_secs_f64(ticktime)
             .ok()
             .filter(|ticktime| !ticktime.is_zero())
             .ok_or_else(|| PyValueError::new_err("ticktime must be a positive number of seconds"))?;
+        let tls = tls.map(|context| context.get().0.clone());
         let inner = Inner {
-            thread: Thread::start(Settings { limits, ticktime })?,
+            thread: Thread::start(Settings { limits, ticktime, tls })?,
             links: Mutex::default(),
             backlog: Mutex::default(),
             counters: Counters::default(),
@@ -344,14 +350,27 @@ impl LinkThread {
         Ok((address.ip().to_string(), address.port()))
     }
 
-    fn dial(&self, host: &str, port: u16) -> PyResult<u64> {
+    #[pyo3(signature = (host, port, name=None))]
+    fn dial(&self, host: &str, port: u16, name: Option<String>) -> PyResult<u64> {
         let inner = self.inner()?;
         let address = address(host, port)?;
+        let name = match name {
+            Some(name) => server_name(name)?,
+            None => address.ip().into(),
+        };
         let mut links = inner.links();
-        let link = inner.thread.dial(address)?;
+        let link = inner.thread.dial(address, name)?;
         let id = link.id;
         links.insert(id, Entry { link, identity: None });
         Ok(id)
+    }
+
+    fn is_certified(&self, link: u64, host: &str) -> PyResult<bool> {
+        let entry = self.inner()?.entry(link);
+        Ok(entry.is_some_and(|entry| {
+            let certificate = entry.link.certificate.get();
+            certificate.is_some_and(|certificate| tls::is_for(certificate, host))
+        }))
     }
 
     fn read_frame(&self, link: u64) -> PyResult<()> {
@@ -497,6 +516,11 @@ fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
         literal => literal.parse().map_err(|_| PyValueError::new_err(format!("{host:?} is not an IP address")))?,
     };
     Ok(SocketAddr::new(ip, port))
+}
+
+fn server_name(name: String) -> PyResult<ServerName<'static>> {
+    let text = format!("{name:?} is no name that a certificate can be for");
+    ServerName::try_from(name).map_err(|_| PyValueError::new_err(text))
 }
 
 fn checked_frame(frame: Vec<u8>) -> PyResult<Vec<u8>> {

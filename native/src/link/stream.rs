@@ -1,4 +1,4 @@
-//! The transports of a link. TLS will be a second variant: everything above reads and writes by polling.
+//! The transports of a link: everything above reads and writes by polling.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -6,11 +6,15 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustls::Connection;
+use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::fork::Guarded;
+use super::handshake::Prefix;
+use super::tls::TlsStream;
 
 /// Connections that may wait to be accepted.
 const ACCEPT_QUEUE: i32 = 128;
@@ -20,6 +24,8 @@ const ACCEPT_QUEUE: i32 = 128;
 pub enum Stream {
     /// Plain TCP.
     Tcp(Guarded<TcpStream>),
+    /// The same, encrypted.
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
@@ -45,32 +51,77 @@ impl Stream {
         Ok((Self::Tcp(stream), address))
     }
 
-    /// Read into `scratch`; answers how many bytes, 0 at the end of the stream.
-    pub fn poll_read(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(scratch);
-        let Self::Tcp(stream) = self;
-        ready!(Pin::new(&mut **stream).poll_read(context, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
+    /// Shake hands for TLS; nothing may have been read or written before.
+    pub async fn encrypted(self, session: Connection) -> io::Result<Self> {
+        let Self::Tcp(stream) = self else { return Ok(self) };
+        Ok(Self::Tls(Box::new(TlsStream::open(stream, session).await?)))
     }
 
-    /// Write the start of `data`; answers how many bytes.
+    /// The certificate that the peer has shown.
+    pub fn certificate(&self) -> Option<CertificateDer<'static>> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(stream) => stream.certificate(),
+        }
+    }
+
+    /// How the frames of the handshake between nodes say their length.
+    pub fn prefix(&self) -> Prefix {
+        match self {
+            Self::Tcp(_) => Prefix::Two,
+            Self::Tls(_) => Prefix::Four,
+        }
+    }
+
+    /// Read into `scratch`; answers how many bytes, 0 at the end of the stream.
+    pub fn poll_read(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(&mut **stream).poll_read(context, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+            Self::Tls(stream) => stream.poll_read(context, scratch),
+        }
+    }
+
+    /// Write the start of `data`; answers how many bytes. They may wait for `poll_flush`.
     pub fn poll_write(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let Self::Tcp(stream) = self;
-        Pin::new(&mut **stream).poll_write(context, data)
+        match self {
+            Self::Tcp(stream) => Pin::new(&mut **stream).poll_write(context, data),
+            Self::Tls(stream) => stream.poll_write(context, data),
+        }
+    }
+
+    /// Write what an earlier call has left.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => stream.poll_flush(context),
+        }
     }
 
     /// Write what the kernel takes without waiting, and drop what it holds unread: unread bytes would make the kernel
     /// reset the connection, and the peer would lose what was just written.
-    pub fn farewell(&self, data: &[u8]) {
-        let Self::Tcp(stream) = self;
-        // Past the runtime, which may not have noticed yet that the socket is ready.
-        let socket = SockRef::from(&**stream);
-        let _ = (&*socket).write(data);
-        let mut unread = [0; 4096];
-        for _ in 0..64 {
-            if !matches!((&*socket).read(&mut unread), Ok(count) if count > 0) {
-                break;
+    pub fn farewell(&mut self, data: &[u8]) {
+        match self {
+            Self::Tcp(stream) => {
+                // Past the runtime, which may not have noticed yet that the socket is ready.
+                let socket = SockRef::from(&**stream);
+                let _ = (&*socket).write(data);
+                drop_unread(&socket);
             }
+            Self::Tls(stream) => stream.farewell(data),
+        }
+    }
+}
+
+/// Drop what the kernel holds unread, within bounds.
+pub fn drop_unread(mut socket: &Socket) {
+    let mut unread = [0; 4096];
+    for _ in 0..64 {
+        if !matches!(socket.read(&mut unread), Ok(count) if count > 0) {
+            break;
         }
     }
 }

@@ -5,6 +5,8 @@
 //!      |                        |                      |
 //!      +------------------------+----------------------+--> ended: one `Down`, after all that was read
 //! ```
+//!
+//! TLS shakes hands while a dialled link connects, and before an inbound one reads its first frame.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep_until};
 
@@ -25,6 +28,7 @@ use super::handshake::{Frames, write_frame};
 use super::inbound::Inbound;
 use super::stream::Stream;
 use super::tick::{INTENSITY, Liveness, Verdict};
+use super::tls::{self, Tls};
 use crate::dist::Format;
 use crate::dist::sender::Sender;
 use crate::limits::Limits;
@@ -50,6 +54,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Silence after which a peer is gone.
     pub ticktime: Duration,
+    /// How connections are encrypted; plain if left out.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Settings {
@@ -65,19 +71,25 @@ type Reason = String;
 /// `Break` ends the link; `Continue(true)` means that something was done.
 type Progress = ControlFlow<Reason, bool>;
 
-/// Connect, then serve the link until it ends.
-pub async fn dial(link: Arc<Link>, events: Arc<Events>, settings: Arc<Settings>, address: SocketAddr) {
-    let mut early = Vec::new();
-    let connected = tokio::select! {
-        biased;
-        reason = wait_for_close(&link, &mut early) => Err(reason),
-        connected = Stream::connect(address) => connected.map_err(|error| error_text(&error)),
-        () = sleep_until(settings.setup_deadline()) => Err("connect timeout".to_owned()),
+/// Connect, then serve the link until it ends. `name` is what the peer's certificate is for.
+pub async fn dial(
+    link: Arc<Link>,
+    events: Arc<Events>,
+    settings: Arc<Settings>,
+    address: SocketAddr,
+    name: ServerName<'static>,
+) {
+    let mut opening = Opening { link: &link, early: Vec::new(), deadline: settings.setup_deadline() };
+    let connected = match opening.wait("connect timeout", Stream::connect(address)).await {
+        Ok(stream) => opening.encrypt(stream, settings.tls.as_deref().map(|tls| tls.dialling(name))).await,
+        Err(reason) => Err(reason),
     };
+    let early = opening.early;
     match connected {
         Ok(stream) => {
             events.push(link.id, [Event::Connected]);
-            Task::new(link, events, settings, stream, early, None).await;
+            let deadline = settings.setup_deadline();
+            Task::new(link, events, settings, stream, early, deadline, None).await;
         }
         Err(reason) => end(&link, &events, reason),
     }
@@ -91,7 +103,52 @@ pub async fn serve(
     stream: Stream,
     place: OwnedSemaphorePermit,
 ) {
-    Task::new(link, events, settings, stream, Vec::new(), Some(place)).await;
+    let deadline = settings.setup_deadline();
+    let mut opening = Opening { link: &link, early: Vec::new(), deadline };
+    let opened = opening.encrypt(stream, settings.tls.as_deref().map(Tls::dialled)).await;
+    let early = opening.early;
+    match opened {
+        Ok(stream) => Task::new(link, events, settings, stream, early, deadline, Some(place)).await,
+        Err(reason) => {
+            drop(place);
+            end(&link, &events, reason);
+        }
+    }
+}
+
+/// A link that has no stream yet.
+struct Opening<'a> {
+    link: &'a Link,
+    // What was asked of it meanwhile.
+    early: Vec<Request>,
+    deadline: Instant,
+}
+
+impl Opening<'_> {
+    /// Wait for one step, until the link is closed by its owner or time is up.
+    async fn wait<T>(&mut self, late: &str, step: impl Future<Output = io::Result<T>>) -> Result<T, Reason> {
+        tokio::select! {
+            biased;
+            reason = wait_for_close(self.link, &mut self.early) => Err(reason),
+            done = step => done.map_err(|error| error_text(&error)),
+            () = sleep_until(self.deadline) => Err(late.to_owned()),
+        }
+    }
+
+    /// Shake hands for TLS if there is a session for it.
+    async fn encrypt(
+        &mut self,
+        stream: Stream,
+        session: Option<Result<rustls::Connection, rustls::Error>>,
+    ) -> Result<Stream, Reason> {
+        let Some(session) = session else { return Ok(stream) };
+        let session = session.map_err(|error| format!("{}{error}", tls::PREFIX))?;
+        let stream = self.wait(tls::NO_ANSWER, stream.encrypted(session)).await?;
+        if let Some(certificate) = stream.certificate() {
+            let _ = self.link.certificate.set(certificate); // there is one handshake
+        }
+        Ok(stream)
+    }
 }
 
 /// Wait until the link is closed by its owner; other requests are kept for later.
@@ -150,15 +207,17 @@ impl Task {
         settings: Arc<Settings>,
         stream: Stream,
         early: Vec<Request>,
+        deadline: Instant,
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        let deadline = Box::pin(sleep_until(settings.setup_deadline()));
+        let deadline = Box::pin(sleep_until(deadline));
+        let frames = Frames::new(stream.prefix());
         Self {
             link,
             events,
             settings,
             stream,
-            phase: Phase::Handshake { frames: Frames::default(), deadline, _place: place },
+            phase: Phase::Handshake { frames, deadline, _place: place },
             sender: Sender::new(Format::PassThrough),
             out: Vec::new(),
             written: 0,
@@ -198,13 +257,15 @@ impl Task {
     fn obey(&mut self, request: Request) -> Progress {
         match (request, &mut self.phase) {
             (Request::Close(reason), _) => return ControlFlow::Break(reason),
-            (Request::WriteFrame(frame), Phase::Handshake { .. }) => write_frame(&frame, &mut self.out),
+            (Request::WriteFrame(frame), Phase::Handshake { .. }) => {
+                write_frame(self.stream.prefix(), &frame, &mut self.out);
+            }
             (Request::ReadFrame, Phase::Handshake { frames, .. }) => {
                 frames.ask();
                 self.hand_out_frames()?;
             }
             (Request::Activate { flags, last_frame }, Phase::Handshake { frames, .. }) => {
-                let rest = std::mem::take(frames).into_rest();
+                let rest = frames.take_rest();
                 return self.activate(flags, last_frame, &rest);
             }
             (Request::Resume, Phase::Active { inbound, .. }) => inbound.resume(),
@@ -215,7 +276,7 @@ impl Task {
 
     fn activate(&mut self, flags: u64, last_frame: Option<Vec<u8>>, rest: &[u8]) -> Progress {
         if let Some(frame) = last_frame {
-            write_frame(&frame, &mut self.out);
+            write_frame(self.stream.prefix(), &frame, &mut self.out);
         }
         let format = Format::of(flags);
         self.sender = Sender::new(format);
@@ -281,7 +342,10 @@ impl Task {
         while let Some(frame) = frames.take_frame() {
             self.events.push(self.link.id, [Event::Frame(frame)]);
         }
-        ControlFlow::Continue(true)
+        match frames.too_long() {
+            Some(length) => ControlFlow::Break(format!("a handshake frame of {length} bytes is too long")),
+            None => ControlFlow::Continue(true),
+        }
     }
 
     // ---- writing
@@ -289,6 +353,14 @@ impl Task {
     fn write(&mut self, context: &mut Context<'_>) -> bool {
         if self.write_end {
             return false;
+        }
+        match self.stream.poll_flush(context) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => {
+                self.write_end = true;
+                return true;
+            }
         }
         if self.out.is_empty() {
             self.cost = self.sender.fill(&mut self.out, WRITE_SIZE);

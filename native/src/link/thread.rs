@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 enum Command {
     Listen(Listener),
     Accepted(Stream, SocketAddr, OwnedSemaphorePermit),
-    Dial(Arc<Link>, SocketAddr),
+    Dial(Arc<Link>, SocketAddr, ServerName<'static>),
     Stop,
 }
 
@@ -97,10 +98,10 @@ impl Thread {
         Ok(address)
     }
 
-    /// Start to connect.
-    pub fn dial(&self, address: SocketAddr) -> io::Result<Arc<Link>> {
+    /// Start to connect to a host. Its certificate, if it has to show one, is for `name`.
+    pub fn dial(&self, address: SocketAddr, name: ServerName<'static>) -> io::Result<Arc<Link>> {
         let link = self.shared.new_link();
-        self.command(Command::Dial(link.clone(), address))?;
+        self.command(Command::Dial(link.clone(), address, name))?;
         Ok(link)
     }
 
@@ -155,7 +156,7 @@ impl Io {
                         listeners.spawn(accept_all(listener, self.commands.clone(), self.shared.handshakes.clone()));
                     }
                     Some(Command::Accepted(stream, address, place)) => self.serve(stream, address, place),
-                    Some(Command::Dial(link, address)) => self.dial(link, address),
+                    Some(Command::Dial(link, address, name)) => self.dial(link, address, name),
                     Some(Command::Stop) | None => break,
                 },
             }
@@ -172,9 +173,9 @@ impl Io {
         self.links.insert(task.id(), link);
     }
 
-    fn dial(&mut self, link: Arc<Link>, address: SocketAddr) {
+    fn dial(&mut self, link: Arc<Link>, address: SocketAddr, name: ServerName<'static>) {
         let (events, settings) = (self.shared.events.clone(), self.shared.settings.clone());
-        let task = self.tasks.spawn(task::dial(link.clone(), events, settings, address));
+        let task = self.tasks.spawn(task::dial(link.clone(), events, settings, address, name));
         self.links.insert(task.id(), link);
     }
 
@@ -234,7 +235,8 @@ mod tests {
 
     impl Node {
         fn new(limits: Limits, ticktime: f64) -> Self {
-            let thread = Thread::start(Settings { limits, ticktime: Duration::from_secs_f64(ticktime) }).unwrap();
+            let thread =
+                Thread::start(Settings { limits, ticktime: Duration::from_secs_f64(ticktime), tls: None }).unwrap();
             Self { thread, backlog: Backlog::default() }
         }
 
@@ -328,11 +330,11 @@ mod tests {
         let mut node = node();
         let listener = TcpListener::bind(ANY).unwrap();
         let address = listener.local_addr().unwrap();
-        let link = node.thread.dial(address).unwrap();
+        let link = node.thread.dial(address, address.ip().into()).unwrap();
         assert!(matches!(node.next(), (id, Event::Connected) if id == link.id));
         drop(listener);
 
-        let refused = node.thread.dial(address).unwrap();
+        let refused = node.thread.dial(address, address.ip().into()).unwrap();
 
         let mut ends: Vec<_> = [node.next(), node.next()]
             .into_iter()

@@ -1,0 +1,80 @@
+//! What went wrong on an encrypted connection, in words.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+
+/// How every reason begins that TLS is at fault for.
+pub const PREFIX: &str = "TLS: ";
+
+/// The reason of a connection whose peer lets the time pass.
+pub const NO_ANSWER: &str = "TLS: the peer did not finish the TLS handshake in time: it may not speak TLS";
+
+/// The error of a connection that the peer closes too early.
+pub fn closed() -> io::Error {
+    in_words("the peer closed the connection in the TLS handshake: it may not speak TLS, or its log tells")
+}
+
+fn in_words(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{PREFIX}{text}"))
+}
+
+/// The error of a connection, as the I/O of the link sees it.
+pub fn error(error: &Error) -> io::Error {
+    in_words(&match error {
+        Error::InvalidCertificate(error) => certificate(error),
+        Error::AlertReceived(alert) => refused(*alert),
+        Error::NoCertificatesPresented => "the peer has shown no certificate".to_owned(),
+        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => "the peer does not speak TLS".to_owned(),
+        Error::PeerIncompatible(error) => incompatible(error),
+        other => other.to_string(),
+    })
+}
+
+fn certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => {
+            "the peer's certificate is from an unknown authority: cafile does not vouch for it".to_owned()
+        }
+        CertificateError::ExpiredContext { .. } => "the peer's certificate has expired".to_owned(),
+        CertificateError::NotValidYetContext { .. } => "the peer's certificate is not valid yet".to_owned(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let names = if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") };
+            format!("the peer's certificate is not for {} but for {names}", expected.to_str())
+        }
+        CertificateError::BadSignature => "the signature of the peer's certificate is wrong".to_owned(),
+        CertificateError::InvalidPurpose => "the peer's certificate is for another purpose".to_owned(),
+        other => format!("the peer's certificate can't be used: {other}"),
+    }
+}
+
+fn refused(alert: AlertDescription) -> String {
+    let why = match alert {
+        AlertDescription::UnknownCA => "it does not know the authority of this node's certificate",
+        AlertDescription::CertificateExpired => "it finds this node's certificate expired",
+        AlertDescription::CertificateRequired => "it wants a certificate of this node",
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::AccessDenied => "it does not accept this node's certificate",
+        AlertDescription::HandshakeFailure => {
+            "it finds nothing in common, or does not accept this node's certificate or the lack of one"
+        }
+        AlertDescription::ProtocolVersion => "it wants another version of TLS",
+        _ => "its log may tell why",
+    };
+    format!("the peer refused, {why} (alert {alert:?})")
+}
+
+fn incompatible(error: &PeerIncompatible) -> String {
+    match error {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::SupportedVersionsExtensionRequired
+        | PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled
+        | PeerIncompatible::Tls13RequiredForQuic => "no version of TLS in common with the peer".to_owned(),
+        other => format!("nothing in common with the peer: {other:?}"),
+    }
+}
