@@ -51,6 +51,7 @@ _HOMES: Final = {
         "RpcError",
     ),
     "pyzen.node.node": ("Node",),
+    "pyzen.node.tls": ("TLSConfig",),
     "pyzen.terms": (
         "Atom",
         "BitString",

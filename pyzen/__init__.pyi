@@ -20,6 +20,7 @@ from pyzen.errors import (
     RpcError,
 )
 from pyzen.node.node import Node
+from pyzen.node.tls import TLSConfig
 from pyzen.terms import (
     Atom,
     BitString,
@@ -76,6 +77,7 @@ __all__ = [
     "RpcError",
     "Stop",
     "Supervisor",
+    "TLSConfig",
     "Term",
     "TermMap",
     "ZenConfig",

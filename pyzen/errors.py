@@ -12,7 +12,8 @@
     │   │   ├── CookieMismatch
     │   │   ├── NotAllowed
     │   │   ├── AlreadyConnected
-    │   │   └── MissingFlags          flags
+    │   │   ├── MissingFlags          flags
+    │   │   └── TLSError
     │   ├── LocalProtocolError
     │   ├── RemoteProtocolError
     │   ├── ConnectionLost
@@ -61,6 +62,7 @@ __all__ = [
     "PyzenError",
     "RemoteProtocolError",
     "RpcError",
+    "TLSError",
 ]
 
 
@@ -169,6 +171,10 @@ class MissingFlags(HandshakeError):
     def __init__(self, flags: Sequence[str], *, peer: str | None = None, state: str = "") -> None:
         super().__init__(f"the peer lacks the distribution flags {', '.join(flags)}", peer=peer, state=state)
         self.flags = tuple(flags)
+
+
+class TLSError(HandshakeError):
+    """The two nodes don't agree on TLS, or one does not accept the other's certificate; the message says why."""
 
 
 class LocalProtocolError(DistributionError):

@@ -325,7 +325,8 @@ class Acceptor(Handshake):
         creation: Own creation, not 0.
         cookie: Gives the cookie for a peer.
         decide: Asked once, with name and flags of a peer that is fit to connect but has not proved itself yet.
-            ``alive`` means that a link to it is up; it stays up until `Outcome.replaces` says otherwise.
+            ``alive`` means that a link to it is up; it stays up until `Outcome.replaces` says otherwise. A raised
+            `NotAllowed` is the verdict ``not_allowed`` with a reason of its own.
 
     Attributes:
         last_frame: The frame that ends the handshake, once ``DONE``: it must be the last before the packets.
@@ -373,7 +374,11 @@ class Acceptor(Handshake):
         except MissingFlags as error:
             return self._fail(error, b"snot_allowed")
         self._name_message = message
-        return self._answer(self._decide(message.name, Flag(message.flags)))
+        try:
+            verdict = self._decide(message.name, Flag(message.flags))
+        except NotAllowed as error:
+            return self._fail(error, b"snot_allowed")
+        return self._answer(verdict)
 
     def _check_name(self, message: NameMessage) -> list[bytes]:
         # As a real node: no status for what is no name at all, `nok` for one that it could not be called by.

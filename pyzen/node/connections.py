@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 from pyzen.dist.flags import Flag, own_flags
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, Outcome
 from pyzen.dist.names import Verdict, check_name_form, check_node_name, simultaneous
-from pyzen.errors import AlreadyConnected, ConfigError, ConnectionLost, DistributionError, HandshakeError
-from pyzen.node.link import DialQueue, Link, LinkDriver
+from pyzen.errors import (
+    AlreadyConnected,
+    ConfigError,
+    ConnectionLost,
+    DistributionError,
+    HandshakeError,
+    NotAllowed,
+    TLSError,
+)
+from pyzen.node.link import DialQueue, Link, LinkDriver, down_error
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from pyzen.config import Limits
     from pyzen.node.link import First
     from pyzen.node.router import Router
+    from pyzen.node.tls import TLSConfig
 
 __all__ = ["Connections"]
 
@@ -52,11 +61,11 @@ class Channel:
         self._down: str | None = None
 
     async def connected(self) -> None:
-        """Wait for the connection. Raises ``ConnectionLost``."""
+        """Wait for the connection. Raises ``ConnectionLost``, ``TLSError``."""
         await self._wait()
 
     async def read(self) -> bytes:
-        """Return the next frame. Raises ``ConnectionLost``."""
+        """Return the next frame. Raises ``ConnectionLost``, ``TLSError``."""
         if self._down is None:
             self._thread.read_frame(self.link_id)
         frame: bytes = await self._wait()
@@ -64,7 +73,7 @@ class Channel:
 
     async def _wait(self) -> Any:
         if self._down is not None:
-            raise ConnectionLost(self._down)
+            raise down_error(self._down)
         self._waiter = asyncio.get_running_loop().create_future()
         return await self._waiter
 
@@ -72,6 +81,10 @@ class Channel:
         """Send frames."""
         for frame in frames:
             self._thread.write_frame(self.link_id, frame)
+
+    def is_certified(self, host: str) -> bool:
+        """Whether the peer has shown a certificate for this host."""
+        return self._thread.is_certified(self.link_id, host)
 
     def close(self, reason: str) -> None:
         """Close the connection."""
@@ -87,7 +100,7 @@ class Channel:
         """The connection is gone."""
         self._down = reason
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(ConnectionLost(reason))
+            self._waiter.set_exception(down_error(reason))
 
 
 @final
@@ -122,6 +135,7 @@ class Connections:
         cookie: Gives the cookie for a peer.
         allow: Node or host names that may connect; None for all.
         resolve: Finds where a node listens.
+        tls: How links are encrypted; None for plain ones.
     """
 
     def __init__(
@@ -134,6 +148,7 @@ class Connections:
         cookie: Callable[[str], str],
         allow: frozenset[str] | None,
         resolve: Resolver,
+        tls: TLSConfig | None = None,
     ) -> None:
         self.name = name
         self.links: dict[Atom, Link] = {}
@@ -143,6 +158,7 @@ class Connections:
         self._cookie = cookie
         self._allow = allow
         self._resolve = resolve
+        self._tls = tls
         self._dials: dict[Atom, Dial] = {}
         self._channels: dict[int, Channel] = {}
         self._accepting: dict[Atom, Channel] = {}
@@ -219,17 +235,17 @@ class Connections:
         address = await self._resolve(alive, host)
         if address is None:
             raise ConnectionLost(f"{node} is not registered with epmd on {host}: is it running?", peer=str(node))
-        channel = self._open(self._driver.thread.dial(*address))
+        handshake = Initiator(
+            str(self.name),
+            str(node),
+            flags=self._flags,
+            creation=self._router.creation,
+            cookie=self._cookie,
+            wanted=lambda: self._dials.get(node) is dial,
+        )
+        channel = self._dial_address(address, host)
         try:
             await channel.connected()
-            handshake = Initiator(
-                str(self.name),
-                str(node),
-                flags=self._flags,
-                creation=self._router.creation,
-                cookie=self._cookie,
-                wanted=lambda: self._dials.get(node) is dial,
-            )
             channel.write(handshake.start())
             outcome = await self._shake(channel, handshake)
             await self._activate(channel, outcome, None)
@@ -240,6 +256,14 @@ class Connections:
         except BaseException:
             channel.close("handshake failed")
             raise
+
+    def _dial_address(self, address: tuple[str, int], host: str) -> Channel:
+        if self._tls is None:
+            return self._open(self._driver.thread.dial(*address))
+        try:
+            return self._open(self._driver.thread.dial(*address, host))
+        except ValueError as error:
+            raise TLSError(f"TLS: {error}") from error
 
     async def _await_theirs(self, node: Atom, dial: Dial) -> bool:
         """Wait for the peer's own attempt, which it says goes first; true when the link is up."""
@@ -315,6 +339,7 @@ class Connections:
         node = Atom(peer)
         if self._stopping or not self._allowed(peer):
             return "not_allowed"
+        self._check_certificate(peer, channel)
         if node in self.links:
             return "alive"
         older = self._accepting.pop(node, None)
@@ -331,6 +356,15 @@ class Connections:
 
     def _allowed(self, peer: str) -> bool:
         return self._allow is None or peer in self._allow or peer.partition("@")[2] in self._allow
+
+    def _check_certificate(self, peer: str, channel: Channel) -> None:
+        """Raise ``NotAllowed`` if the peer takes a name that its certificate is not for."""
+        tls = self._tls
+        if tls is None or not tls.verify or not tls.verify_client_name:
+            return
+        host = peer.partition("@")[2]
+        if not channel.is_certified(host):
+            raise NotAllowed(f"{peer} has a certificate that is not for {host}", peer=peer)
 
     def _give_up_accept(self, peer: str | None, channel: Channel, error: Exception) -> None:
         """The peer's attempt failed: a dial that had made way for it fails too."""

@@ -9,6 +9,7 @@ Source: OTP, "Distribution Protocol"; flow control after ``erts/emulator/beam/di
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from pyzen._native import (
@@ -21,15 +22,24 @@ from pyzen._native import (
     MESSAGE,
     NO_LINK,
     NO_PAYLOAD,
+    TLS_FAULT,
     WRITABLE,
     LinkThread,
+    TLSContext,
     encode_message,
     guard_fd,
     release_fd,
 )
 from pyzen.actor.process import Sent
 from pyzen.dist.control import ControlDecoder, ControlEncoder, Op
-from pyzen.errors import EncodeError, LinkOverloaded, RemoteProtocolError
+from pyzen.errors import (
+    ConnectionLost,
+    DistributionError,
+    EncodeError,
+    LinkOverloaded,
+    RemoteProtocolError,
+    TLSError,
+)
 from pyzen.terms import Atom, Pid, Reference, atoms
 
 if TYPE_CHECKING:
@@ -40,8 +50,19 @@ if TYPE_CHECKING:
     from pyzen.actor.scheduler import Scheduler
     from pyzen.config import Limits
     from pyzen.node.inbound import Inbound
+    from pyzen.node.tls import TLSConfig
 
-__all__ = ["DialQueue", "Link", "LinkDriver", "LinkHandler", "guard_fd", "release_fd"]
+__all__ = [
+    "DialQueue",
+    "Link",
+    "LinkDriver",
+    "LinkHandler",
+    "TLSContext",
+    "down_error",
+    "guard_fd",
+    "release_fd",
+    "tls_context",
+]
 
 log = logging.getLogger("pyzen.dist")
 
@@ -245,6 +266,27 @@ def encodable(order_key: int, control: tuple[Any, ...], payload: Any) -> First:
         return order_key, *without_reason(control, payload)
 
 
+def tls_context(config: TLSConfig) -> TLSContext:
+    """Return what the I/O thread needs for TLS.
+
+    Raises:
+        ConfigError: A file can't be used; the message names it.
+    """
+
+    def role(one: TLSConfig) -> tuple[str | None, str | None, str | None, bool, tuple[str, ...]]:
+        certfile, keyfile, cafile = (
+            None if path is None else os.fspath(path) for path in (one.certfile, one.keyfile, one.cafile)
+        )
+        return certfile, keyfile, cafile, one.verify, one.versions
+
+    return TLSContext(server=role(config), client=role(config.client or config))
+
+
+def down_error(reason: str) -> DistributionError:
+    """Return the error for a connection that ended in its handshake."""
+    return TLSError(reason) if reason.startswith(TLS_FAULT) else ConnectionLost(reason)
+
+
 @final
 class LinkDriver:
     """The I/O thread of one node, and the callback that drains its events.
@@ -252,8 +294,10 @@ class LinkDriver:
     Messages go straight to ``inbound``; all other signals through the decoder of their link.
     """
 
-    def __init__(self, limits: Limits, ticktime: float, loop: asyncio.AbstractEventLoop) -> None:
-        self.thread = LinkThread(limits, ticktime)
+    def __init__(
+        self, limits: Limits, ticktime: float, loop: asyncio.AbstractEventLoop, tls: TLSContext | None = None
+    ) -> None:
+        self.thread = LinkThread(limits, ticktime, tls)
         self._loop = loop
         self._decoders: dict[int, ControlDecoder] = {}
         self._links: dict[int, Link] = {}

@@ -28,7 +28,7 @@ from pyzen.node.epmd import Registration, ensure_epmd, lookup
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.inbound import Inbound
 from pyzen.node.join import Mesh
-from pyzen.node.link import LinkDriver, guard_fd, release_fd
+from pyzen.node.link import LinkDriver, guard_fd, release_fd, tls_context
 from pyzen.node.router import Router
 from pyzen.node.services.builtins import Builtins
 from pyzen.node.services.caller import Caller
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
+    from pyzen.node.tls import TLSConfig
     from pyzen.terms import Reference
 
 __all__ = ["Node"]
@@ -85,7 +86,7 @@ class Node:
         hidden: Connect without being listed by ``nodes()`` of the peers. ZenMonitor takes hidden nodes for dead.
         listen: ``(host, port)``; None means loopback for a loopback host, else all interfaces, at a free port.
         epmd: Where epmd is; ``"embedded"`` runs one in this process, for tests.
-        tls: Reserved for TLS distribution, which is not available yet.
+        tls: How links are encrypted, as by ``erl -proto_dist inet_tls``; None for plain ones.
         ticktime: Seconds, as ``net_ticktime`` of OTP; should be the same in the whole cluster.
         zen: Settings of ZenMonitor, copied; None runs without it.
         allow: Node or host names that may connect; None lets every node with the cookie in.
@@ -105,7 +106,7 @@ class Node:
         hidden: bool = False,
         listen: tuple[str, int] | None = None,
         epmd: EpmdConfig | Literal["embedded"] | None = None,
-        tls: object | None = None,
+        tls: TLSConfig | None = None,
         ticktime: float = 60.0,
         zen: ZenConfig | None = cast("ZenConfig", DEFAULT),  # noqa: B008  # told apart from None by identity
         allow: Iterable[str] | None = None,
@@ -113,8 +114,8 @@ class Node:
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
         self._alive, self._host = check_node_name(name)
-        if tls is not None:
-            raise ConfigError("TLS distribution is not available yet: leave tls out")
+        if tls is not None and tls.certfile is None:
+            raise ConfigError("TLS needs a certfile: without it nobody can connect to this node")
         if not ticktime > 0:
             raise ConfigError(f"ticktime must be a positive number of seconds, not {ticktime!r}")
         self.name = Atom(name)
@@ -123,6 +124,7 @@ class Node:
         self._cookies = Cookies(cookie)
         self._hidden = hidden
         self._listen = listen
+        self._tls = tls
         self._epmd = epmd if epmd is not None else EpmdConfig()
         self._ticktime = ticktime
         self._zen_config = ZenConfig.from_environment() if zen is DEFAULT else zen.copy() if zen is not None else None
@@ -145,14 +147,16 @@ class Node:
         Raises:
             NameTaken: A node of this name is registered with epmd.
             EpmdError: epmd can't be reached or refuses.
-            ConfigError: The address can't be listened on, or the event loop has no ``add_reader``.
+            ConfigError: The address can't be listened on, a file for TLS can't be used, or the event loop has no
+                ``add_reader``.
             RuntimeError: The node is running already.
         """
         if self._thread_id is not None:
             raise RuntimeError(f"{self.name} is running already")
+        tls = None if self._tls is None else tls_context(self._tls)
         self._thread_id = threading.get_ident()
         self._loop = asyncio.get_running_loop()
-        self._driver = LinkDriver(self.limits, self._ticktime, self._loop)
+        self._driver = LinkDriver(self.limits, self._ticktime, self._loop, tls)
         self._at_exit = functools.partial(_abort, weakref.ref(self))
         try:
             await self._start()
@@ -214,6 +218,7 @@ class Node:
             cookie=self._cookies,
             allow=self._allow,
             resolve=self._resolve,
+            tls=self._tls,
         )
         self._router = Router(
             self.name,
