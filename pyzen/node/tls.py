@@ -29,7 +29,8 @@ class TLSConfig:
     """How links are encrypted, and who is let in. All nodes of a cluster have to agree on TLS.
 
     Certificates are compared with host names by their subjectAltName (DNS or IP) only, as OTP 29 does: the certificate
-    of ``py@10.0.0.1`` needs ``IP:10.0.0.1``. The files are read once, when the node starts.
+    of ``py@10.0.0.1`` needs ``IP:10.0.0.1``, and ``DNS:10.0.0.1`` as well, for that is what Erlang looks for when it
+    dials. The files are read once, when the node starts.
 
     Attributes:
         certfile: Own certificate in PEM, followed by those in between it and the authority. None only in ``client``:

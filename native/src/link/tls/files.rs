@@ -149,3 +149,33 @@ pub fn client_config(role: &Role) -> Result<ClientConfig, String> {
     config.resumption = Resumption::disabled();
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_encrypted_keys_are_known() {
+        assert!(is_encrypted(b"text\n-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+        assert!(is_encrypted(b"-----BEGIN EC PRIVATE KEY-----\r\nProc-Type: 4,ENCRYPTED\r\n"));
+        assert!(!is_encrypted(b"-----BEGIN PRIVATE KEY-----\nENCRYPTED\n"));
+    }
+
+    #[test]
+    fn a_role_that_verifies_needs_authorities() {
+        let role = Role { verify: true, versions: rustls::ALL_VERSIONS.to_vec(), ..Role::default() };
+
+        assert!(client_config(&role).unwrap_err().starts_with("cafile is missing"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let role = Role {
+            certfile: Some("/nowhere/cert.pem".into()),
+            versions: rustls::ALL_VERSIONS.to_vec(),
+            ..Role::default()
+        };
+
+        assert_eq!(server_config(&role).unwrap_err(), "certfile /nowhere/cert.pem: no such file or directory");
+    }
+}

@@ -43,7 +43,9 @@ fn certificate(error: &CertificateError) -> String {
             format!("the peer's certificate is not for {} but for {names}", expected.to_str())
         }
         CertificateError::BadSignature => "the signature of the peer's certificate is wrong".to_owned(),
-        CertificateError::InvalidPurpose => "the peer's certificate is for another purpose".to_owned(),
+        CertificateError::InvalidPurpose => {
+            "the peer's certificate is for another purpose: nodes need both serverAuth and clientAuth".to_owned()
+        }
         other => format!("the peer's certificate can't be used: {other}"),
     }
 }
@@ -76,5 +78,28 @@ fn incompatible(error: &PeerIncompatible) -> String {
         | PeerIncompatible::Tls12NotOfferedOrEnabled
         | PeerIncompatible::Tls13RequiredForQuic => "no version of TLS in common with the peer".to_owned(),
         other => format!("nothing in common with the peer: {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::InvalidMessage;
+
+    #[test]
+    fn every_reason_begins_alike_and_goes_on_in_words() {
+        let told = |fault: Error| error(&fault).to_string();
+
+        assert_eq!(told(Error::InvalidMessage(InvalidMessage::InvalidContentType)), "TLS: the peer does not speak TLS");
+        assert_eq!(told(Error::NoCertificatesPresented), "TLS: the peer has shown no certificate");
+        assert_eq!(
+            told(Error::AlertReceived(AlertDescription::CertificateRequired)),
+            "TLS: the peer refused, it wants a certificate of this node (alert CertificateRequired)"
+        );
+        assert_eq!(
+            told(PeerIncompatible::Tls12NotOfferedOrEnabled.into()),
+            "TLS: no version of TLS in common with the peer"
+        );
+        assert!(closed().to_string().starts_with(PREFIX) && NO_ANSWER.starts_with(PREFIX));
     }
 }
