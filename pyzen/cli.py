@@ -189,6 +189,7 @@ def add_node(subparsers: Any) -> None:
         "--listen", metavar="HOST:PORT", type=address, help="where others connect; port 0 is a free one"
     )
     parser.add_argument("--exports", metavar="MODULE", nargs="+", default=[], help="what others may call, or: all")
+    add_tls(parser)
     parser.set_defaults(timeout=CONNECT_TIME)
 
 
@@ -240,6 +241,7 @@ def add_dialling(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes that dials one node."""
     parser.add_argument("--name", help="own name (default: a random one)")
     add_cookie(parser)
+    add_tls(parser)
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, default=CONNECT_TIME, help="for each step (default: %(default)g)"
     )
@@ -251,6 +253,16 @@ def add_cookie(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--cookie", help="the cookie; others on this machine can see it (default: ~/.erlang.cookie)")
     group.add_argument("--cookie-file", metavar="FILE", type=Path, help="a file that holds the cookie")
+
+
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    """Add what encrypts links; without any of it they are plain."""
+    group = parser.add_argument_group("TLS", "As erl -proto_dist inet_tls; the peers have to do the same.")
+    group.add_argument("--tls-certfile", metavar="FILE", help="own certificate, for the host part of the own name")
+    group.add_argument("--tls-keyfile", metavar="FILE", help="its key (default: in the certificate's file)")
+    group.add_argument("--tls-cafile", metavar="FILE", help="certificates of authorities, or of peers, to trust")
+    group.add_argument("--tls-no-verify", action="store_true", help="trust every node that has the cookie")
+    group.add_argument("--tls-optfile", metavar="FILE", help="instead of these, a file for erl -ssl_dist_optfile")
 
 
 # ---- values of arguments: each raises for argparse, which tells them from what goes wrong later

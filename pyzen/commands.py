@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from pyzen import consult
 from pyzen.dist.names import check_node_name
-from pyzen.errors import ConnectionLost, DistributionError, RpcError
+from pyzen.errors import ConfigError, ConnectionLost, DistributionError, RpcError
 from pyzen.node.cookies import read_cookie_file
 from pyzen.node.epmd import lookup
 from pyzen.node.node import Node
+from pyzen.node.tls import TLSConfig
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ async def run_node(options: Namespace) -> int:
         cookie=cookie(options),
         hidden=options.hidden,
         listen=options.listen,
+        tls=tls(options),
         exports="all" if options.exports == ["all"] else options.exports,
     )
     async with node:
@@ -51,7 +53,8 @@ async def run_node(options: Namespace) -> int:
 async def monitor(options: Namespace) -> int:
     """Watch registered processes of a node, and print each DOWN, until all are down."""
     # Visible: a ZenMonitor takes hidden nodes for dead.
-    node = Node(options.name or visitor_name(options.peer), cookie=cookie(options), listen=(LOOPBACK, 0))
+    name = options.name or visitor_name(options.peer)
+    node = Node(name, cookie=cookie(options), listen=(LOOPBACK, 0), tls=tls(options))
     async with node, node.mailbox() as me:
         await reach(node, options.peer, options.timeout)
         if await node.zen.connect(options.peer, options.timeout) == "incompatible":
@@ -94,6 +97,7 @@ def visitor(options: Namespace) -> Node:
         cookie=cookie(options),
         hidden=True,
         listen=(LOOPBACK, 0),
+        tls=tls(options),
         zen=None,
     )
 
@@ -113,6 +117,21 @@ def cookie(options: Namespace) -> str | None:
     """Return the cookie that the options give; None for the one of ``~/.erlang.cookie``."""
     given: str | None = options.cookie
     return given if options.cookie_file is None else read_cookie_file(options.cookie_file)
+
+
+def tls(options: Namespace) -> TLSConfig | None:
+    """Return how the options want links to be encrypted; None for plain ones.
+
+    Raises:
+        ConfigError: They contradict each other.
+    """
+    files = (options.tls_certfile, options.tls_keyfile, options.tls_cafile)
+    given = options.tls_no_verify or any(files)
+    if options.tls_optfile is not None:
+        if given:
+            raise ConfigError("--tls-optfile says everything about TLS: leave the other --tls options out")
+        return TLSConfig.from_optfile(options.tls_optfile)
+    return TLSConfig(*files, verify=not options.tls_no_verify) if given else None
 
 
 def listening(node: Node) -> str:
