@@ -21,7 +21,7 @@ $(VENV)/base: constraints.txt
 
 $(VENV)/tools: $(VENV)/base pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    coverage hypothesis import-linter mypy pytest pytest-asyncio pytest-timeout ruff
+	    coverage cryptography hypothesis import-linter mypy pytest pytest-asyncio pytest-timeout ruff
 	@touch $@
 
 $(VENV)/native: $(VENV)/base pyproject.toml $(NATIVE)

@@ -11,13 +11,14 @@ import pytest
 from pyzen import commands
 from pyzen.actor.gen_server import GenServer
 from pyzen.cli import make_parser
-from pyzen.commands import cookie, listening, visitor_name, why_not
+from pyzen.commands import cookie, listening, tls, visitor_name, why_not
 from pyzen.config import EpmdConfig
 from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.names import check_name_form, check_node_name
 from pyzen.errors import ConfigError, ConnectionLost, CookieMismatch, DistributionError, EpmdError, NodeDown, RpcError
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
+from pyzen.node.tls import TLSConfig
 from pyzen.terms import atoms
 
 MakePeer = Callable[..., Awaitable[Node]]
@@ -82,6 +83,38 @@ def test_cookie_comes_from_the_file_that_is_given(tmp_path: Path) -> None:
     assert cookie(Namespace(cookie=None, cookie_file=file)) == "secret"
     assert cookie(Namespace(cookie="given", cookie_file=None)) == "given"
     assert cookie(Namespace(cookie=None, cookie_file=None)) is None
+
+
+def tls_of(**given: str | bool) -> TLSConfig | None:
+    names = ("tls_certfile", "tls_keyfile", "tls_cafile", "tls_optfile")
+    return tls(Namespace(**{**dict.fromkeys(names), "tls_no_verify": False, **given}))
+
+
+def test_tls_comes_from_the_files_that_are_given() -> None:
+    assert tls_of() is None
+    assert tls_of(tls_certfile="c", tls_keyfile="k", tls_cafile="ca") == TLSConfig("c", "k", "ca")
+    assert tls_of(tls_certfile="c", tls_no_verify=True) == TLSConfig("c", verify=False)
+
+
+def test_tls_comes_from_a_file_of_erlang(tmp_path: Path) -> None:
+    file = tmp_path / "dist.conf"
+    file.write_text('[{server,[{certfile,"c"}]},{client,[{verify,verify_none}]}].')
+
+    assert tls_of(tls_optfile=str(file)) == TLSConfig.from_optfile(file)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"tls_certfile": "c"}, "needs a cafile"),
+        ({"tls_optfile": "f", "tls_cafile": "ca"}, "leave the other --tls options out"),
+        ({"tls_optfile": "f", "tls_no_verify": True}, "leave the other --tls options out"),
+        ({"tls_optfile": "/nowhere/f"}, "/nowhere/f: no such file or directory"),
+    ],
+)
+def test_tls_options_that_contradict_are_refused(given: dict[str, str | bool], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        tls_of(**given)
 
 
 async def test_why_not_tells_that_nobody_has_the_name(epmd: EpmdServer) -> None:
