@@ -154,10 +154,7 @@ async def test_expired_certificate_of_the_dialling_is_refused(
 async def test_certificate_for_another_host_is_refused(make_node: MakeNode, authority: Authority) -> None:
     a, b = await make_node("a", tls=authority.config()), await make_node("b", tls=authority.config("example.org"))
 
-    why = await refusal(a, b)
-
-    assert f"certificate is not for {HOST} but for" in why
-    assert "example.org" in why
+    assert await refusal(a, b) == f"TLS: the peer's certificate is not for {HOST} but for example.org"
 
 
 async def test_unknown_authority_of_the_dialled_is_refused(

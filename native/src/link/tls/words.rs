@@ -39,7 +39,8 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::ExpiredContext { .. } => "the peer's certificate has expired".to_owned(),
         CertificateError::NotValidYetContext { .. } => "the peer's certificate is not valid yet".to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") };
+            let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
             format!("the peer's certificate is not for {} but for {names}", expected.to_str())
         }
         CertificateError::BadSignature => "the signature of the peer's certificate is wrong".to_owned(),
@@ -48,6 +49,12 @@ fn certificate(error: &CertificateError) -> String {
         }
         other => format!("the peer's certificate can't be used: {other}"),
     }
+}
+
+/// A name without the kind that webpki puts around it, as in `DnsName("host")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')'));
+    inner.trim_matches('"')
 }
 
 fn refused(alert: AlertDescription) -> String {
@@ -85,6 +92,14 @@ fn incompatible(error: &PeerIncompatible) -> String {
 mod tests {
     use super::*;
     use rustls::InvalidMessage;
+
+    #[test]
+    fn names_are_told_as_people_write_them() {
+        assert_eq!(
+            [bare("DnsName(\"a.b\")"), bare("IpAddress(127.0.0.1)"), bare("other")],
+            ["a.b", "127.0.0.1", "other"]
+        );
+    }
 
     #[test]
     fn every_reason_begins_alike_and_goes_on_in_words() {
