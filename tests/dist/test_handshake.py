@@ -453,6 +453,18 @@ def test_acceptor_refuses_a_twin_of_itself() -> None:
     assert isinstance(one.error, NotAllowed)
 
 
+def test_acceptor_is_given_a_reason_of_its_own_for_not_allowed() -> None:
+    def decide(peer: str, flags: Flag) -> Verdict:
+        raise NotAllowed(f"{peer} has the wrong certificate")
+
+    one = Acceptor(B, flags=OWN_FLAGS, creation=9, cookie=lambda _: "secret", decide=decide)
+
+    assert one.receive_frame(name_frame()) == [b"snot_allowed"]
+    assert isinstance(one.error, NotAllowed)
+    assert str(one.error) == "a@host has the wrong certificate"
+    assert one.error.peer == "a@host"
+
+
 def test_acceptor_refuses_the_old_name_message_with_a_status() -> None:
     one = acceptor()
 
