@@ -30,20 +30,30 @@ class Exported(NamedTuple):
     Attributes:
         function: Plain or ``async def``.
         blocking: Run it in a thread, so that the event loop goes on.
+        signature: What it takes; None where Python does not tell, as of some built-in functions.
     """
 
     function: Callable[..., Any]
     blocking: bool
+    signature: inspect.Signature | None
 
     def takes(self, arity: int) -> bool:
         """Say whether it can be called with that many arguments; true where Python does not tell."""
+        if self.signature is None:
+            return True
         try:
-            inspect.signature(self.function).bind(*[None] * arity)
+            self.signature.bind(*[None] * arity)
         except TypeError:
             return False
-        except ValueError:  # some built-in functions have no signature
-            return True
         return True
+
+
+def exported(function: Callable[..., Any], *, blocking: bool = False) -> Exported:
+    """Return a function as peers may call it."""
+    try:
+        return Exported(function, blocking, inspect.signature(function))
+    except ValueError:
+        return Exported(function, blocking, None)
 
 
 @final
@@ -86,7 +96,7 @@ class Exports:
         """
         if not callable(callable_):
             raise TypeError(f"a function is needed, not {type(callable_).__name__}")
-        self._rows[as_atom(module), as_atom(function)] = Exported(callable_, blocking)
+        self._rows[as_atom(module), as_atom(function)] = exported(callable_, blocking=blocking)
 
     def find(self, module: Any, function: Any, arity: int) -> Exported | None:
         """Return what ``module:function/arity`` is, None when it is not exported."""
@@ -103,7 +113,7 @@ class Exports:
             except (ImportError, ValueError):
                 return None
         found = getattr(loaded, function, None)
-        return Exported(found, blocking=False) if callable(found) else None
+        return exported(found) if callable(found) else None
 
 
 def load(name: str) -> Any:
