@@ -31,7 +31,8 @@ from pyzen._native import (
     release_fd,
 )
 from pyzen.actor.process import Sent
-from pyzen.dist.control import ControlDecoder, ControlEncoder, Op
+from pyzen.dist.control import ControlDecoder, Op
+from pyzen.dist.control_encoder import ControlEncoder
 from pyzen.errors import (
     ConnectionLost,
     DistributionError,
