@@ -25,6 +25,7 @@ from pyzen.errors import (
     ProcessExit,
 )
 from pyzen.node.node import Node
+from pyzen.node.tls import TLSConfig
 from pyzen.terms import Pid, atoms
 from tests.node.conftest import until
 
@@ -295,7 +296,7 @@ async def test_stop_leaves_nothing_behind(epmd: EpmdConfig) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"tls": object()}, "TLS"),
+        ({"tls": TLSConfig()}, "certfile"),
         ({"exports": ["no_such_module"]}, "no_such_module"),
         ({"ticktime": 0}, "ticktime"),
         ({"ticktime": -1.0}, "ticktime"),
