@@ -24,6 +24,7 @@ from pyzen._native import (
     NO_PAYLOAD,
     TLS_FAULT,
     WRITABLE,
+    Encoded,
     LinkThread,
     TLSContext,
     encode_message,
@@ -262,7 +263,9 @@ def encodable(order_key: int, control: tuple[Any, ...], payload: Any) -> First:
     """Return a signal whose reason is encoded already, or replaced when it can't be."""
     try:
         encode_message(control)
-        return order_key, control, payload if payload is NO_PAYLOAD else encode_message(payload)
+        if payload is NO_PAYLOAD or isinstance(payload, Encoded):  # arguments of a spawn request are encoded already
+            return order_key, control, payload
+        return order_key, control, encode_message(payload)
     except EncodeError:
         return order_key, *without_reason(control, payload)
 

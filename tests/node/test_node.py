@@ -296,7 +296,7 @@ async def test_stop_leaves_nothing_behind(epmd: EpmdConfig) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"tls": TLSConfig(None)}, "certfile"),
+        ({"tls": TLSConfig(None, verify=False)}, "certfile"),
         ({"exports": ["no_such_module"]}, "no_such_module"),
         ({"ticktime": 0}, "ticktime"),
         ({"ticktime": -1.0}, "ticktime"),

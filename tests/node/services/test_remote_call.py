@@ -15,6 +15,7 @@ from pyzen.errors import CallTimeout, EncodeError, RpcError
 from pyzen.terms import Export, Fun, Pid, atoms
 
 if TYPE_CHECKING:
+    from tests.node.conftest import MakeNode
     from tests.node.services.conftest import Two
 
 
@@ -36,6 +37,13 @@ async def test_a_coroutine_function_is_awaited(two: Two) -> None:
     two.callee.export("calc", "later", later)
 
     assert await two.caller.rpc(two.callee.name, "calc", "later", [{"a": 1.5}]) == {b"a": 1.5}
+
+
+async def test_a_call_dials_a_node_that_is_not_connected(make_node: MakeNode) -> None:
+    caller, callee = await make_node("caller"), await make_node("callee")
+    callee.export("calc", "add", lambda one, other: one + other)
+
+    assert await caller.rpc(callee.name, "calc", "add", [1, 2]) == 3
 
 
 async def test_a_node_calls_itself_alike(two: Two) -> None:
