@@ -42,6 +42,9 @@ log = logging.getLogger("pyzen.dist")
 
 GLOBAL_NAME_SERVER: Final = atoms.global_name_server
 
+CLOSED: Final = "closed"
+"""The reason of a link that the peer has closed in order."""
+
 
 class Resolver(Protocol):
     """Finds where a node listens."""
@@ -453,12 +456,17 @@ class Connections:
         for node, link in self.links.items():
             if link.id == link_id:
                 del self.links[node]
-                log.info("%s lost the link to %s: %s", self.name, node, link.closing or reason)
+                self._log_loss(link, reason)
                 self._router.link_lost(node)
                 break
         ended = self._ended.pop(link_id, None)
         if ended is not None and not ended.done():
             ended.set_result(None)
+
+    def _log_loss(self, link: Link, reason: str) -> None:
+        """Tell an operator why a link ended; a warning unless one of the two ends wanted it to."""
+        level = logging.INFO if link.closing or reason == CLOSED else logging.WARNING
+        log.log(level, "%s lost the link to %s: %s", self.name, link.peer, link.closing or reason)
 
     def disconnect(self, node: Atom) -> bool:
         """Close the link to ``node``; false when there is none."""
