@@ -1,8 +1,12 @@
-"""Fixtures of the tests against real nodes: ``cluster``, ``elixir_node``, ``erl_node``, ``epmd_port``.
+"""Fixtures of the tests against real nodes: ``cluster``, ``elixir_node``, ``erl_node``, ``epmd_port``, ``release``.
 
 A test that cannot run for want of Erlang or Elixir skips and says so; ``PYZEN_REQUIRE_ERLANG=1`` makes that a
 failure. ``elixir_node`` and ``erl_node`` are functions that start a node; they and the nodes they have started last
 for one test, the epmd and the compiled fixture for the whole run.
+
+With ``--releases``, whatever starts a node through these fixtures runs once per release: OTP 25 is the ``erl`` on the
+path, `erlang_interop.releases` fetches the others. A release that can't be had skips, unless ``PYZEN_REQUIRE_MATRIX=1``.
+What a release does not have is "not available", which is no failure: it says so in the table.
 """
 
 from __future__ import annotations
@@ -10,48 +14,84 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from erlang_interop.nodes import FIXTURE, ElixirNode, Epmd, ErlangCluster, ErlNode
+from erlang_interop import releases
+from erlang_interop.matrix import Matrix, case_of
+from erlang_interop.nodes import FIXTURE, ON_PATH, ElixirNode, Epmd, ErlangCluster, ErlNode
 from tests import profiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 
+    from erlang_interop.releases import Release
+
 __all__ = ["profiles"]  # imported for its effect on Hypothesis
 
+HERE: Final = Path(__file__).parent
 MISSING: Final = "needs a real node"
-RELEASES: Final = ("25",)
+MATRIX: Final = pytest.StashKey[Matrix]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare ``--releases``."""
-    text = "OTP releases to test against, joined by commas; 25 stands for the erl on the path"
+    """Declare ``--releases`` and ``--table``."""
+    text = "OTP releases to test against, joined by commas, or all; 25 stands for the erl on the path"
     parser.addoption("--releases", default="25", help=text)
+    parser.addoption("--table", type=Path, metavar="FILE", help="write the table case by release to FILE")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse releases that nobody can provide."""
-    for release in config.getoption("--releases").split(","):
-        if release not in RELEASES:
-            known = ", ".join(RELEASES)
+    for release in _asked_for(config):
+        if release not in releases.NUMBERS:
+            known = ", ".join(releases.NUMBERS)
             raise pytest.UsageError(f"--releases: {release!r} is not available; there is {known}")
+    config.stash[MATRIX] = Matrix(_asked_for(config))
+
+
+def _asked_for(config: pytest.Config) -> list[str]:
+    asked: str = config.getoption("--releases")
+    return list(releases.NUMBERS) if asked == "all" else asked.split(",")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a release once for each; those of one release run together."""
+    asked = _asked_for(metafunc.config)
+    if "release" in metafunc.fixturenames and len(asked) > 1:
+        metafunc.parametrize("release", asked, indirect=True, scope="session")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip for want of Erlang into a failure where Erlang is required."""
-    del item, call
+    """Turn a skip for want of Erlang into a failure where Erlang is required; fill the table."""
+    del call
     report = yield
     if report.skipped and os.environ.get("PYZEN_REQUIRE_ERLANG") == "1" and MISSING in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"{report.longrepr}, and PYZEN_REQUIRE_ERLANG=1 forbids to skip"
+    if isinstance(item, pytest.Function) and "release" in item.fixturenames:
+        asked = _asked_for(item.config)
+        item.config.stash[MATRIX].add(*case_of(item, asked[0]), report)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table of a run over several releases, and write it where asked to."""
+    matrix = config.stash[MATRIX]
+    if len(_asked_for(config)) > 1 and matrix.cases:
+        terminalreporter.section("case by release")
+        terminalreporter.write_line(matrix.text())
+    path: Path | None = config.getoption("--table")
+    if path is not None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(matrix.markdown())
+        terminalreporter.write_line(f"wrote {path}")
 
 
 def _need(*programs: str) -> None:
@@ -67,9 +107,50 @@ def erlang() -> None:
 
 
 @pytest.fixture(scope="session")
-def epmd(erlang: None) -> Iterator[Epmd]:
-    """The epmd of this run; a test that stops epmd starts one of its own with ``Epmd.start``."""
-    daemon = Epmd.start()
+def release(request: pytest.FixtureRequest) -> Release:
+    """The release whose nodes a test meets."""
+    number: str = getattr(request, "param", None) or _asked_for(request.config)[0]
+    if number == "25":
+        request.getfixturevalue("erlang")
+    try:
+        found = releases.obtain(number)
+    except releases.Unavailable as error:
+        if os.environ.get("PYZEN_REQUIRE_MATRIX") == "1":
+            pytest.fail(f"OTP {number}: {error}, and PYZEN_REQUIRE_MATRIX=1 forbids to skip")
+        pytest.skip(f"not available: {error}")
+    request.config.stash[MATRIX].ran(number, found)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def needs(request: pytest.FixtureRequest) -> None:
+    """Skip what the release does not have, as the markers ``needs`` and ``since`` tell."""
+    wanted = [one for marker in request.node.iter_markers("needs") for one in marker.args]
+    first = max((marker.args[0] for marker in request.node.iter_markers("since")), default=0)
+    if not wanted and not first:
+        return
+    found: Release = request.getfixturevalue("release")
+    if found.major < first:
+        pytest.skip(f"not available: new in OTP {first}")
+    for one in wanted:
+        if found.lacks(one):
+            pytest.skip(f"not available: this OTP {found.version} comes without {one}")
+
+
+@pytest.fixture(scope="session")
+def workplace(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that this process and the nodes of the release see."""
+    if release.place.scratch is None:
+        yield tmp_path_factory.mktemp("erlang")
+        return
+    with tempfile.TemporaryDirectory(prefix="pyzen-", dir=release.place.scratch) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def epmd(release: Release) -> Iterator[Epmd]:
+    """The epmd of this run and release; a test that stops epmd starts one of its own with ``Epmd.start``."""
+    daemon = Epmd.start(release.place)
     try:
         yield daemon
     finally:
@@ -83,27 +164,35 @@ def epmd_port(epmd: Epmd) -> int:
 
 
 @pytest.fixture(scope="session")
-def erlang_drivers(erlang: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the compiled ``*.erl`` of this folder."""
-    folder = tmp_path_factory.mktemp("erlang")
-    sources = sorted(str(source) for source in Path(__file__).parent.glob("*.erl"))
-    subprocess.run(["erlc", "-Werror", "-o", str(folder), *sources], check=True)
-    return folder
+def erlang_drivers(release: Release, workplace: Path) -> Path:
+    """The folder with the compiled ``*.erl`` of this folder and of ``conformance``."""
+    # Code of an older release runs on a newer one; where there is no compiler that has to do.
+    place = release.place if release.can_compile else ON_PATH
+    sources = [shutil.copy(source, workplace) for source in sorted([*HERE.glob("*.erl"), *HERE.glob("*/*.erl")])]
+    arguments = [place.inside(Path(source)) for source in sources]
+    place.run("erlc", "-Werror", "-o", place.inside(workplace), *arguments)
+    return workplace
 
 
 @pytest.fixture(scope="session")
-def mix_fixture() -> Path:
-    """The compiled ``mix_fixture``."""
-    _need("elixir", "mix")
-    environment = {**os.environ, "MIX_ENV": "prod", "LC_ALL": "C.UTF-8"}
-    subprocess.run(["mix", "compile", "--warnings-as-errors"], check=True, cwd=FIXTURE, env=environment)
-    return FIXTURE
+def mix_fixture(release: Release, workplace: Path) -> Path:
+    """The ``mix_fixture``, compiled by the Elixir of the release."""
+    if release.place == ON_PATH:
+        _need("elixir", "mix")
+    if release.elixir is None:
+        pytest.skip(f"not available: this OTP {release.version} comes without Elixir")
+    folder = FIXTURE
+    if release.place != ON_PATH:
+        folder = shutil.copytree(FIXTURE, workplace / "mix_fixture", ignore=shutil.ignore_patterns("_build"))
+    script = f"cd {release.place.inside(folder)} && MIX_ENV=prod exec mix compile --warnings-as-errors"
+    release.place.run("/bin/sh", "-c", script)
+    return folder
 
 
 @pytest.fixture
-async def cluster(epmd_port: int, erlang_drivers: Path) -> AsyncIterator[ErlangCluster]:
+async def cluster(release: Release, epmd_port: int, erlang_drivers: Path) -> AsyncIterator[ErlangCluster]:
     """Nodes that share a cookie; whatever the test started ends with it."""
-    nodes = ErlangCluster(epmd_port, erlang_drivers)
+    nodes = ErlangCluster(epmd_port, erlang_drivers, release.place)
     try:
         yield nodes
     finally:
@@ -113,7 +202,7 @@ async def cluster(epmd_port: int, erlang_drivers: Path) -> AsyncIterator[ErlangC
 @pytest.fixture
 def elixir_node(cluster: ErlangCluster, mix_fixture: Path) -> Callable[..., Awaitable[ElixirNode]]:
     """``await elixir_node(alive_name=None, **options)`` starts an Elixir node; see ``NodeOptions``."""
-    del mix_fixture
+    cluster.fixture = mix_fixture
     return cluster.elixir
 
 

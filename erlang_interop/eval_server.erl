@@ -33,8 +33,8 @@ answer(Command, Code) ->
         [Name | Form] = string:split(Command, "/"),
         ["ok ", form(Form, evaluate(code(Name, Code)))]
     catch
-        Class:Reason ->
-            ["error ", io_lib:format("~w ~0tp", [Class, Reason])]
+        Class:Reason:Stack ->
+            ["error ", io_lib:format("~w ~0tp ~0tp", [Class, Reason, lists:sublist(Stack, 2)])]
     end.
 
 code(<<"eval">>, Code) -> Code;

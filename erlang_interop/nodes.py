@@ -1,5 +1,7 @@
 """Real nodes for tests: an epmd of our own, Elixir nodes that run ``mix_fixture``, and plain Erlang nodes.
 
+They are those of the path, or those of a `Place`: another release, perhaps in a root folder of its own.
+
 Every operating system process started here is ended by its pid, also when a test fails; should the test run
 itself be killed, the end of its pipes ends them. Names and cookies are random, everything listens on loopback.
 """
@@ -18,13 +20,17 @@ import subprocess
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
+
+from erlang_interop.releases import Place
+from pyzen import etf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["BeamNode", "CommandError", "ElixirNode", "Epmd", "ErlNode", "ErlangCluster", "NodeEnded", "NodeOptions"]
 
+ON_PATH: Final = Place()
 FIXTURE: Final = Path(__file__).parent.parent / "mix_fixture"
 START_TIMEOUT: Final = 30.0
 CALL_TIMEOUT: Final = 30.0
@@ -54,19 +60,20 @@ class Epmd:
 
     # The shell outlives neither us (its input ends) nor epmd's user (`close`), and takes epmd along.
     _SCRIPT: Final = (
-        'epmd -address 127.0.0.1 -port "$0" -relaxed_command_check & echo $!; cat >/dev/null; kill $!; wait $!'
+        '"$@" -address 127.0.0.1 -port "$0" -relaxed_command_check & echo $!; cat >/dev/null; kill $!; wait $!'
     )
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, place: Place = ON_PATH) -> None:
         self.port = port
+        self._place = place
         self.pid = 0
         self._shell: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def start(cls) -> Self:
+    def start(cls, place: Place = ON_PATH) -> Self:
         """Start an epmd on a port that nobody uses; another try where somebody was quicker."""
         for _ in range(5):
-            epmd = cls(_free_port())
+            epmd = cls(_free_port(), place)
             epmd.open()
             if epmd.answers(within=10.0):
                 return epmd
@@ -75,7 +82,7 @@ class Epmd:
 
     def open(self) -> None:
         """Start the process, on the same port again after ``close``. It may take a moment to answer."""
-        arguments = ["sh", "-c", self._SCRIPT, str(self.port)]
+        arguments = ["sh", "-c", self._SCRIPT, str(self.port), *self._place.command("epmd")]
         pipe = subprocess.PIPE
         # Its errors are what ``answers`` finds out; a shell's word on the end of a child is none.
         self._shell = subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
@@ -316,6 +323,17 @@ class BeamNode:
 class ErlNode(BeamNode):
     """A plain Erlang node; its one command is ``eval``, in Erlang."""
 
+    async def run(self, module: str, function: str, *arguments: object, timeout: float = CALL_TIMEOUT) -> Any:
+        """Apply a function in a process of its own; arguments and result are terms.
+
+        Raises:
+            CommandError: It failed.
+        """
+        packed = base64.b64encode(etf.encode(list(arguments))).decode()
+        code = f'apply({module}, {function}, binary_to_term(base64:decode("{packed}")))'
+        answer = await self.call_etf("eval64", base64.b64encode(code.encode()).decode(), timeout=timeout)
+        return etf.decode(answer)
+
 
 class ElixirNode(BeamNode):
     """A node that runs ``mix_fixture``, ZenMonitor included."""
@@ -350,18 +368,22 @@ class ErlangCluster:
     Attributes:
         epmd_port: Where their epmd listens.
         cookie: What they share unless told otherwise.
+        fixture: The compiled ``mix_fixture`` that ``elixir`` starts.
     """
 
-    def __init__(self, epmd_port: int, drivers: Path) -> None:
+    def __init__(self, epmd_port: int, drivers: Path, place: Place = ON_PATH) -> None:
         """Store what nodes need.
 
         Args:
             epmd_port: See above.
             drivers: Folder of the compiled Erlang modules of the harness.
+            place: Whose nodes these are; it has to see ``drivers`` and ``fixture``.
         """
         self.epmd_port = epmd_port
         self.cookie = secrets.token_hex(8)
-        self._drivers = drivers
+        self._place = place
+        self._drivers = place.inside(drivers)
+        self.fixture = FIXTURE
         self._nodes: list[BeamNode] = []
 
     async def elixir(self, alive_name: str | None = None, **options: Unpack[NodeOptions]) -> ElixirNode:
@@ -372,8 +394,8 @@ class ErlangCluster:
             **options: Fields of ``NodeOptions``.
         """
         name, cookie = self._identity(alive_name, options)
-        arguments = [str(FIXTURE / "start"), name, cookie, *_erl_flags(options)]
-        node = ElixirNode(name, cookie, await self._execute(arguments, options))
+        start = self._place.inside(self.fixture / "start")
+        node = ElixirNode(name, cookie, await self._execute([start, name, cookie, *_erl_flags(options)], options))
         return await self._add(node).until_ready()
 
     async def erl(self, alive_name: str | None = None, **options: Unpack[NodeOptions]) -> ErlNode:
@@ -381,7 +403,7 @@ class ErlangCluster:
         name, cookie = self._identity(alive_name, options)
         kind = "-name" if options.get("names", "long") == "long" else "-sname"
         arguments = ["erl", "-noinput", "+fnu", kind, name, "-setcookie", cookie, "-start_epmd", "false"]
-        arguments += ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-pa", str(self._drivers)]
+        arguments += ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-pa", self._drivers]
         arguments += ["-s", "eval_server", *_erl_flags(options)]
         node = ErlNode(name, cookie, await self._execute(arguments, options))
         return await self._add(node).until_ready()
@@ -404,10 +426,11 @@ class ErlangCluster:
             "ERL_CRASH_DUMP_SECONDS": "0",
             "FIXTURE_NAMES": options.get("names", "long"),
             "LC_ALL": "C.UTF-8",
+            **self._place.environment,
             **options.get("environment", {}),
         }
         return await asyncio.create_subprocess_exec(
-            *arguments, stdin=pipe, stdout=pipe, stderr=pipe, limit=MAX_LINE, env=environment
+            *self._place.command(*arguments), stdin=pipe, stdout=pipe, stderr=pipe, limit=MAX_LINE, env=environment
         )
 
     def _add(self, node: Node) -> Node:
