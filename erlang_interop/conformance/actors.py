@@ -1,0 +1,64 @@
+"""Processes of ours that the cases let Erlang talk to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.node.node import Node
+from pyzen.terms import Pid, atoms
+
+if TYPE_CHECKING:
+    from erlang_interop.nodes import ElixirNode, ErlNode
+    from pyzen.actor.receiver import Process
+
+__all__ = ["SOON", "Echo", "StartElixir", "StartOurs", "StartTheirs", "idle", "until"]
+
+StartOurs: TypeAlias = Callable[..., Awaitable[Node]]
+StartTheirs: TypeAlias = "Callable[..., Awaitable[ErlNode]]"
+StartElixir: TypeAlias = "Callable[..., Awaitable[ElixirNode]]"
+
+SOON = 10.0
+"""Seconds within which anything that is to happen has happened."""
+
+
+class Echo(GenServer):
+    """Answers calls with their request, plain messages ``{From, Term}`` with ``{echo, Term}``; keeps casts."""
+
+    def init(self) -> None:
+        self.casts: list[Any] = []
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        match request:
+            case (atoms.exit, reason):
+                self.exit(reason)
+            case (atoms.late, float() | int() as delay):
+                self.after(float(delay), self.reply, from_, atoms.late)
+                return NOREPLY
+            case atoms.silence:
+                return NOREPLY
+            case atoms.casts:
+                return self.casts
+        return request
+
+    def handle_cast(self, request: Any) -> None:
+        self.casts.append(request)
+
+    def handle_info(self, message: Any) -> None:
+        match message:
+            case (Pid() as sender, term):
+                self.send(sender, (atoms.echo, term))
+
+
+async def idle(process: Process) -> None:
+    """Be a process that does nothing."""
+    await process.receive(lambda _message: False)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` holds."""
+    async with asyncio.timeout(SOON):
+        while not condition():
+            await asyncio.sleep(0.01)
