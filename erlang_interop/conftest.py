@@ -5,15 +5,14 @@ failure. ``elixir_node`` and ``erl_node`` are functions that start a node; they 
 for one test, the epmd and the compiled fixture for the whole run.
 
 With ``--releases``, whatever starts a node through these fixtures runs once per release: OTP 25 is the ``erl`` on the
-path, `erlang_interop.releases` fetches the others. A release that can't be had skips, unless ``PYZEN_REQUIRE_MATRIX=1``.
-What a release does not have is "not available", which is no failure: it says so in the table.
+path, `erlang_interop.releases` fetches the others. A release that can't be had skips; ``PYZEN_REQUIRE_MATRIX=1`` makes
+that a failure. What a release does not have is "not available", which is no failure: it says so in the table.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final

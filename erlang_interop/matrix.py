@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pytest
 
     from erlang_interop.releases import Release
@@ -21,8 +22,8 @@ NOT_RUN: Final = "26"
 INTRODUCTION: Final = """\
 # Conformance
 
-Written by `make matrix`: every case runs once per release, a node of ours against real nodes of that release, the release's
-own epmd included. Cases marked "not available" need what that release, or this build of it, does not have.
+Written by `make matrix`: every case runs once per release, a node of ours against real nodes of that release, the
+release's own epmd included. Cases marked "not available" need what that release, or this build of it, does not have.
 
 """
 
@@ -70,13 +71,13 @@ class Matrix:
     def text(self) -> str:
         """Return the table for a terminal."""
         width = max(len(case.name) for case in self.cases) + 2
-        lines = ["".join([f"{'':{width}}", *(f"{self._version(number):12}" for number in self.numbers)])]
+        lines = ["".join([f"{'':{width}}", *(f"{self._version(number):20}" for number in self.numbers)])]
         notes = _Notes()
         for theme, cases in self._themes():
             lines.append(f"-- {theme}")
             for case in cases:
                 cells = [notes.mark(self.cases[case].get(number, "not run")) for number in self.numbers]
-                lines.append("".join([f"{case.name:{width}}", *(f"{cell:12}" for cell in cells)]).rstrip())
+                lines.append("".join([f"{case.name:{width}}", *(f"{cell:20}" for cell in cells)]).rstrip())
         return "\n".join([*lines, "", *notes.lines(), *self._sums()])
 
     def markdown(self) -> str:
@@ -104,12 +105,16 @@ class Matrix:
         yield _row(["release run", *(one.version if one else "not run" for one in found)])
         yield _row(["Elixir", *((one.elixir or "-") if one else "not run" for one in found)])
         for outcome in ("ok", "failed", "not available"):
-            counts = [self._count(number, outcome) if one else "not run" for number, one in zip(columns, found, strict=True)]
+            counts = [
+                self._count(number, outcome) if one else "not run" for number, one in zip(columns, found, strict=True)
+            ]
             yield _row([f"cases {outcome}", *counts])
 
     def _sums(self) -> Iterator[str]:
         for number in self.numbers:
-            sums = ", ".join(f"{self._count(number, outcome)} {outcome}" for outcome in ("ok", "failed", "not available"))
+            sums = ", ".join(
+                f"{self._count(number, outcome)} {outcome}" for outcome in ("ok", "failed", "not available")
+            )
             yield f"{self._version(number)}: {sums}"
 
     def _count(self, number: str, outcome: str) -> str:

@@ -19,11 +19,13 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["NUMBERS", "Place", "Release", "Unavailable", "main", "obtain"]
 
@@ -233,6 +235,8 @@ def _debootstrap(suite: str, folder: Path) -> Place:
     _step([program, "--variant=minbase", f"--include={PACKAGES}", suite, str(folder)], folder.with_suffix(".log"))
     for cache in ("var/cache/apt/archives", "var/lib/apt/lists"):
         shutil.rmtree(folder / cache, ignore_errors=True)
+    # A bare system knows no names at all, not even the one that nodes with short names dial.
+    (folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
     return Place(root=folder)
 
 

@@ -6,7 +6,6 @@ Needs `erl` only: neither link nor node of this package take part.
 import asyncio
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -16,6 +15,8 @@ from typing import Any, Self
 
 import pytest
 
+from erlang_interop.nodes import ON_PATH
+from erlang_interop.releases import Place, Release
 from pyzen.config import EpmdConfig
 from pyzen.dist.flags import MANDATORY, MANDATORY_25, OWN_FLAGS, Flag, flag_names, negotiate
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, State
@@ -32,32 +33,26 @@ EVALUATE = (
     ' {value, Value, _} = erl_eval:exprs(Exprs, []), io:format("= ~0p~n", [Value]), E() end end, E().'
 )
 
-if shutil.which("erl") is None and os.environ.get("PYZEN_REQUIRE_ERLANG") != "1":
-    pytest.skip("erl is not on the path: install Erlang (Debian: erlang-nox)", allow_module_level=True)
-
 
 class ErlangNode:
     """A real node that evaluates the expressions it is given."""
 
-    def __init__(self, epmd_port: int, *, name: str = "", cookie: str = "") -> None:
+    def __init__(self, epmd_port: int, *, name: str = "", cookie: str = "", place: Place = ON_PATH) -> None:
         self.alive = name or f"erl_{secrets.token_hex(4)}"
         self.name = f"{self.alive}@{HOST}"
         self.cookie = cookie or secrets.token_hex(8)
         self.config = EpmdConfig(port=epmd_port, start=False)
         self.process = subprocess.Popen(
-            [
-                "erl",
-                "-sname",
-                self.name,
-                "-setcookie",
-                self.cookie,
-                "-start_epmd",
-                "false",
-                "-noshell",
-                "-eval",
-                EVALUATE,
-            ],
-            env={**os.environ, "ERL_EPMD_PORT": str(epmd_port), "ERL_CRASH_DUMP_SECONDS": "0"},
+            place.command(
+                *("erl", "-sname", self.name, "-setcookie", self.cookie, "-start_epmd", "false"),
+                *("-noshell", "-eval", EVALUATE),
+            ),
+            env={
+                **os.environ,
+                "ERL_EPMD_PORT": str(epmd_port),
+                "ERL_CRASH_DUMP_SECONDS": "0",
+                **place.environment,
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -90,10 +85,11 @@ class ErlangNode:
 
 
 @pytest.fixture(scope="module")
-def epmd_port() -> Iterator[int]:
+def epmd_port(release: Release) -> Iterator[int]:
     with socket.create_server((LOOPBACK, 0)) as one:
         port = int(one.getsockname()[1])
-    with subprocess.Popen(["epmd", "-port", str(port), "-address", LOOPBACK]) as epmd:
+    command = release.place.command("epmd", "-port", str(port), "-address", LOOPBACK)
+    with subprocess.Popen(command, env={**os.environ, **release.place.environment}) as epmd:
         while not asyncio.run(answers(LOOPBACK, port)):
             time.sleep(0.01)
         yield port
@@ -101,8 +97,8 @@ def epmd_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def erl(epmd_port: int) -> Iterator[ErlangNode]:
-    with ErlangNode(epmd_port) as node:
+def erl(release: Release, epmd_port: int) -> Iterator[ErlangNode]:
+    with ErlangNode(epmd_port, place=release.place) as node:
         yield node
 
 

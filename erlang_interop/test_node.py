@@ -133,7 +133,7 @@ async def test_calls_cross_in_both_directions(python_node: MakeNode, elixir_node
 
     assert await node.call(("there", peer.name), request) == request
     assert await peer.eval(f"GenServer.call({{:here, :'{node.name}'}}, {{:a, [1, 2], \"text\", %{{b: 1}}}})") == (
-        "{:a, [1, 2], \"text\", %{b: 1}}"
+        '{:a, [1, 2], "text", %{b: 1}}'
     )
 
 

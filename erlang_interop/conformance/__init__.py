@@ -10,15 +10,15 @@ heading in the table)::
 
 The function's name is the case's name in the table. It runs once per release of ``--releases``.
 
-- ``ours`` is a started node of ours, ``theirs`` a started plain Erlang node of the release; they share a cookie and an epmd
-  and are not connected. ``start_ours(**options)`` and ``start_theirs(**options)`` start more of them, ``elixir_node(**options)``
-  an Elixir node with ZenMonitor; a release without Elixir is then "not available".
-- ``theirs.run(module, function, *terms)`` applies an exported function of a ``conf_*.erl`` of this folder, in a process of its
-  own, and returns its result as a term; what it raises fails the case. ``theirs.eval(text)`` evaluates Erlang. An ``.erl``
-  file is compiled with warnings as errors by each release's own compiler, so it may use only what the oldest has; what is new
-  goes through ``apply``. OTP 28's build has no compiler and runs what the ``erlc`` on the path has made.
-- ``@pytest.mark.needs("ssl")`` and ``@pytest.mark.since(28)`` mark a case as not available where an application is missing
-  or the release is too old.
+- ``ours`` is a started node of ours, ``theirs`` a started plain Erlang node of the release; they share a cookie and an
+  epmd and are not connected. ``start_ours(**options)`` and ``start_theirs(**options)`` start more of them,
+  ``elixir_node(**options)`` an Elixir node with ZenMonitor; a release without Elixir is then "not available".
+- ``theirs.run(module, function, *terms)`` applies an exported function of a ``conf_*.erl`` of this folder, in a process
+  of its own, and returns its result as a term; what it raises fails the case. ``theirs.eval(text)`` evaluates Erlang.
+  An ``.erl`` file is compiled by each release's own compiler, so it may use only what the oldest has; what is new goes
+  through ``apply``. OTP 28's build has no compiler and runs what the ``erlc`` on the path has made.
+- ``@pytest.mark.needs("ssl")`` and ``@pytest.mark.since(28)`` mark a case as not available where an application is
+  missing or the release is too old.
 
 Run one with ``python -m pytest erlang_interop/conformance -k name --releases 25,28``.
 """

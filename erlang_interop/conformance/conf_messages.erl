@@ -2,7 +2,7 @@
 -module(conf_messages).
 -export([count_to/3, echo/3, echo_terms/2, echo_big/3, streams/5, terms/0]).
 -export([collect/2, receive_big/1, alias_use/3, write/2, lead/2, traced/2, priority/3, fun_back/2]).
--export([echo_record/2, record/2, field/2]).
+-export([echo_atoms/2, priority_big/2, echo_record/2, record/2, field/2]).
 
 -define(SOON, 10000).
 
@@ -18,6 +18,12 @@ echo(Name, Node, Term) ->
 echo_terms(Name, Node) ->
     Both = [{Term, echo(Name, Node, Term)} || Term <- terms()],
     [Pair || {Term, Back} = Pair <- Both, Back =/= Term].
+
+%% More atoms than the atom cache of a link has slots, several times over, in messages that mix them.
+echo_atoms(Name, Node) ->
+    Atoms = [list_to_atom("atom_" ++ integer_to_list(Number)) || Number <- lists:seq(1, 6000)],
+    Rounds = [lists:sublist(Atoms, From, 700) || Round <- lists:seq(1, 3), From <- lists:seq(Round, 5300, 499)],
+    lists:usort([echo(Name, Node, Round) =:= Round || Round <- Rounds]).
 
 echo_big(Name, Node, Size) ->
     Binary = binary(Size, 7),
@@ -84,6 +90,11 @@ priority(Pid, Name, Node) ->
     apply(erlang, send, [Pid, {to_pid, 1}, Options]),
     apply(erlang, send, [{Name, Node}, {to_name, 2}, Options]),
     apply(erlang, exit, [Pid, important, Options]),
+    ok.
+
+priority_big(Pid, Size) ->
+    Binary = binary(Size, 5),
+    apply(erlang, send, [Pid, {big, erlang:md5(Binary), Binary}, [priority]]),
     ok.
 
 %% A fun that was away still runs.

@@ -131,7 +131,7 @@ async def test_dials_at_the_same_time_end_with_one_link(start_ours: StartOurs, t
     for alive in ("a", "z", "b", "y", "c", "x"):
         node = await start_ours(f"{alive}simultaneous@127.0.0.1")
         dialled = theirs.eval(f"net_kernel:connect_node('{node.name}')")
-        assert await asyncio.gather(node.connect(theirs.name), dialled) == [True, "true"]
+        assert tuple(await asyncio.gather(node.connect(theirs.name), dialled)) == (True, "true")
 
         assert node.nodes() == [Atom(theirs.name)]
         assert await node.ping(theirs.name)
@@ -213,9 +213,7 @@ async def test_idle_links_stay_up(start_ours: StartOurs, start_theirs: StartThei
 
 
 @pytest.mark.parametrize("visibility", ["visible", "hidden"])
-async def test_frozen_peer_is_down_in_time(
-    start_ours: StartOurs, start_theirs: StartTheirs, visibility: str
-) -> None:
+async def test_frozen_peer_is_down_in_time(start_ours: StartOurs, start_theirs: StartTheirs, visibility: str) -> None:
     node = await start_ours(ticktime=4.0, hidden=visibility == "hidden")
     peer = await start_theirs(net_ticktime=4)
     async with node.mailbox() as me:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from erlang_interop.conformance.actors import SOON, Echo, idle
+from erlang_interop.conformance.actors import SOON, Echo, StartOurs, idle
 from pyzen.terms import Atom, BitString, ImproperList, Pid, Record, Reference, TermMap, atoms
 
 if TYPE_CHECKING:
@@ -211,6 +211,31 @@ async def test_priority_messages_and_exits(ours: Node, theirs: ErlNode) -> None:
 
     assert got[:2] == [(atoms.to_pid, 1), (atoms.to_name, 2)]
     assert (got[2][0], got[2][2]) == (atoms.EXIT, atoms.important)
+
+
+@pytest.mark.since(28)
+async def test_priority_message_in_fragments(ours: Node, theirs: ErlNode) -> None:
+    async with ours.mailbox() as me:
+        await theirs.run("conf_messages", "priority_big", me.pid, MEGABYTE)
+
+        _, digest, data = await me.receive(timeout=SOON)
+
+    assert hashlib.md5(data).digest() == digest
+
+
+async def test_more_atoms_than_the_cache_holds(ours: Node, theirs: ErlNode) -> None:
+    ours.spawn(Echo, name="here")
+
+    assert await theirs.run("conf_messages", "echo_atoms", atoms.here, ours.name) == [True]
+
+
+async def test_messages_of_a_hidden_node(start_ours: StartOurs, theirs: ErlNode) -> None:
+    node = await start_ours(hidden=True)
+    node.spawn(Echo, name="here")
+    await node.connect(theirs.name)
+
+    assert await theirs.run("conf_messages", "echo", atoms.here, node.name, (1, b"a")) == (1, b"a")
+    assert await theirs.run("conf_gen", "call", atoms.here, node.name, 1) == 1
 
 
 async def test_message_to_a_process_that_never_reads_harms_nobody(ours: Node, theirs: ErlNode) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erlang_interop.conformance.actors import SOON, StartOurs, idle
-from pyzen.actor.receiver import Process
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from erlang_interop.nodes import ErlNode
+    from pyzen.actor.receiver import Process
     from pyzen.node.node import Node
 
 REASON = (atoms.some, [b"reason", {atoms.a: 1.5}])

@@ -59,6 +59,7 @@ async def test_an_elixir_node_is_compatible_both_ways(node: Node, elixir_node: S
     peer = await elixir_node()
 
     assert await node.zen.connect(peer.name) == "compatible"
+    assert await peer.call("connect", node.name) == "true"
     assert await peer.call("zen_connect", node.name) == ":compatible"
 
 
@@ -133,6 +134,7 @@ async def test_their_proxy_ends_and_comes_again(node: Node, elixir_node: StartEl
 async def test_they_watch_our_processes(node: Node, elixir_node: StartElixir) -> None:
     peer = await elixir_node()
     pids = [node.spawn(idle) for _ in range(300)]
+    assert await peer.call("connect", node.name) == "true"
     assert await peer.call("zen_connect", node.name) == ":compatible"
     assert await monitored_by(peer, pids) == 300
     async with asyncio.timeout(SOON):
@@ -151,6 +153,7 @@ async def test_they_watch_our_processes(node: Node, elixir_node: StartElixir) ->
 async def test_they_lose_us(node: Node, elixir_node: StartElixir) -> None:
     peer = await elixir_node()
     pids = [node.spawn(idle) for _ in range(10)]
+    assert await peer.call("connect", node.name) == "true"
     assert await peer.call("zen_connect", node.name) == ":compatible"
     assert await monitored_by(peer, pids) == 10
 
