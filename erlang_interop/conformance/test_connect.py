@@ -73,7 +73,10 @@ async def test_short_names(start_ours: StartOurs, start_theirs: StartTheirs) -> 
     node, peer = await start_ours("pshort@localhost"), await start_theirs(names="short")
 
     assert await node.connect(peer.name)
+    assert await knows(peer, node)
+    node.disconnect(peer.name)
     assert await peer.eval(f"net_adm:ping('{node.name}')") == "pong"
+    await until(lambda: node.nodes() == [Atom(peer.name)])
 
 
 async def test_ping_in_both_directions(ours: Node, theirs: ErlNode) -> None:
