@@ -160,9 +160,11 @@ def _reason(report: pytest.TestReport) -> str:
 def case_of(item: pytest.Function, default: str) -> tuple[Case, str]:
     """Return the case that a test is, and the release it runs on."""
     callspec = getattr(item, "callspec", None)
-    parameters = {} if callspec is None else dict(callspec.params)
-    number = str(parameters.pop("release", default))
+    number = default if callspec is None else str(callspec.params.get("release", default))
+    words = [] if callspec is None else callspec.id.split("-")
+    if callspec is not None and "release" in callspec.params:
+        words.remove(number)
     name = re.sub(r"^test_", "", item.originalname).replace("_", " ")
-    details = ", ".join(map(str, parameters.values()))
+    details = "-".join(words)
     theme = (item.module.__doc__ or item.module.__name__).splitlines()[0].rstrip(".")
     return Case(theme, f"{name} ({details})" if details else name), number

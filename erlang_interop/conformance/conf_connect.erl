@@ -1,6 +1,6 @@
 %% Cases about connections.
 -module(conf_connect).
--export([await_nodedown/1, await_watched/1, await_node_events/1, await_registered/1, keep/1, monitor_kept/1]).
+-export([await_nodedown/1, await_watched/1, await_node_events/1, await_registered/1, keep/1, monitor_kept/1, haunt_kept/0]).
 -export([epmd_port/1]).
 
 await_nodedown(Node) ->
@@ -34,6 +34,15 @@ monitor_kept(Other) ->
     Kept = persistent_term:get(kept),
     Ref = monitor(process, Kept),
     receive {'DOWN', Ref, process, Kept, Reason} -> {Reason, Kept =:= Other} after 10000 -> timeout end.
+
+%% Signals to a pid of an earlier life of a node; what a link with it says.
+haunt_kept() ->
+    Kept = persistent_term:get(kept),
+    process_flag(trap_exit, true),
+    Kept ! stray,
+    exit(Kept, kill),
+    link(Kept),
+    receive {'EXIT', Kept, Reason} -> Reason after 10000 -> timeout end.
 
 epmd_port(Alive) ->
     {port, Port, _Version} = erl_epmd:port_please(binary_to_list(Alive), {127, 0, 0, 1}),

@@ -22,6 +22,9 @@ handle_call({late, Milliseconds}, From, Casts) ->
     erlang:send_after(Milliseconds, self(), {reply, From}),
     {noreply, Casts};
 handle_call({stop, Reason}, _From, Casts) -> {stop, Reason, Casts};
+handle_call({traced, Reply}, _From, Casts) ->
+    seq_trace:set_token(label, {a, label}),
+    {reply, Reply, Casts};
 handle_call(casts, _From, Casts) -> {reply, lists:reverse(Casts), Casts};
 handle_call(Request, _From, Casts) -> {reply, Request, Casts}.
 

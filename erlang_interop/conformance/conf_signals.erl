@@ -2,7 +2,7 @@
 -module(conf_signals).
 -export([monitor_both/2, monitor_missing/2, monitor_until_lost/3, demonitor_in_time/2, monitor_tagged/1, monitor_alias/1]).
 -export([monitor_many/2, start/1, start/2, start_many/1, alive/1]).
--export([link_until/1, link_missing/1, link_then_die/2, unlink_in_time/2, link_many/1, linked_to/1]).
+-export([link_until/1, link_missing/1, link_then_die/2, link_then_die_traced/2, unlink_in_time/2, link_many/1, linked_to/1]).
 -export([send_exit/2, exit_reason_of/1]).
 
 -define(SOON, 10000).
@@ -103,6 +103,11 @@ link_missing(Pid) ->
 
 link_then_die(Pid, Reason) ->
     {_, Ref} = spawn_monitor(fun() -> link(Pid), exit(Reason) end),
+    element(2, down(Ref)).
+
+%% The exit signal carries a trace token.
+link_then_die_traced(Pid, Reason) ->
+    {_, Ref} = spawn_monitor(fun() -> link(Pid), seq_trace:set_token(label, {a, label}), exit(Reason) end),
     element(2, down(Ref)).
 
 %% The end of a process that was unlinked is not seen, and the other way round.

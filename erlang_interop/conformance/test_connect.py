@@ -201,6 +201,27 @@ async def test_a_node_that_comes_again_is_another_one(start_ours: StartOurs, the
         assert me.pid.number == old.number
         assert me.pid.creation != old.creation
         assert await theirs.run("conf_connect", "monitor_kept", me.pid) == (atoms.noproc, False)
+        assert await theirs.run("conf_connect", "haunt_kept") is atoms.noproc
+        await theirs.run("erlang", "send", me.pid, atoms.hello)
+        assert await me.receive(timeout=SOON) is atoms.hello
+
+
+async def test_a_peer_that_comes_again_is_another_one(ours: Node, start_theirs: StartTheirs) -> None:
+    first = await start_theirs("comesagain")
+    old = await first.run("conf_signals", "start", atoms.there)
+    async with ours.mailbox() as me:
+        assert await ours.connect(first.name)
+        ref = me.monitor(old)
+        await first.kill()
+        assert await me.receive(timeout=SOON) == (atoms.DOWN, ref, atoms.process, old, atoms.noconnection)
+        second = await start_theirs("comesagain")
+        new = await second.run("conf_signals", "start", atoms.there)
+
+        late, living = me.monitor(old), me.monitor(new)
+        me.send_exit(old, atoms.kill)
+        assert await me.receive(timeout=SOON) == (atoms.DOWN, late, atoms.process, old, atoms.noproc)
+        me.send_exit(new, atoms.bye)
+        assert await me.receive(timeout=SOON) == (atoms.DOWN, living, atoms.process, new, atoms.bye)
 
 
 async def test_idle_links_stay_up(start_ours: StartOurs, start_theirs: StartTheirs) -> None:

@@ -136,6 +136,13 @@ async def test_our_call(ours: Node, theirs: ErlNode) -> None:
     assert await ours.call(pid, 2) == 2
 
 
+async def test_reply_of_theirs_with_a_trace_token(ours: Node, theirs: ErlNode) -> None:
+    pid = await theirs.run("conf_gen", "start_echo")
+
+    assert await ours.call(pid, (atoms.traced, atoms.reply)) is atoms.reply
+    assert await ours.call(pid, atoms.again) is atoms.again
+
+
 async def test_our_call_of_nobody(ours: Node, theirs: ErlNode) -> None:
     with pytest.raises(NoProcess):
         await ours.call((atoms.nobody, Atom(theirs.name)), 1)

@@ -80,6 +80,17 @@ async def test_their_end_is_trapped(ours: Node, theirs: ErlNode, reason: Any) ->
         assert (kind, str(sender.node), seen) == (atoms.EXIT, theirs.name, reason)
 
 
+@pytest.mark.parametrize("reason", [(atoms.bad, 1), b"x" * 200_000], ids=["small", "large"])
+async def test_their_end_is_trapped_with_a_trace_token(ours: Node, theirs: ErlNode, reason: Any) -> None:
+    async with ours.mailbox() as me:
+        me.trap_exit = True
+
+        await theirs.run("conf_signals", "link_then_die_traced", me.pid, reason)
+
+        kind, _, seen = await me.receive(timeout=SOON)
+        assert (kind, seen) == (atoms.EXIT, reason)
+
+
 async def test_their_normal_end_leaves_ours_alone(ours: Node, theirs: ErlNode) -> None:
     pid = ours.spawn(idle)
 

@@ -214,6 +214,20 @@ async def test_priority_messages_and_exits(ours: Node, theirs: ErlNode) -> None:
 
 
 @pytest.mark.since(28)
+async def test_priority_alias_of_theirs(ours: Node, theirs: ErlNode) -> None:
+    async with ours.mailbox("inbox") as me:
+        arguments = (atoms.inbox, ours.name, [atoms.reply, atoms.priority])
+        using = asyncio.create_task(theirs.run("conf_messages", "alias_use", *arguments))
+        _, alias, _ = await me.receive(timeout=SOON)
+        me.send(alias, (atoms.to_alias, 1))
+        _, alias, pid = await me.receive(timeout=SOON)
+        me.send(alias, (atoms.to_alias, 2))
+        me.send(pid, (atoms.to_pid, 3))
+
+        assert await using == (1, 3, atoms.nothing)
+
+
+@pytest.mark.since(28)
 async def test_priority_message_in_fragments(ours: Node, theirs: ErlNode) -> None:
     async with ours.mailbox() as me:
         await theirs.run("conf_messages", "priority_big", me.pid, MEGABYTE)

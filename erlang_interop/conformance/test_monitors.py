@@ -47,6 +47,15 @@ async def test_they_monitor_by_pid_and_by_name(ours: Node, theirs: ErlNode) -> N
     assert downs == [(pid, REASON), ((atoms.here, ours.name), REASON)]
 
 
+@pytest.mark.parametrize("name", ["é", "a b", "€" * 255], ids=["latin", "space", "long"])
+async def test_they_monitor_by_an_unusual_name(ours: Node, theirs: ErlNode, name: str) -> None:
+    pid = ours.spawn(ends_when_told, name=name)
+
+    downs = await theirs.run("conf_signals", "monitor_both", pid, Atom(name))
+
+    assert downs == [(pid, REASON), ((Atom(name), ours.name), REASON)]
+
+
 async def test_they_monitor_the_missing(ours: Node, theirs: ErlNode) -> None:
     dead = await gone(ours)
 
