@@ -156,7 +156,10 @@ def obtain(number: str) -> Release:
         Unavailable: It can't be had here.
         KeyError: Nobody provides such a release.
     """
-    return _describe(number, PROVIDERS[number](number))
+    found = _describe(number, PROVIDERS[number](number))
+    if number not in {"25", str(found.major)}:
+        raise Unavailable(f"its source has moved on to OTP {found.version}")
+    return found
 
 
 def _describe(number: str, place: Place) -> Release:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from erlang_interop import releases
 from erlang_interop.matrix import Case, Matrix
 from erlang_interop.nodes import ON_PATH
 from erlang_interop.releases import Place, Release, Unavailable, fetched, main, obtain
@@ -67,6 +68,13 @@ def test_release_on_the_path_is_what_its_erl_says(erlang: None, capsys: pytest.C
     assert release.can_compile
     assert main(["25"]) == 0
     assert release.version in capsys.readouterr().out
+
+
+def test_source_that_has_moved_on_is_no_longer_that_release(erlang: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "PROVIDERS", {"7": lambda _: ON_PATH})
+
+    with pytest.raises(Unavailable, match=r"moved on to OTP \d"):
+        obtain("7")
 
 
 def test_fetch_happens_once(erlang: None, tmp_path: Path) -> None:

@@ -20,5 +20,7 @@ The function's name is the case's name in the table. It runs once per release of
 - ``@pytest.mark.needs("ssl")`` and ``@pytest.mark.since(28)`` mark a case as not available where an application is
   missing or the release is too old.
 
-Run one with ``python -m pytest erlang_interop/conformance -k name --releases 25,28``.
+`make matrix` prints the table case by release and writes it to ``docs/conformance.md``. To run one case::
+
+    python -m pytest erlang_interop/conformance -k name --releases 25,28
 """

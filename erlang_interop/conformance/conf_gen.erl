@@ -58,8 +58,9 @@ cast(Name, Node, Requests) ->
     [ok = gen_server:cast({Name, Node}, Request) || Request <- Requests],
     call(Name, Node, casts).
 
+%% Without a time-out: who has no such process has to say so.
 multi(Nodes, Name, Request) ->
-    gen_server:multi_call(Nodes, Name, Request, ?SOON).
+    gen_server:multi_call(Nodes, Name, Request, infinity).
 
 abcast(Nodes, Name, Request) ->
     abcast = gen_server:abcast(Nodes, Name, Request).
