@@ -39,7 +39,7 @@ async def test_global_of_two_nodes_with_us_between(ours: Node, start_theirs: Sta
     assert await other.run("conf_cluster", "use_global") < 1000
 
 
-async def test_global_lock_that_names_us_is_refused_not_waited_for(ours: Node, theirs: ErlNode) -> None:
+async def test_global_lock_that_names_us_is_not_waited_for(ours: Node, theirs: ErlNode) -> None:
     assert await ours.connect(theirs.name)
     nodes = [ours.name, Atom(theirs.name)]
 
