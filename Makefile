@@ -79,7 +79,7 @@ fuzz: native tools ## Ten million random and mutated inputs for the codec.
 matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29; writes docs/conformance.md.
 	$(BIN)/python -m erlang_interop.releases || :
 	$(BIN)/python -m pytest --releases all --table docs/conformance.md erlang_interop/conformance \
-	    erlang_interop/test_handshake.py erlang_interop/test_node.py erlang_interop/test_zen_local.py
+	    $(addprefix erlang_interop/test_, $(addsuffix .py, handshake node rpc sys tls zen_local))
 
 clean: ## Remove what the targets have made.
 	rm -rf $(VENV) native/target mix_fixture/_build .build

@@ -64,6 +64,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("release", asked, indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the one release of this run is too old for; a run over several shows it in its table."""
+    asked = _asked_for(config)
+    if len(asked) > 1:
+        return
+    too_new = [item for item in items if _first_release(item) > int(asked[0])]
+    config.hook.pytest_deselected(items=too_new)
+    items[:] = [item for item in items if item not in too_new]
+
+
+def _first_release(item: pytest.Item) -> int:
+    return max((int(marker.args[0]) for marker in item.iter_markers("since")), default=0)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -125,7 +139,7 @@ def release(request: pytest.FixtureRequest) -> Release:
 def needs(request: pytest.FixtureRequest) -> None:
     """Skip what the release does not have, as the markers ``needs`` and ``since`` tell."""
     wanted = [one for marker in request.node.iter_markers("needs") for one in marker.args]
-    first = max((marker.args[0] for marker in request.node.iter_markers("since")), default=0)
+    first = _first_release(request.node)
     if not wanted and not first:
         return
     found: Release = request.getfixturevalue("release")

@@ -88,6 +88,15 @@ class Place:
         """Return ``path`` as programs of this release see it; raises ``ValueError`` for what they can't see."""
         return str(path) if self.root is None else f"/{path.relative_to(self.root)}"
 
+    def mirror(self) -> None:
+        """Let programs inside find the files of this release under the paths that they have outside, too."""
+        if self.root is not None:
+            root = self.root.resolve()
+            link = root / root.relative_to("/")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.is_symlink():
+                link.symlink_to("/")
+
     @property
     def scratch(self) -> Path | None:
         """A folder for files that are to be seen from inside; None means that any folder will do."""

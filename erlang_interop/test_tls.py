@@ -6,8 +6,10 @@ import asyncio
 import os
 import secrets
 import sys
+import tempfile
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -20,10 +22,10 @@ from pyzen.terms import Atom, atoms
 from tests.certificates import HOST, Authority
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from erlang_interop.nodes import ErlangCluster, ErlNode
+    from erlang_interop.releases import Release
 
 MEGABYTES = 5_000_000
 
@@ -36,6 +38,17 @@ class MakeNode(Protocol):
 
 class MakeErlang(Protocol):
     async def __call__(self, config: TLSConfig, **options: Any) -> ErlNode: ...
+
+
+pytestmark = pytest.mark.needs("ssl")
+
+
+@pytest.fixture
+def tmp_path(workplace: Path, release: Release) -> Iterator[Path]:
+    """A folder whose files nodes of the release find under the same paths as we do."""
+    release.place.mirror()
+    with tempfile.TemporaryDirectory(dir=workplace.resolve()) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
