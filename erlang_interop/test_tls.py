@@ -103,6 +103,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def part(node: Node, peer: ErlNode) -> None:
+    """Disconnect, and wait until both ends know."""
+    node.disconnect(peer.name)
+    async with asyncio.timeout(10):
+        while node.nodes() or await peer.eval("nodes(connected)") != "[]":
+            await asyncio.sleep(0.01)
+
+
 async def refused_by(node: Node, peer: ErlNode) -> str:
     """Let ``node`` dial; return why it has no link."""
     with pytest.raises(TLSError) as caught:
@@ -156,8 +164,7 @@ async def test_both_sides_live_by_the_same_file(
     peer = await secure_erl(config)
 
     assert await node.connect(peer.name)
-    node.disconnect(peer.name)
-    await until(lambda: node.nodes() == [])
+    await part(node, peer)
     assert await peer.eval(f"net_adm:ping('{node.name}')") == "pong"
 
 
@@ -170,8 +177,7 @@ async def test_short_names_by_certificates_for_names(
 
     async with Node(f"p{secrets.token_hex(5)}@localhost", cookie=cluster.cookie, epmd=epmd, tls=tls) as node:
         assert await node.connect(peer.name)
-        node.disconnect(peer.name)
-        await until(lambda: node.nodes() == [])
+        await part(node, peer)
         assert await peer.eval(f"net_adm:ping('{node.name}')") == "pong"
 
 
@@ -182,8 +188,7 @@ async def test_only_encrypted_without_verification(
     peer = await secure_erl(Authority(tmp_path).config(verify=False, cafile=None))
 
     assert await node.connect(peer.name)
-    node.disconnect(peer.name)
-    await until(lambda: node.nodes() == [])
+    await part(node, peer)
     assert await peer.eval(f"net_adm:ping('{node.name}')") == "pong"
 
 
@@ -333,10 +338,7 @@ async def test_their_own_certificate_may_be_pinned(
     peer = await secure_erl(TLSConfig(own.cafile, own.keyfile, authority.cafile))
 
     assert await node.connect(peer.name)
-    node.disconnect(peer.name)
-    async with asyncio.timeout(10):
-        while node.nodes() or await peer.eval("nodes(connected)") != "[]":
-            await asyncio.sleep(0.01)
+    await part(node, peer)
     assert await peer.eval(f"net_adm:ping('{node.name}')") == "pong"
 
 
