@@ -453,6 +453,9 @@ class LinkThread:
 
     `limits` is a `pyzen.config.Limits`. With `tls`, every connection is encrypted. Link ids are integers from 1,
     never reused. All methods are called from the thread of the event loop and return at once.
+
+    What must never wait for Python is answered by the thread and becomes no event: monitors of
+    `global_name_server` (`noproc`) and `net_kernel`, and the call `is_auth` of `net_kernel`.
     """
 
     def __new__(cls, limits: object, ticktime: float, tls: TLSContext | None = None) -> Self: ...
@@ -499,7 +502,8 @@ class LinkThread:
         """Close; DOWN with this reason follows, unless the link is down already."""
     def drain(self) -> tuple[list[tuple[int, int, Any, Any, Any]], bool]:
         """Take what has happened: at most 256 packets, 1 MiB or 5 ms of it; the flag says that more waits."""
-    def statistics(self) -> dict[str, int]: ...
+    def statistics(self) -> dict[str, int]:
+        """Return counters and sizes, among them `reflex_answers`: what the thread has answered by itself."""
     def stop(self) -> None:
         """Abort every link, join the thread, close every descriptor. Idempotent; `drain` then yields ENDED last."""
 

@@ -1,4 +1,4 @@
-//! Atoms and pids of control tuples, read without an interpreter.
+//! Who the ends of a link are; atoms and pids of control tuples, read without an interpreter.
 //!
 //! Source: OTP, "External Term Format".
 
@@ -8,6 +8,19 @@ use super::PacketError;
 use super::bytes::Cursor;
 use super::header::intern;
 use crate::term::atom::Name;
+
+/// Who the two ends of an active link are.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// This node.
+    pub node: Name,
+    /// Its incarnation.
+    pub creation: u32,
+    /// The node at the other end.
+    pub peer: Name,
+    /// The intersection of both sides' flags.
+    pub flags: u64,
+}
 
 const SHORT: PacketError = PacketError::Malformed("a control tuple ends too early");
 

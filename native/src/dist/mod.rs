@@ -10,6 +10,7 @@ pub mod header;
 pub mod identity;
 pub mod packet;
 pub mod receiver;
+pub mod reflex;
 pub mod sender;
 
 use thiserror::Error;
@@ -20,6 +21,8 @@ pub mod flags {
     pub const DIST_HDR_ATOM_CACHE: u64 = 0x2000;
     /// Messages to a pid carry their sender.
     pub const SEND_SENDER: u64 = 0x8_0000;
+    /// Reasons stand behind the control tuple.
+    pub const EXIT_PAYLOAD: u64 = 0x40_0000;
     /// Large messages come in fragments.
     pub const FRAGMENTS: u64 = 0x80_0000;
     /// Messages may go to an alias by `ALIAS_SEND`.

@@ -10,6 +10,9 @@ use crate::term::atom::Name;
 /// Bytes of data in one fragment, as BEAM's; what is longer goes in several.
 pub const FRAGMENT_SIZE: usize = 64 * 1024;
 
+/// The order key of what no process sends.
+pub const NODE_LEVEL: u64 = 0;
+
 /// What a waiting message is counted for beside its bytes.
 pub const OVERHEAD: usize = 64;
 

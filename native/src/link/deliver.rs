@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use super::python::{MESSAGE, no_payload};
 use crate::dist::bytes::Cursor;
 use crate::dist::control::{Head, Payload, Shape, Target, read_head};
-use crate::dist::identity::{read_atom, read_own_pid};
+use crate::dist::identity::{Identity, read_atom, read_own_pid};
 use crate::dist::packet::Packet;
 use crate::error::DecodeError;
 use crate::etf::{Decoding, decode_term, skip_term};
@@ -14,19 +14,6 @@ use crate::term::atom::Name;
 use crate::term::pid::Pid;
 use crate::term::raw::TupleBuilder;
 use crate::term::reference::Reference;
-
-/// Who the two ends of an active link are.
-#[derive(Debug)]
-pub struct Identity {
-    /// This node.
-    pub node: Name,
-    /// Its incarnation.
-    pub creation: u32,
-    /// The node at the other end.
-    pub peer: Name,
-    /// The intersection of both sides' flags.
-    pub flags: u64,
-}
 
 /// An event without its link: the kind, and three values.
 pub type Flat<'py> = (i64, [Bound<'py, PyAny>; 3]);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
@@ -36,6 +37,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Events {
     state: Mutex<State>,
+    answered: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,8 @@ impl Events {
     /// An empty queue.
     pub fn new() -> io::Result<Self> {
         let wake = Some(Guarded::open(EventFd::new)?);
-        Ok(Self { state: Mutex::new(State { queue: Vec::new(), signalled: false, wake }) })
+        let state = Mutex::new(State { queue: Vec::new(), signalled: false, wake });
+        Ok(Self { state, answered: AtomicU64::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -72,6 +75,16 @@ impl Events {
                 wake.signal();
             }
         }
+    }
+
+    /// A signal was answered by reflex: it becomes no event.
+    pub fn count_answer(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many signals were answered by reflex.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Take all events.

@@ -1,11 +1,12 @@
 //! What the loop's thread and the task of a link share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use rustls::pki_types::CertificateDer;
 
+use crate::dist::identity::Identity;
 use crate::dist::sender::Encoded;
 
 /// Bytes that wait for the peer before senders are told that the link is busy: BEAM's `dist_buf_busy_limit`.
@@ -22,8 +23,8 @@ pub enum Request {
     WriteFrame(Vec<u8>),
     /// End the handshake.
     Activate {
-        /// The intersection of both sides' flags.
-        flags: u64,
+        /// Who the two ends are.
+        identity: Arc<Identity>,
         /// A handshake frame to write first.
         last_frame: Option<Vec<u8>>,
     },

@@ -1,12 +1,15 @@
-//! The reading half of an active link: bytes to events, and when to stop reading.
+//! The reading half of an active link: bytes to events, what is answered at once, and when to stop reading.
 
 use std::sync::Arc;
 
 use super::events::{Event, Events};
-use super::handle::Link;
+use super::handle::{Link, Posted};
 use crate::dist::Format;
+use crate::dist::identity::Identity;
 use crate::dist::packet::Packet;
 use crate::dist::receiver::Receiver;
+use crate::dist::reflex::{Reaction, Reflexes};
+use crate::dist::sender::NODE_LEVEL;
 use crate::limits::Limits;
 
 /// What one link reads after the handshake.
@@ -16,20 +19,31 @@ pub struct Inbound {
     events: Arc<Events>,
     receiver: Receiver,
     packets: Vec<Packet>,
+    reflexes: Reflexes,
     max_queued_bytes: usize,
+    max_unsent_bytes: usize,
     paused: bool,
 }
 
 impl Inbound {
     /// Start after the handshake.
-    pub fn new(link: Arc<Link>, events: Arc<Events>, format: Format, limits: &Limits) -> Self {
-        let receiver = Receiver::new(format, limits);
-        Self { link, events, receiver, packets: Vec::new(), max_queued_bytes: limits.max_queued_bytes, paused: false }
+    pub fn new(link: Arc<Link>, events: Arc<Events>, identity: Arc<Identity>, limits: &Limits) -> Self {
+        Self {
+            link,
+            events,
+            receiver: Receiver::new(Format::of(identity.flags), limits),
+            packets: Vec::new(),
+            reflexes: Reflexes::new(identity, limits.clone()),
+            max_queued_bytes: limits.max_queued_bytes,
+            max_unsent_bytes: limits.max_unsent_bytes,
+            paused: false,
+        }
     }
 
     /// Take in bytes. An error is the reason of the link's end; packets before it are queued nevertheless.
     pub fn receive(&mut self, data: &[u8]) -> Result<(), String> {
         let end = self.receiver.receive(data, &mut self.packets);
+        self.react();
         self.link.queue(self.packets.iter().map(Packet::size).sum());
         self.events.push(self.link.id, self.packets.drain(..).map(Event::Packet));
         // Fragments alone never pause: only more of them can finish a message.
@@ -38,6 +52,23 @@ impl Inbound {
             self.paused = self.link.pause(self.max_queued_bytes);
         }
         end.map_err(|error| error.to_string())
+    }
+
+    /// Take out what the interpreter need not see.
+    fn react(&mut self) {
+        self.packets.retain(|packet| match self.reflexes.react(packet) {
+            Reaction::None => true,
+            Reaction::Done => false,
+            Reaction::Answer(answer) => {
+                // A peer that asks without reading the answers gets them from the interpreter, as it drains.
+                let posted = self.link.send(NODE_LEVEL, answer, Some(self.max_unsent_bytes));
+                if posted == Posted::Overloaded {
+                    return true;
+                }
+                self.events.count_answer();
+                false
+            }
+        });
     }
 
     /// Whether enough waits for the interpreter.
@@ -55,12 +86,14 @@ impl Inbound {
 mod tests {
     use super::*;
     use crate::link::events::Backlog;
+    use crate::term::atom::Name;
 
     fn inbound(max_queued_bytes: usize) -> (Inbound, Arc<Link>, Arc<Events>) {
         let limits = Limits { max_queued_bytes, ..Limits::default() };
         let (link, events) = (Arc::new(Link::new(1)), Arc::new(Events::new().unwrap()));
-        let format = Format::Header { fragments: true };
-        (Inbound::new(link.clone(), events.clone(), format, &limits), link, events)
+        let [node, peer] = ["here@test", "there@test"].map(Name::intern);
+        let identity = Arc::new(Identity { node, creation: 7, peer, flags: u64::MAX });
+        (Inbound::new(link.clone(), events.clone(), identity, &limits), link, events)
     }
 
     const PACKET: &[u8] = b"\0\0\0\x04\x83\x44\0t";

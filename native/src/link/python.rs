@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PySequence, PyTuple};
 use rustc_hash::FxHashMap;
 use rustls::pki_types::ServerName;
 
-use super::deliver::{Flat, Identity, deliver, event};
+use super::deliver::{Flat, deliver, event};
 use super::encode;
 use super::events::{Backlog, Event};
 use super::fork;
@@ -22,6 +22,7 @@ use super::session::Session;
 use super::task::Settings;
 use super::thread::Thread;
 use super::tls::{self, TLSContext};
+use crate::dist::identity::Identity;
 use crate::dist::packet::Packet;
 use crate::dist::sender::Encoded;
 use crate::limits::Limits;
@@ -407,8 +408,9 @@ impl LinkThread {
         let last_frame = last_frame.map(checked_frame).transpose()?;
         let first = first_messages(first, flags, inner.limits().max_depth)?;
         let Some(handle) = inner.in_handshake(link)? else { return Ok(()) };
-        inner.links().insert(link, Entry { link: handle.clone(), identity: Some(Arc::new(identity)) });
-        handle.request(Request::Activate { flags, last_frame });
+        let identity = Arc::new(identity);
+        inner.links().insert(link, Entry { link: handle.clone(), identity: Some(identity.clone()) });
+        handle.request(Request::Activate { identity, last_frame });
         for (order_key, encoded) in first {
             inner.post(&handle, order_key, encoded, None);
         }
@@ -499,6 +501,7 @@ impl LinkThread {
         for (name, counter) in counters {
             statistics.set_item(name, counter.load(Ordering::Relaxed))?;
         }
+        statistics.set_item("reflex_answers", inner.thread.events().answered())?;
         Ok(statistics)
     }
 

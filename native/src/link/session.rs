@@ -1,14 +1,17 @@
 //! One active link without a socket, for tests: the reader and writer that the I/O thread has.
+//!
+//! It has no reflexes: everything that is received becomes an event.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use super::deliver::{Identity, deliver, event};
+use super::deliver::{deliver, event};
 use super::encode;
 use super::python::{DOWN, Payload, limits_of, single};
 use crate::dist::Format;
+use crate::dist::identity::Identity;
 use crate::dist::receiver::Receiver;
 use crate::dist::sender::{Encoded, Sender};
 use crate::limits::Limits;

@@ -30,6 +30,7 @@ use super::stream::Stream;
 use super::tick::{INTENSITY, Liveness, Verdict};
 use super::tls::{self, Tls};
 use crate::dist::Format;
+use crate::dist::identity::Identity;
 use crate::dist::sender::Sender;
 use crate::limits::Limits;
 
@@ -180,7 +181,7 @@ fn error_text(error: &io::Error) -> Reason {
 
 enum Phase {
     Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, _place: Option<OwnedSemaphorePermit> },
-    Active { inbound: Inbound, liveness: Liveness, checks: Interval },
+    Active { inbound: Box<Inbound>, liveness: Liveness, checks: Interval },
 }
 
 struct Task {
@@ -264,9 +265,9 @@ impl Task {
                 frames.ask();
                 self.hand_out_frames()?;
             }
-            (Request::Activate { flags, last_frame }, Phase::Handshake { frames, .. }) => {
+            (Request::Activate { identity, last_frame }, Phase::Handshake { frames, .. }) => {
                 let rest = frames.take_rest();
-                return self.activate(flags, last_frame, &rest);
+                return self.activate(identity, last_frame, &rest);
             }
             (Request::Resume, Phase::Active { inbound, .. }) => inbound.resume(),
             _ => {}
@@ -274,18 +275,18 @@ impl Task {
         ControlFlow::Continue(true)
     }
 
-    fn activate(&mut self, flags: u64, last_frame: Option<Vec<u8>>, rest: &[u8]) -> Progress {
+    fn activate(&mut self, identity: Arc<Identity>, last_frame: Option<Vec<u8>>, rest: &[u8]) -> Progress {
         if let Some(frame) = last_frame {
             write_frame(self.stream.prefix(), &frame, &mut self.out);
         }
-        let format = Format::of(flags);
+        let format = Format::of(identity.flags);
         self.sender = Sender::new(format);
         let period = (self.settings.ticktime / INTENSITY).max(Duration::from_millis(1));
         let mut checks = interval_at(Instant::now() + period, period);
         // A burst of late checks after SIGSTOP would take our own silence for the peer's.
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let inbound = Inbound::new(self.link.clone(), self.events.clone(), format, &self.settings.limits);
-        self.phase = Phase::Active { inbound, liveness: Liveness::default(), checks };
+        let inbound = Inbound::new(self.link.clone(), self.events.clone(), identity, &self.settings.limits);
+        self.phase = Phase::Active { inbound: Box::new(inbound), liveness: Liveness::default(), checks };
         self.received(rest)
     }
 

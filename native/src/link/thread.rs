@@ -217,15 +217,23 @@ async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, plac
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dist::identity::Identity;
     use crate::dist::sender::Encoded;
     use crate::limits::Limits;
     use crate::link::events::Backlog;
     use crate::link::handle::Posted;
+    use crate::term::atom::Name;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::time::Instant;
 
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    fn activate(last_frame: Option<Vec<u8>>) -> Request {
+        let [node, peer] = ["here@test", "there@test"].map(Name::intern);
+        let identity = Identity { node, creation: 7, peer, flags: u64::MAX };
+        Request::Activate { identity: Arc::new(identity), last_frame }
+    }
 
     /// A thread with what its events are read by.
     struct Node {
@@ -271,7 +279,7 @@ mod tests {
 
         fn active(&mut self) -> (Arc<Link>, TcpStream) {
             let (link, peer) = self.accepted();
-            link.request(Request::Activate { flags: u64::MAX, last_frame: None });
+            link.request(activate(None));
             (link, peer)
         }
     }
@@ -318,7 +326,7 @@ mod tests {
         link.request(Request::ReadFrame);
         node.next();
 
-        link.request(Request::Activate { flags: u64::MAX, last_frame: Some(b"ack".to_vec()) });
+        link.request(activate(Some(b"ack".to_vec())));
         link.send(0, Encoded { atoms: vec![], data: b"first".to_vec(), control_length: 5 }, None);
 
         assert!(matches!(node.next(), (_, Event::Packet(packet)) if packet.terms() == b"t"));
@@ -364,7 +372,7 @@ mod tests {
         let mut second = TcpStream::connect(peer.peer_addr().unwrap()).unwrap();
 
         assert_eq!(second.read(&mut [0]).unwrap(), 0);
-        link.request(Request::Activate { flags: u64::MAX, last_frame: Some(vec![]) });
+        link.request(activate(Some(vec![])));
         let mut peer = peer;
         read::<2>(&mut peer);
         let _third = TcpStream::connect(peer.peer_addr().unwrap()).unwrap();

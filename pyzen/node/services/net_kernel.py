@@ -1,7 +1,8 @@
 """``net_kernel``: answers the ping of other nodes.
 
 Messages in: the call ``{is_auth, Node}``, answered ``yes``; anything else gets ``ignored`` as from OTP's own.
-A ping that is not answered ``yes`` makes the peer disconnect.
+A ping that is not answered ``yes`` makes the peer disconnect. Over a link the I/O thread answers ``is_auth`` by
+itself, so that no peer waits for a blocked interpreter; the rest comes here, and the calls of a runtime without links.
 
 Source: ``lib/kernel/src/net_kernel.erl``; ``net_adm:ping/1``.
 """
