@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,20 @@ class Node:
         while more:
             events, more = self.thread.drain()
             self.events += events
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+        """Drain until a condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline
+            self.drain_stopped()
+
+    def drain_stopped(self) -> None:
+        """Drain, also when there is no descriptor to wait for any more."""
+        try:
+            self.drain(0.01)
+        except ValueError:
+            self.events += self.thread.drain()[0]
 
     def connect(self, receive_buffer: int | None = None) -> tuple[int, socket.socket]:
         """Return an inbound link in handshake mode and its other end."""
@@ -355,6 +370,55 @@ def test_large_message_of_one_process_does_not_delay_another(node: Node) -> None
         packet = read_packet(peer)
         messages += there.receive_data(struct.pack(">I", len(packet)) + packet)
     assert [event[4] for event in messages[1:]] == [large, 1]
+
+
+# ---- large binaries
+
+
+def test_large_binary_is_lent_until_it_is_written(node: Node) -> None:
+    link, peer = node.link_up(receive_buffer=65536)
+    large = bytes(range(256)) * 100_000
+    before = sys.getrefcount(large)
+
+    node.thread.send(link, OUR, THEIR, (1, large, [large], bytes(10)))
+
+    assert node.thread.statistics()["lent_bytes"] == 2 * len(large)
+    there = session()
+    messages: list[Event] = []
+    while not messages:
+        packet = read_packet(peer)
+        messages = there.receive_data(struct.pack(">I", len(packet)) + packet)
+    assert messages[0][4] == (1, large, [large], bytes(10))
+    node.wait_until(lambda: node.thread.statistics()["lent_bytes"] == 0)
+    assert sys.getrefcount(large) == before
+
+
+@pytest.mark.parametrize("how", ["peer", "close", "stop", "overloaded", "no link"])
+def test_what_is_lent_comes_back_at_every_end(make_node: Callable[..., Node], how: str) -> None:
+    large = bytes(40_000_000)
+    before = sys.getrefcount(large)
+    node = make_node(max_unsent_bytes=10_000_000 if how == "overloaded" else 100_000_000)
+    link, peer = node.link_up(receive_buffer=65536)
+    match how:
+        case "overloaded":
+            with pytest.raises(LinkOverloaded):
+                node.thread.send(link, OUR, THEIR, large)
+        case "no link":
+            peer.close()
+            select.select([node.thread.fileno()], [], [], 10)
+            assert node.thread.send(link, OUR, THEIR, large) == NO_LINK
+        case _:
+            assert node.thread.send(link, OUR, THEIR, large) == BUSY
+            assert sys.getrefcount(large) > before
+    match how:
+        case "peer":
+            peer.close()
+        case "close":
+            node.thread.close(link, "closed here")
+        case "stop":
+            node.thread.stop()
+
+    node.wait_until(lambda: sys.getrefcount(large) == before)
 
 
 # ---- reflexes: nobody drains

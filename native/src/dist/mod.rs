@@ -8,6 +8,7 @@ pub mod bytes;
 pub mod control;
 pub mod header;
 pub mod identity;
+pub mod loan;
 pub mod packet;
 pub mod receiver;
 pub mod reflex;

@@ -287,13 +287,13 @@ impl Answer {
     fn ending(mut self, text: &str) -> Reaction {
         self.atom(text);
         let control_length = self.out.len();
-        Reaction::Answer(Encoded { atoms: Vec::new(), data: self.out, control_length })
+        Reaction::Answer(Encoded::plain(self.out, control_length))
     }
 
     fn with_payload(&mut self, write: impl FnOnce(&mut Self)) -> Reaction {
         let control_length = self.out.len();
         write(self);
-        Reaction::Answer(Encoded { atoms: Vec::new(), data: std::mem::take(&mut self.out), control_length })
+        Reaction::Answer(Encoded::plain(std::mem::take(&mut self.out), control_length))
     }
 }
 

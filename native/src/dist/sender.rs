@@ -1,10 +1,12 @@
 //! Encoded control messages to packets: one FIFO per order key, round robin between keys, large ones in fragments.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
 use super::Format;
+use super::loan::Loan;
 use crate::term::atom::Name;
 
 /// Bytes of data in one fragment, as BEAM's; what is longer goes in several.
@@ -17,25 +19,54 @@ pub const NODE_LEVEL: u64 = 0;
 pub const OVERHEAD: usize = 64;
 
 /// A control message without its header, which the sender writes when its turn comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Encoded {
     /// What `ATOM_CACHE_REF k` in `data` stands for. Empty so far: atoms are written in clear.
     pub atoms: Vec<Name>,
     /// Control, then the payload if there is one; no version bytes.
     pub data: Vec<u8>,
+    /// Parts of the payload that are not in `data`, each with where in `data` it belongs; in order.
+    pub lent: Vec<(usize, Loan)>,
     /// How many bytes of `data` are the control tuple.
     pub control_length: usize,
 }
 
 impl Encoded {
+    /// A message with all its bytes in one place and its atoms in clear.
+    pub fn plain(data: Vec<u8>, control_length: usize) -> Self {
+        Self { data, control_length, ..Self::default() }
+    }
+
+    /// Bytes of the message, those lent included.
+    pub fn length(&self) -> usize {
+        self.data.len() + self.lent.iter().map(|(_, loan)| loan.bytes().len()).sum::<usize>()
+    }
+
     /// What the message counts for while it waits.
     pub fn cost(&self) -> usize {
-        self.data.len() + OVERHEAD
+        self.length() + OVERHEAD
     }
 
     /// Whether there is more than a control tuple.
     pub fn has_payload(&self) -> bool {
-        self.data.len() > self.control_length
+        self.length() > self.control_length
+    }
+
+    /// Append the bytes of this range.
+    fn write(&self, range: Range<usize>, out: &mut Vec<u8>) {
+        let (mut at, mut from) = (0, 0);
+        let mut part = |bytes: &[u8]| {
+            let end = at + bytes.len();
+            let (first, last) = (range.start.clamp(at, end), range.end.clamp(at, end));
+            out.extend_from_slice(bytes.get(first - at..last - at).unwrap_or_default());
+            at = end;
+        };
+        for (position, loan) in &self.lent {
+            part(self.data.get(from..*position).unwrap_or_default());
+            part(loan.bytes());
+            from = *position;
+        }
+        part(self.data.get(from..).unwrap_or_default());
     }
 
     fn first_fragment(&self) -> usize {
@@ -43,7 +74,7 @@ impl Encoded {
     }
 
     fn fragments(&self) -> u64 {
-        1 + self.data.len().saturating_sub(self.first_fragment()).div_ceil(FRAGMENT_SIZE) as u64
+        1 + self.length().saturating_sub(self.first_fragment()).div_ceil(FRAGMENT_SIZE) as u64
     }
 }
 
@@ -62,17 +93,24 @@ pub struct Sender {
     last_sequence_id: u64,
     queues: FxHashMap<u64, VecDeque<Outgoing>>,
     turns: VecDeque<u64>,
+    // Whether a message with lent parts was finished.
+    returned: bool,
 }
 
 impl Sender {
     /// A sender at the first byte after the handshake.
     pub fn new(format: Format) -> Self {
-        Self { format, last_sequence_id: 0, queues: FxHashMap::default(), turns: VecDeque::new() }
+        Self { format, last_sequence_id: 0, queues: FxHashMap::default(), turns: VecDeque::new(), returned: false }
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.turns.is_empty()
+    }
+
+    /// Whether, since the last call, a loan has come to its end.
+    pub fn take_returned(&mut self) -> bool {
+        std::mem::take(&mut self.returned)
     }
 
     /// Let a message wait behind those of the same order key.
@@ -101,8 +139,9 @@ impl Sender {
         let before = outgoing.sent;
         write_packet(outgoing, self.format, &mut self.last_sequence_id, out);
         let mut cost = outgoing.sent - before;
-        if outgoing.sent == outgoing.encoded.data.len() {
+        if outgoing.sent == outgoing.encoded.length() {
             cost += OVERHEAD;
+            self.returned |= !outgoing.encoded.lent.is_empty();
             queue.pop_front();
         }
         if queue.is_empty() {
@@ -118,26 +157,25 @@ fn write_packet(outgoing: &mut Outgoing, format: Format, last_sequence_id: &mut 
     let encoded = &outgoing.encoded;
     match format {
         Format::PassThrough => write_pass_through(encoded, out),
-        Format::Header { fragments: true } if encoded.has_payload() && encoded.data.len() > FRAGMENT_SIZE => {
+        Format::Header { fragments: true } if encoded.has_payload() && encoded.length() > FRAGMENT_SIZE => {
             return write_fragment(outgoing, last_sequence_id, out);
         }
         Format::Header { .. } => frame(out, |out| {
             out.extend_from_slice(&[131, 68]);
             write_atoms(&encoded.atoms, out);
-            out.extend_from_slice(&encoded.data);
+            encoded.write(0..usize::MAX, out);
         }),
     }
-    outgoing.sent = encoded.data.len();
+    outgoing.sent = encoded.length();
 }
 
 fn write_pass_through(encoded: &Encoded, out: &mut Vec<u8>) {
-    let (control, payload) = encoded.data.split_at(encoded.control_length.min(encoded.data.len()));
     frame(out, |out| {
         out.extend_from_slice(&[112, 131]);
-        out.extend_from_slice(control);
-        if !payload.is_empty() {
+        encoded.write(0..encoded.control_length, out);
+        if encoded.has_payload() {
             out.push(131);
-            out.extend_from_slice(payload);
+            encoded.write(encoded.control_length..usize::MAX, out);
         }
     });
 }
@@ -149,10 +187,9 @@ fn write_fragment(outgoing: &mut Outgoing, last_sequence_id: &mut u64, out: &mut
         *last_sequence_id += 1;
         outgoing.sequence_id = *last_sequence_id;
     }
-    let left = encoded.data.get(outgoing.sent..).unwrap_or_default();
-    let size = if first { encoded.first_fragment() } else { FRAGMENT_SIZE };
-    let part = left.get(..size).unwrap_or(left);
-    let fragment_id = if first { encoded.fragments() } else { left.len().div_ceil(FRAGMENT_SIZE) as u64 };
+    let left = encoded.length() - outgoing.sent;
+    let size = left.min(if first { encoded.first_fragment() } else { FRAGMENT_SIZE });
+    let fragment_id = if first { encoded.fragments() } else { left.div_ceil(FRAGMENT_SIZE) as u64 };
     frame(out, |out| {
         out.extend_from_slice(&[131, if first { 69 } else { 70 }]);
         out.extend_from_slice(&outgoing.sequence_id.to_be_bytes());
@@ -160,9 +197,9 @@ fn write_fragment(outgoing: &mut Outgoing, last_sequence_id: &mut u64, out: &mut
         if first {
             write_atoms(&encoded.atoms, out);
         }
-        out.extend_from_slice(part);
+        encoded.write(outgoing.sent..outgoing.sent + size, out);
     });
-    outgoing.sent += part.len();
+    outgoing.sent += size;
 }
 
 /// The atom section of a header. Only the empty one so far; slots are assigned here, in the order of the wire.
@@ -184,6 +221,8 @@ fn frame(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::dist::receiver::Receiver;
     use crate::limits::Limits;
@@ -191,7 +230,7 @@ mod tests {
     const HEADER: Format = Format::Header { fragments: true };
 
     fn message(control: &[u8], payload: &[u8]) -> Encoded {
-        Encoded { atoms: vec![], data: [control, payload].concat(), control_length: control.len() }
+        Encoded::plain([control, payload].concat(), control.len())
     }
 
     fn written(format: Format, messages: &[(u64, Encoded)]) -> Vec<u8> {
@@ -291,6 +330,35 @@ mod tests {
         let stream = written(HEADER, &[(1, large.clone()), (2, large.clone())]);
 
         assert_eq!(received(HEADER, &stream), [large.data.clone(), large.data]);
+    }
+
+    #[test]
+    fn lent_parts_are_written_where_they_belong() {
+        let part = |byte: u8, size: usize| Loan::new(Arc::new(vec![byte; size]));
+        let lent = vec![(4, part(1, 70_000)), (4, part(2, 9)), (6, part(3, 140_000))];
+        let encoded = Encoded { lent, ..message(b"ctl", b"abcd") };
+        let mut whole = b"ctla".to_vec();
+        whole.extend([vec![1; 70_000], vec![2; 9], b"bc".to_vec(), vec![3; 140_000], b"d".to_vec()].concat());
+
+        for format in [HEADER, Format::Header { fragments: false }] {
+            assert_eq!(received(format, &written(format, &[(1, encoded.clone())])), [&*whole]);
+        }
+        let versioned = [b"\x83ctl\x83", &whole[3..]].concat();
+        assert_eq!(received(Format::PassThrough, &written(Format::PassThrough, &[(1, encoded)])), [versioned]);
+    }
+
+    #[test]
+    fn the_end_of_a_loan_is_told_once() {
+        let (mut sender, mut out) = (Sender::new(HEADER), Vec::new());
+        let loan = Loan::new(Arc::new(vec![0; 100_000]));
+        sender.push(1, Encoded { lent: vec![(3, loan.clone())], ..message(b"ctl", b"") });
+
+        sender.fill(&mut out, 1);
+        assert!(!sender.take_returned() && !loan.is_returned());
+        sender.fill(&mut out, usize::MAX);
+
+        assert!(loan.is_returned() && sender.take_returned());
+        assert!(!sender.take_returned());
     }
 
     #[test]

@@ -32,8 +32,30 @@ const MAX_NEW_PORT: u32 = 1 << 28;
 ///
 /// Raises `pyzen.errors.EncodeError`; then `out` is as it was.
 pub fn encode_term(term: &Bound<'_, PyAny>, max_depth: usize, out: &mut Vec<u8>) -> PyResult<()> {
+    encode(term, max_depth, out, None)
+}
+
+/// A part that was left out, and where it belongs.
+pub type Left<'py> = (usize, Bound<'py, PyBytes>);
+
+/// The same, but binaries of `LARGE` bytes and more are left out and added to `left`.
+pub fn encode_lending<'py>(
+    term: &Bound<'py, PyAny>,
+    max_depth: usize,
+    out: &mut Vec<u8>,
+    left: &mut Vec<Left<'py>>,
+) -> PyResult<()> {
+    encode(term, max_depth, out, Some(left))
+}
+
+fn encode<'py>(
+    term: &Bound<'py, PyAny>,
+    max_depth: usize,
+    out: &mut Vec<u8>,
+    left: Option<&mut Vec<Left<'py>>>,
+) -> PyResult<()> {
     let start = out.len();
-    let mut encoder = Encoder { out, frames: Vec::new(), max_depth, seen: Seen::default() };
+    let mut encoder = Encoder { out, left, frames: Vec::new(), max_depth, seen: Seen::default() };
     let Err(fault) = encoder.run(term) else {
         return Ok(());
     };
@@ -45,8 +67,12 @@ pub fn encode_term(term: &Bound<'_, PyAny>, max_depth: usize, out: &mut Vec<u8>)
     })
 }
 
+/// Binaries from this size on are left out where that is asked for.
+pub const LARGE: usize = 256 * 1024;
+
 struct Encoder<'out, 'py> {
     out: &'out mut Vec<u8>,
+    left: Option<&'out mut Vec<Left<'py>>>,
     frames: Vec<Frame<'py>>,
     max_depth: usize,
     seen: Seen,
@@ -113,7 +139,9 @@ impl<'py> Encoder<'_, 'py> {
             self.pid(&pid.get().0)?;
         } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
             self.seen.binaries += 1;
-            self.binary(bytes.as_bytes())?;
+            if bytes.as_bytes().len() < LARGE || !self.leave(bytes)? {
+                self.binary(bytes.as_bytes())?;
+            }
         } else if let Ok(integer) = object.cast_exact::<PyInt>() {
             self.integer(integer)?;
         } else if let Ok(text) = object.cast_exact::<PyString>() {
@@ -217,6 +245,19 @@ impl<'py> Encoder<'_, 'py> {
         self.out.push(tag::ATOM_UTF8);
         self.put(&length.to_be_bytes())?;
         self.put(text.as_bytes())
+    }
+
+    /// Leave out a large binary if that is asked for.
+    fn leave(&mut self, bytes: &Bound<'py, PyBytes>) -> Result<bool, Fault> {
+        // A fun's size counts what is in it.
+        if self.left.is_none() || self.frames.iter().any(|frame| matches!(frame, Frame::Fun { .. })) {
+            return Ok(false);
+        }
+        self.count(tag::BINARY, bytes.as_bytes().len())?;
+        if let Some(left) = &mut self.left {
+            left.push((self.out.len(), bytes.clone()));
+        }
+        Ok(true)
     }
 
     fn binary(&mut self, bytes: &[u8]) -> Written {

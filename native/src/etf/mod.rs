@@ -25,7 +25,7 @@ use crate::term::atom::Name;
 #[cfg(feature = "python")]
 pub use decode::decode_term;
 #[cfg(feature = "python")]
-pub use encode::encode_term;
+pub use encode::{Left, encode_lending, encode_term};
 #[cfg(feature = "python")]
 pub use object::{Encoded, decode_error, register};
 pub use skip::skip_term;

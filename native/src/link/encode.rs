@@ -1,11 +1,15 @@
 //! Signals of this node to their encoded form, for what a link has negotiated.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyTuple;
 
 use crate::dist::flags::{ALIAS, ALTACT_SIG, SEND_SENDER};
+use crate::dist::loan::Loan;
 use crate::dist::sender::Encoded;
-use crate::etf;
+use crate::etf::{self, Left};
 use crate::term::atom::Atom;
 use crate::term::pid::Pid;
 use crate::term::reference::Reference;
@@ -59,8 +63,8 @@ pub fn message(
         return Ok(None);
     }
     let control_length = data.len();
-    append(message, max_depth, &mut data)?;
-    finish(message.py(), data, control_length).map(Some)
+    let left = append(message, max_depth, &mut data)?;
+    finish(message.py(), data, left, control_length).map(Some)
 }
 
 /// Encode any other signal.
@@ -68,10 +72,11 @@ pub fn signal(control: &Bound<'_, PyTuple>, payload: &Payload<'_>, max_depth: us
     let mut data = Vec::with_capacity(256);
     etf::encode_term(control.as_any(), max_depth, &mut data)?;
     let control_length = data.len();
-    if let Payload::Term(term) = payload {
-        append(term, max_depth, &mut data)?;
-    }
-    finish(control.py(), data, control_length)
+    let left = match payload {
+        Payload::Term(term) => append(term, max_depth, &mut data)?,
+        Payload::Absent => Vec::new(),
+    };
+    finish(control.py(), data, left, control_length)
 }
 
 fn control(op: u8, parts: &[Part<'_, '_>], max_depth: usize, out: &mut Vec<u8>) -> PyResult<()> {
@@ -86,20 +91,21 @@ fn control(op: u8, parts: &[Part<'_, '_>], max_depth: usize, out: &mut Vec<u8>) 
     })
 }
 
-/// A term, or one that was encoded before the link was up.
-fn append(term: &Bound<'_, PyAny>, max_depth: usize, out: &mut Vec<u8>) -> PyResult<()> {
+/// A term without its large binaries, or one that was encoded before the link was up.
+fn append<'py>(term: &Bound<'py, PyAny>, max_depth: usize, out: &mut Vec<u8>) -> PyResult<Vec<Left<'py>>> {
+    let mut left = Vec::new();
     match term.cast::<etf::Encoded>() {
-        Ok(encoded) => {
-            out.extend_from_slice(&encoded.get().bytes);
-            Ok(())
-        }
-        Err(_) => etf::encode_term(term, max_depth, out),
+        Ok(encoded) => out.extend_from_slice(&encoded.get().bytes),
+        Err(_) => etf::encode_lending(term, max_depth, out, &mut left)?,
     }
+    Ok(left)
 }
 
-fn finish(py: Python<'_>, data: Vec<u8>, control_length: usize) -> PyResult<Encoded> {
-    if data.len() > MAX_LENGTH {
-        return Err(raise(py, "EncodeError", &format!("a message of {} bytes fits no packet", data.len()), None));
+fn finish(py: Python<'_>, data: Vec<u8>, left: Vec<Left<'_>>, control_length: usize) -> PyResult<Encoded> {
+    let lend = |(at, bytes): Left<'_>| (at, Loan::new(Arc::new(PyBackedBytes::from(bytes))));
+    let encoded = Encoded { lent: left.into_iter().map(lend).collect(), ..Encoded::plain(data, control_length) };
+    if encoded.length() > MAX_LENGTH {
+        return Err(raise(py, "EncodeError", &format!("a message of {} bytes fits no packet", encoded.length()), None));
     }
-    Ok(Encoded { atoms: Vec::new(), data, control_length })
+    Ok(encoded)
 }

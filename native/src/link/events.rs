@@ -27,6 +27,8 @@ pub enum Event {
     Packet(Packet),
     /// The link is below its low mark again.
     Writable,
+    /// Something that was lent to a message is no longer needed.
+    Returned,
     /// The link is gone; the last event of it.
     Down(String),
     /// The thread has ended; the last event of all.

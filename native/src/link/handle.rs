@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn message(size: usize) -> Encoded {
-        Encoded { atoms: vec![], data: vec![0; size - crate::dist::sender::OVERHEAD], control_length: 0 }
+        Encoded::plain(vec![0; size - crate::dist::sender::OVERHEAD], 0)
     }
 
     #[test]

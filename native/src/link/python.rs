@@ -23,6 +23,7 @@ use super::task::Settings;
 use super::thread::Thread;
 use super::tls::{self, TLSContext};
 use crate::dist::identity::Identity;
+use crate::dist::loan::Loan;
 use crate::dist::packet::Packet;
 use crate::dist::sender::Encoded;
 use crate::limits::Limits;
@@ -176,6 +177,9 @@ struct Inner {
     links: Mutex<FxHashMap<u64, Entry>>,
     backlog: Mutex<Backlog>,
     counters: Counters,
+    // What messages have on loan: the I/O thread must never be the last to let go of an object. It is joined before
+    // this is dropped, as `thread` comes first.
+    lent: Mutex<Vec<Loan>>,
 }
 
 #[derive(Clone)]
@@ -228,6 +232,15 @@ impl Inner {
         &self.thread.settings().limits
     }
 
+    fn lent(&self) -> MutexGuard<'_, Vec<Loan>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Let go of what has come back.
+    fn take_back(&self) {
+        self.lent().retain(|loan| !loan.is_returned());
+    }
+
     /// The link, still in handshake mode; `None` when it is gone.
     fn in_handshake(&self, link: u64) -> PyResult<Option<Arc<Link>>> {
         match self.entry(link) {
@@ -245,10 +258,13 @@ impl Inner {
     }
 
     fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
-        let size = encoded.data.len();
+        let size = encoded.length();
+        self.lent().extend(encoded.lent.iter().map(|(_, loan)| loan.clone()));
         let posted = link.send(order_key, encoded, maximum);
         if matches!(posted, Posted::Sent | Posted::Busy) {
             count(&self.counters.sent_messages, &self.counters.sent_bytes, size);
+        } else {
+            self.take_back();
         }
         posted
     }
@@ -290,6 +306,7 @@ impl Inner {
                 None => return Ok(None),
             },
             Event::Writable => single(py, WRITABLE, none()),
+            Event::Returned => return Ok(None),
             Event::Down(reason) => single(py, DOWN, reason.into_pyobject(py)?.into_any()),
             Event::Ended(reason) => single(py, ENDED, reason.into_pyobject(py)?.into_any()),
         };
@@ -337,6 +354,7 @@ impl LinkThread {
             links: Mutex::default(),
             backlog: Mutex::default(),
             counters: Counters::default(),
+            lent: Mutex::default(),
         };
         Ok(Self { inner: Some(inner), generation: fork::generation() })
     }
@@ -469,6 +487,7 @@ impl LinkThread {
         let _pause = CollectorPause::new(py);
         let (start, mut bytes, events) = (Instant::now(), 0, PyList::empty(py));
         backlog.refill(inner.thread.events());
+        inner.take_back();
         for _ in 0..MAX_DRAINED {
             let Some((link, happened)) = backlog.take_next() else { break };
             if let Event::Packet(packet) = &happened {
@@ -501,6 +520,8 @@ impl LinkThread {
         for (name, counter) in counters {
             statistics.set_item(name, counter.load(Ordering::Relaxed))?;
         }
+        let lent = inner.lent().iter().map(|loan| loan.bytes().len()).sum::<usize>();
+        statistics.set_item("lent_bytes", lent)?;
         statistics.set_item("reflex_answers", inner.thread.events().answered())?;
         Ok(statistics)
     }

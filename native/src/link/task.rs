@@ -365,6 +365,9 @@ impl Task {
         }
         if self.out.is_empty() {
             self.cost = self.sender.fill(&mut self.out, WRITE_SIZE);
+            if self.sender.take_returned() {
+                self.events.push(self.link.id, [Event::Returned]);
+            }
         }
         let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) else { return false };
         match self.stream.poll_write(context, rest) {
@@ -422,6 +425,8 @@ impl Task {
             self.sender.fill(&mut self.out, limit);
             self.stream.farewell(self.out.get(self.written..).unwrap_or_default());
         }
+        // What is lent is let go before anybody hears of the end.
+        self.sender = Sender::new(Format::PassThrough);
         end(&self.link, &self.events, reason);
     }
 }

@@ -327,7 +327,7 @@ mod tests {
         node.next();
 
         link.request(activate(Some(b"ack".to_vec())));
-        link.send(0, Encoded { atoms: vec![], data: b"first".to_vec(), control_length: 5 }, None);
+        link.send(0, Encoded::plain(b"first".to_vec(), 5), None);
 
         assert!(matches!(node.next(), (_, Event::Packet(packet)) if packet.terms() == b"t"));
         assert_eq!(&read(&mut peer), b"\0\x03ack\0\0\0\x08\x83\x44\0first");
@@ -425,6 +425,6 @@ mod tests {
         assert_eq!(node.down(), "stopped");
         assert!(matches!(node.next(), (0, Event::Ended(reason)) if reason == "stopped"));
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-        assert_eq!(link.send(0, Encoded { atoms: vec![], data: vec![], control_length: 0 }, None), Posted::Gone);
+        assert_eq!(link.send(0, Encoded::default(), None), Posted::Gone);
     }
 }
