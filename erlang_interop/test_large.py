@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -26,15 +26,28 @@ PAUSE: Final = 0.01
 ALLOWED: Final = 0.05
 TRIES: Final = 3
 
+# BEAM decodes a message in the process that takes it, and holds up other processes of its own meanwhile: 60-90 ms for
+# 100 MB. That is not what is measured here, so the sink sleeps until the message has arrived and pings have ended.
 SINK = """
 loop = fn loop ->
   receive do
-    {from, data} -> send(from, {:got, byte_size(data), :erlang.crc32(data)})
+    {from, data} -> send(from, {:got, byte_size(data), :binary.part(data, byte_size(data), -1000)})
   end
   :erlang.garbage_collect()
   loop.(loop)
 end
-Process.register(spawn(fn -> loop.(loop) end), :sink)
+guard = fn guard, sink ->
+  :erlang.suspend_process(sink)
+  receive do {:arrived, from} -> send(from, :arrived) end
+  receive do :awake -> :erlang.resume_process(sink) end
+  receive do :asleep -> guard.(guard, sink) end
+end
+spawn(fn ->
+  sink = spawn(fn -> loop.(loop) end)
+  Process.register(sink, :sink)
+  Process.register(self(), :guard)
+  guard.(guard, sink)
+end)
 """
 
 SOURCE = """
@@ -79,7 +92,9 @@ class Pings:
             await asyncio.sleep(PAUSE)
 
 
-async def compare(pings: Pings, transfer: Callable[[], Awaitable[None]], title: str) -> None:
+async def compare(
+    pings: Pings, title: str, transfer: Callable[[], Awaitable[None]], check: Callable[[], Awaitable[None]]
+) -> None:
     """Check that a transfer makes no ping longer than allowed; noise of the machine may spoil some of the tries."""
     differences: list[float] = []
     for _ in range(TRIES):
@@ -90,6 +105,7 @@ async def compare(pings: Pings, transfer: Callable[[], Awaitable[None]], title: 
             start = time.perf_counter()
             await transfer()
             seconds = time.perf_counter() - start
+        await check()
         loaded, differences = pings.longest, [*differences, pings.longest - idle]
         print(f"{title}: {seconds:.2f} s, {pings.count} pings, longest {loaded * 1e3:.1f} ms, idle {idle * 1e3:.1f} ms")
         if differences[-1] <= ALLOWED:
@@ -113,30 +129,34 @@ async def test_large_message_out_holds_up_nobody(pair: tuple[Node, ElixirNode]) 
     node, peer = pair
     await peer.eval(SINK)
     data = secrets.token_bytes(1000) * (SIZE // 1000)
-    expected: Any = None
     async with node.mailbox() as me:
 
         async def transfer() -> None:
-            nonlocal expected
             me.send(("sink", peer.name), (me.pid, data))
-            answer = await me.receive(timeout=30)
-            assert answer[:2] == (atoms.got, SIZE)
-            expected = expected or answer
-            assert answer == expected
+            me.send(("guard", peer.name), (atoms.arrived, me.pid))  # goes out after the large one
+            assert await me.receive(timeout=30) is atoms.arrived
 
-        await compare(Pings(node, peer.name), transfer, "100 MB out")
+        async def check() -> None:
+            me.send(("guard", peer.name), atoms.awake)
+            assert await me.receive(timeout=30) == (atoms.got, SIZE, data[-1000:])
+            me.send(("guard", peer.name), atoms.asleep)
+
+        await compare(Pings(node, peer.name), "100 MB out", transfer, check)
 
 
 async def test_large_message_in_holds_up_nobody(pair: tuple[Node, ElixirNode]) -> None:
     node, peer = pair
     code = SOURCE.format(node=node.name, size=SIZE // 5)
     async with node.mailbox("inbox") as me:
+        received = b""
 
         async def transfer() -> None:
+            nonlocal received
             await peer.eval(code)
-            kind, data = await me.receive(timeout=30)
+            kind, received = await me.receive(timeout=30)
             assert kind is atoms.large
-            assert len(data) == SIZE
-            assert data[-5:] == data[SIZE // 2 : SIZE // 2 + 5] == bytes(range(5))
 
-        await compare(Pings(node, peer.name), transfer, "100 MB in")
+        async def check() -> None:
+            assert received == bytes(range(5)) * (SIZE // 5)
+
+        await compare(Pings(node, peer.name), "100 MB in", transfer, check)

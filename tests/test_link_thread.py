@@ -39,6 +39,7 @@ FLAGS = 0xD07DF5FBD
 OUR, OUR_OTHER = Pid(HERE, 5, 0, 7), Pid(HERE, 6, 0, 7)
 THEIR = Pid(THERE, 9, 0, 8)
 REF = Reference(HERE, 7, [1, 2, 3])
+THEIR_REF = Reference(THERE, 8, [4, 5, 6])
 TICK = bytes(4)
 
 Event = tuple[int, int, Any, Any, Any]
@@ -421,9 +422,88 @@ def test_what_is_lent_comes_back_at_every_end(make_node: Callable[..., Node], ho
     node.wait_until(lambda: sys.getrefcount(large) == before)
 
 
+LARGE = bytes(range(256)) * 200_000
+THEIR_OTHER = Pid(THERE, 10, 0, 8)
+
+
+def all_queued(node: Node, peer: socket.socket, stream: bytes) -> None:
+    """Send a stream and the end, and wait until all of it waits for a drain."""
+    peer.settimeout(None)
+    peer.sendall(stream)
+    peer.close()
+    deadline = time.monotonic() + 10
+    while node.thread.statistics()["queued_bytes"] < 0.99 * len(stream):  # the headers of fragments are gone
+        assert time.monotonic() < deadline
+        select.select([], [], [], 0.01)
+
+
+def test_message_of_another_sender_overtakes_a_large_one(make_node: Callable[..., Node]) -> None:
+    node = make_node(max_queued_bytes=2**30)
+    link, peer = node.link_up()
+    there = session()
+    message = (1, LARGE, [LARGE, b"small"], {1: LARGE}, {LARGE[:300_000]: 2})
+    stream = [
+        there.send(THEIR, OUR, message),
+        there.send(THEIR, OUR, 2),
+        there.signal(1, (19, THEIR_OTHER, OUR, THEIR_REF)),
+        there.send(THEIR_OTHER, OUR, 3),
+        there.signal(1, (28, Atom("name"), OUR, THEIR_REF), 4),  # who has the name is not known here
+        there.send(THEIR_OTHER, OUR, 5),
+        there.send(THEIR, OUR, LARGE),
+    ]
+
+    all_queued(node, peer, b"".join(stream))
+
+    drains = []
+    while not node.events or node.events[-1][0] != DOWN:
+        select.select([node.thread.fileno()], [], [], 0.1)
+        more = True
+        while more:
+            start = time.thread_time()
+            events, more = node.thread.drain()
+            drains.append(time.thread_time() - start)
+            node.events += events
+    first, second, large, *rest = node.events
+    assert first[:3] == (19, link, (19, THEIR_OTHER, OUR, THEIR_REF))
+    assert second[4] == 3
+    assert large[4] == message
+    assert [event[4] for event in rest[:-1]] == [2, 4, 5, LARGE]
+    assert rest[-1] == (DOWN, link, "closed", None, None)
+    assert len(drains) > 10
+    assert max(drains) < 0.05
+    assert node.thread.statistics()["queued_bytes"] == 0
+
+
+def test_fault_behind_a_large_message_ends_the_link_after_it(make_node: Callable[..., Node]) -> None:
+    node = make_node(max_queued_bytes=2**30)
+    _link, peer = node.link_up()
+    there = session()
+    broken = there.send(THEIR_OTHER, OUR, b"x")[:-3] + b"\xff\xff\xff"
+
+    all_queued(node, peer, there.send(THEIR, OUR, LARGE) + broken + there.send(THEIR_OTHER, OUR, 2))
+
+    assert node.wait(MESSAGE)[4] == LARGE
+    assert "control message 22" in node.wait(DOWN)[2]
+    node.drain(0)
+    assert node.events == []
+
+
+def test_stop_amid_a_large_message_delivers_it(make_node: Callable[..., Node]) -> None:
+    node = make_node(max_queued_bytes=2**30)
+    _link, peer = node.link_up()
+    all_queued(node, peer, session().send(THEIR, OUR, LARGE))
+    assert node.thread.drain() == ([], True)
+
+    node.thread.stop()
+
+    while not node.events or node.events[-1][0] != ENDED:
+        node.events += node.thread.drain()[0]
+    assert [event[0] for event in node.events] == [MESSAGE, DOWN, ENDED]
+    assert node.events[0][4] == LARGE
+
+
 # ---- reflexes: nobody drains
 
-THEIR_REF = Reference(THERE, 8, [4, 5, 6])
 NAME_SERVER, NET_KERNEL = Atom("global_name_server"), Atom("net_kernel")
 NOT_A_PROCESS = Pid(HERE, 0, 0, 7)
 

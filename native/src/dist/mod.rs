@@ -9,6 +9,7 @@ pub mod control;
 pub mod header;
 pub mod identity;
 pub mod loan;
+pub mod order;
 pub mod packet;
 pub mod receiver;
 pub mod reflex;

@@ -34,6 +34,12 @@ impl Packet {
         self.data.get(self.start..).unwrap_or_default()
     }
 
+    /// Let go of the memory of everything from position `end` of `terms` on.
+    pub fn cut(&mut self, end: usize) {
+        self.data.truncate(self.start + end);
+        self.data.shrink_to_fit();
+    }
+
     /// How many bytes of `terms` may belong to the control tuple.
     pub fn control_bound(&self) -> usize {
         self.control_bound

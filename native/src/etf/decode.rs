@@ -16,12 +16,25 @@ use crate::term::map::{TermMap, Unfit};
 use crate::term::number;
 use crate::term::pid::Pid;
 use crate::term::port::Port;
-use crate::term::raw::{CollectorPause, ListBuilder, TupleBuilder};
+use crate::term::raw::{CollectorPause, ListBuilder, TupleBuilder, Unfilled};
 use crate::term::record::{self, Record, RecordParts};
 use crate::term::reference::Reference;
 
 /// A key nested deeper than this is never hashed by Python, whose tuples hash by recursion in C.
 const MAX_HASHED_DEPTH: usize = 100;
+
+/// Binaries from this size on are left unfilled where that is asked for.
+const LARGE: usize = 256 * 1024;
+
+/// A binary that was left unfilled: its bytes are `length` ones from `at` on.
+pub struct Hole {
+    /// The object.
+    pub bytes: Unfilled,
+    /// Where its bytes start.
+    pub at: usize,
+    /// How many bytes are not filled yet, counted from the start.
+    pub left: usize,
+}
 
 /// Decode one term at the start of `data`; the object, and how many bytes it took.
 pub fn decode_term<'py>(
@@ -29,6 +42,25 @@ pub fn decode_term<'py>(
     data: &[u8],
     how: &Decoding<'_>,
 ) -> Result<(Bound<'py, PyAny>, usize), DecodeError> {
+    decode(py, data, how, None).map(|(term, taken, _)| (term, taken))
+}
+
+/// The same, but large binaries that are not part of a map's key are left unfilled. Nobody may see the object before
+/// the caller has filled them.
+pub fn decode_leaving_holes<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    how: &Decoding<'_>,
+) -> Result<(Bound<'py, PyAny>, usize, Vec<Hole>), DecodeError> {
+    decode(py, data, how, Some(Vec::new()))
+}
+
+fn decode<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    how: &Decoding<'_>,
+    holes: Option<Vec<Hole>>,
+) -> Result<(Bound<'py, PyAny>, usize, Vec<Hole>), DecodeError> {
     let maximum = how.limits.max_term_size;
     if data.len() > maximum {
         let value = data.len() as u64;
@@ -36,8 +68,9 @@ pub fn decode_term<'py>(
     }
     let _pause = CollectorPause::new(py);
     let mut decoder = Decoder::new(py, data, how);
+    decoder.holes = holes;
     let term = decoder.run()?;
-    Ok((term, decoder.reader.position()))
+    Ok((term, decoder.reader.position(), decoder.holes.unwrap_or_default()))
 }
 
 struct Decoder<'a, 'py> {
@@ -50,6 +83,7 @@ struct Decoder<'a, 'py> {
     /// Terms that the unfinished containers still need; each takes a byte at least.
     pending: usize,
     key: Key,
+    holes: Option<Vec<Hole>>,
 }
 
 /// Whether what is read lies in a key of a map.
@@ -89,6 +123,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             frames: Vec::new(),
             pending: 1,
             key: Key::Outside,
+            holes: None,
         }
     }
 
@@ -230,7 +265,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             tag::BINARY => {
                 let length = self.reader.length32()?;
                 let bytes = self.reader.take(length)?;
-                self.binary(bytes)
+                if length < LARGE { self.binary(bytes) } else { self.large_binary(bytes)? }
             }
             tag::NEW_PID | tag::PID => {
                 let parts = read::pid(&mut self.reader, &mut self.atoms, tag)?;
@@ -298,6 +333,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
         match std::str::from_utf8(bytes) {
             Ok(text) if self.strings => PyString::new(self.py, text).into_any(),
             _ => PyBytes::new(self.py, bytes).into_any(),
+        }
+    }
+
+    fn large_binary(&mut self, bytes: &[u8]) -> Decoded<Bound<'py, PyAny>> {
+        let at = self.reader.position() - bytes.len();
+        match &mut self.holes {
+            Some(holes) if matches!(self.key, Key::Outside) && !self.strings => {
+                let (unfilled, object) = Unfilled::new(self.py, bytes.len()).map_err(no_memory)?;
+                holes.push(Hole { bytes: unfilled, at, left: bytes.len() });
+                Ok(object.into_any())
+            }
+            _ => Ok(self.binary(bytes)),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::term::atom::Name;
 
 #[cfg(feature = "python")]
-pub use decode::decode_term;
+pub use decode::{Hole, decode_leaving_holes, decode_term};
 #[cfg(feature = "python")]
 pub use encode::{Left, encode_lending, encode_term};
 #[cfg(feature = "python")]

@@ -2,13 +2,14 @@
 
 use pyo3::prelude::*;
 
+use super::filling::LARGE_PACKET;
 use super::python::{MESSAGE, no_payload};
 use crate::dist::bytes::Cursor;
 use crate::dist::control::{Head, Payload, Shape, Target, read_head};
 use crate::dist::identity::{Identity, read_atom, read_own_pid};
 use crate::dist::packet::Packet;
 use crate::error::DecodeError;
-use crate::etf::{Decoding, decode_term, skip_term};
+use crate::etf::{Decoding, Hole, decode_leaving_holes, decode_term, skip_term};
 use crate::limits::Limits;
 use crate::term::atom::Name;
 use crate::term::pid::Pid;
@@ -22,14 +23,17 @@ pub type Flat<'py> = (i64, [Bound<'py, PyAny>; 3]);
 const WITH_REASON: [u8; 3] = [24, 26, 28];
 
 /// Decode a packet. `None` for a message to a process that is none of ours; an error is the reason to close the link.
+///
+/// The large binaries of a large packet are left unfilled and added to `holes`.
 pub fn deliver<'py>(
     py: Python<'py>,
     packet: &Packet,
     identity: &Identity,
     limits: &Limits,
+    holes: &mut Vec<Hole>,
 ) -> Result<Option<Flat<'py>>, String> {
     let how = Decoding { limits, strings: false, atoms: &packet.atoms };
-    let mut terms = Terms { py, data: packet.terms(), position: 0, bound: packet.control_bound(), how };
+    let mut terms = Terms { py, data: packet.terms(), position: 0, bound: packet.control_bound(), how, holes };
     terms.version(packet)?;
     let head = terms.native(read_head)?;
     let in_message = |error| format!("control message {}: {error}", head.op);
@@ -45,6 +49,7 @@ struct Terms<'a, 'py> {
     /// Where the control tuple ends at the latest.
     bound: usize,
     how: Decoding<'a>,
+    holes: &'a mut Vec<Hole>,
 }
 
 type Read<T> = Result<T, String>;
@@ -80,6 +85,16 @@ impl<'a, 'py> Terms<'a, 'py> {
 
     fn decode(&mut self, data: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
         let (term, taken) = decode_term(self.py, data, &self.how)?;
+        self.position += taken;
+        Ok(term)
+    }
+
+    fn decode_payload(&mut self) -> Result<Bound<'py, PyAny>, DecodeError> {
+        if self.data.len() < LARGE_PACKET {
+            return self.decode(self.rest());
+        }
+        let (term, taken, holes) = decode_leaving_holes(self.py, self.rest(), &self.how)?;
+        self.holes.extend(holes.into_iter().map(|hole| Hole { at: hole.at + self.position, ..hole }));
         self.position += taken;
         Ok(term)
     }
@@ -197,7 +212,7 @@ impl<'a, 'py> Terms<'a, 'py> {
 
     /// A payload, or `undecodable` in place of a reason that breaks a limit.
     fn reason(&mut self, op: u8) -> Read<Bound<'py, PyAny>> {
-        match self.decode(self.rest()) {
+        match self.decode_payload() {
             Err(DecodeError::Limit { .. }) if WITH_REASON.contains(&op) => {
                 let atom = Name::intern("undecodable").atom(self.py);
                 atom.map(Bound::into_any).map_err(|error| error.to_string())

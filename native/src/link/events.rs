@@ -148,6 +148,25 @@ impl Backlog {
         self.ended.take().map(|reason| (0, Event::Ended(reason)))
     }
 
+    /// Events that were taken wait again, before all others of their link.
+    pub fn put_back(&mut self, link: u64, events: VecDeque<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let queue = self.waiting.entry(link).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(link);
+        }
+        for event in events.into_iter().rev() {
+            queue.push_front(event);
+        }
+    }
+
+    /// Whether `Ended` is next.
+    pub fn is_at_end(&self) -> bool {
+        self.turns.is_empty() && self.ended.is_some()
+    }
+
     /// Drop what waits of a link.
     pub fn forget(&mut self, link: u64) {
         self.waiting.remove(&link);
@@ -188,6 +207,19 @@ mod tests {
 
         assert_eq!(drained(&mut backlog), [(1, 0), (2, 3), (1, 1), (2, 4), (1, 2)]);
         assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_is_next_of_its_link() {
+        let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
+        events.push(1, [frame(0), frame(1), frame(2)]);
+        backlog.refill(&events);
+        let taken = [backlog.take_next(), backlog.take_next()].into_iter().flatten().map(|(_, event)| event).collect();
+
+        backlog.put_back(1, taken);
+        backlog.put_back(2, VecDeque::from([frame(3)]));
+
+        assert_eq!(drained(&mut backlog), [(1, 0), (2, 3), (1, 1), (1, 2)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! events.rs   one queue per node of what has happened; one wake-up for many events
 //! fork.rs     the descriptors that a forked child closes; driver.rs finds tokio's
 //! system.rs   the system calls that need `unsafe`
-//! python.rs, session.rs, deliver.rs   what Python sees; the only files that know an interpreter
+//! python.rs, session.rs, deliver.rs, filling.rs   what Python sees; the only files that know an interpreter
 //! ```
 //!
 //! The I/O thread never needs the interpreter and holds no Python object.
@@ -33,6 +33,8 @@ pub mod tls;
 mod deliver;
 #[cfg(feature = "python")]
 mod encode;
+#[cfg(feature = "python")]
+mod filling;
 #[cfg(feature = "python")]
 mod python;
 #[cfg(feature = "python")]

@@ -15,7 +15,8 @@ use rustls::pki_types::ServerName;
 
 use super::deliver::{Flat, deliver, event};
 use super::encode;
-use super::events::{Backlog, Event};
+use super::events::Event;
+use super::filling::{Desk, Filling};
 use super::fork;
 use super::handle::{Link, Posted, Request};
 use super::session::Session;
@@ -49,6 +50,8 @@ const ENDED: i64 = -6;
 const MAX_DRAINED: usize = 256;
 const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 const MAX_DRAIN_TIME: Duration = Duration::from_millis(5);
+/// Then large messages are copied for so long.
+const MAX_FILL_TIME: Duration = Duration::from_millis(2);
 
 /// Add the types and functions of this module to `pyzen._native`.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -175,7 +178,7 @@ pub struct LinkThread {
 struct Inner {
     thread: Thread,
     links: Mutex<FxHashMap<u64, Entry>>,
-    backlog: Mutex<Backlog>,
+    desk: Mutex<Desk>,
     counters: Counters,
     // What messages have on loan: the I/O thread must never be the last to let go of an object. It is joined before
     // this is dropped, as `thread` comes first.
@@ -270,13 +273,7 @@ impl Inner {
     }
 
     /// What Python sees of an event; nothing of links that are gone.
-    fn translate<'py>(
-        &self,
-        py: Python<'py>,
-        id: u64,
-        event: Event,
-        backlog: &mut Backlog,
-    ) -> PyResult<Option<Flat<'py>>> {
+    fn translate<'py>(&self, py: Python<'py>, id: u64, event: Event, desk: &mut Desk) -> PyResult<Option<Flat<'py>>> {
         let none = || py.None().into_bound(py);
         let entry = match &event {
             Event::Accepted(link, _) => {
@@ -302,7 +299,7 @@ impl Inner {
             Event::Connected => single(py, CONNECTED, none()),
             Event::Frame(frame) => single(py, FRAME, PyBytes::new(py, &frame).into_any()),
             Event::Packet(packet) => match entry {
-                Some(entry) => return self.packet(py, &entry, packet, backlog),
+                Some(entry) => return self.packet(py, &entry, packet, desk),
                 None => return Ok(None),
             },
             Event::Writable => single(py, WRITABLE, none()),
@@ -318,21 +315,30 @@ impl Inner {
         py: Python<'py>,
         entry: &Entry,
         packet: Packet,
-        backlog: &mut Backlog,
+        desk: &mut Desk,
     ) -> PyResult<Option<Flat<'py>>> {
         let Entry { link, identity: Some(identity) } = entry else { return Ok(None) };
         let size = packet.size();
-        let delivered = deliver(py, &packet, identity, self.limits());
-        drop(packet);
+        let mut holes = Vec::new();
+        let delivered = deliver(py, &packet, identity, self.limits(), &mut holes);
+        let packet = match &delivered {
+            Err(_) => desk.postpone(link.id, packet),
+            Ok(_) => Some(packet),
+        };
+        let Some(packet) = packet else { return Ok(None) };
         link.drained(size, self.limits().max_queued_bytes);
         count(&self.counters.received_packets, &self.counters.received_bytes, size);
         let reason = match delivered {
+            Ok(Some(flat)) if !holes.is_empty() => {
+                desk.begin(link.id, Filling::new(flat, packet, holes, self.limits()));
+                return Ok(None);
+            }
             Ok(flat) => return Ok(flat),
             Err(reason) => reason,
         };
         // The link ends here: what it has read beyond is dropped, and so is its own `Down`.
         self.links().remove(&link.id);
-        backlog.forget(link.id);
+        desk.backlog.forget(link.id);
         link.request(Request::Close(reason.clone()));
         Ok(Some(single(py, DOWN, reason.into_pyobject(py)?.into_any())))
     }
@@ -352,7 +358,7 @@ impl LinkThread {
         let inner = Inner {
             thread: Thread::start(Settings { limits, ticktime, tls })?,
             links: Mutex::default(),
-            backlog: Mutex::default(),
+            desk: Mutex::default(),
             counters: Counters::default(),
             lent: Mutex::default(),
         };
@@ -481,19 +487,19 @@ impl LinkThread {
 
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, bool)> {
         let inner = self.inner()?;
-        let Ok(mut backlog) = inner.backlog.try_lock() else {
+        let Ok(mut desk) = inner.desk.try_lock() else {
             return Err(PyRuntimeError::new_err("drain is running already"));
         };
         let _pause = CollectorPause::new(py);
         let (start, mut bytes, events) = (Instant::now(), 0, PyList::empty(py));
-        backlog.refill(inner.thread.events());
+        desk.backlog.refill(inner.thread.events());
         inner.take_back();
         for _ in 0..MAX_DRAINED {
-            let Some((link, happened)) = backlog.take_next() else { break };
+            let Some((link, happened)) = desk.take_next(inner.limits()) else { break };
             if let Event::Packet(packet) = &happened {
                 bytes += packet.size();
             }
-            if let Some(flat) = inner.translate(py, link, happened, &mut backlog)? {
+            if let Some(flat) = inner.translate(py, link, happened, &mut desk)? {
                 events.append(event(py, link, flat)?)?;
             }
             // Not before the first one: a drain gets on however late it is, or whoever was woken by it finds nothing.
@@ -501,7 +507,10 @@ impl LinkThread {
                 break;
             }
         }
-        Ok((events, !backlog.is_empty()))
+        for (link, flat) in desk.fill(py, Instant::now() + MAX_FILL_TIME) {
+            events.append(event(py, link, flat)?)?;
+        }
+        Ok((events, !desk.is_empty()))
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -81,7 +81,12 @@ impl Session {
         let end = packets
             .iter()
             .try_for_each(|packet| {
-                match deliver(py, packet, &self.identity, &self.limits) {
+                let mut holes = Vec::new();
+                let delivered = deliver(py, packet, &self.identity, &self.limits, &mut holes);
+                for hole in holes {
+                    hole.bytes.fill(py, 0, packet.terms().get(hole.at..hole.at + hole.left).unwrap_or_default());
+                }
+                match delivered {
                     Ok(Some(flat)) => Ok(event(py, LINK, flat).and_then(|event| events.append(event))),
                     Ok(None) => Ok(Ok(())),
                     Err(reason) => Err(reason),

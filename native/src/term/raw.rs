@@ -10,7 +10,7 @@ use std::slice;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyTuple};
 
 /// The value of an integer, or of an instance of a subclass, that fits 64 bits.
 pub fn to_i64(integer: &Bound<'_, PyInt>) -> Option<i64> {
@@ -124,6 +124,35 @@ impl<'py> ListBuilder<'py> {
     pub fn finish(self) -> Bound<'py, PyList> {
         debug_assert!(self.filled >= self.room);
         self.list
+    }
+}
+
+/// A `bytes` object that is filled after it was made.
+///
+/// Until then it must be reachable only from objects that no Python code has, and nobody may ask for its hash.
+pub struct Unfilled(Py<PyBytes>);
+
+impl Unfilled {
+    /// Make one; the second value is the object itself.
+    pub fn new(py: Python<'_>, length: usize) -> PyResult<(Self, Bound<'_, PyBytes>)> {
+        let size = ffi::Py_ssize_t::try_from(length)?;
+        // SAFETY: a null pointer asks for a new object of that size with any content; null comes with an error set.
+        let object = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(ptr::null(), size))? };
+        // SAFETY: it is what its name says.
+        let object: Bound<'_, PyBytes> = unsafe { object.cast_into_unchecked() };
+        Ok((Self(object.clone().unbind()), object))
+    }
+
+    /// Fill the part that starts at `start`; what goes past the end is left out.
+    pub fn fill(&self, py: Python<'_>, start: usize, data: &[u8]) {
+        let object = self.0.bind(py);
+        let Some(room) = object.as_bytes().len().checked_sub(start) else { return };
+        // SAFETY: start and count are within the object, whose content nobody else reads or writes yet, and which
+        // `data` is no part of.
+        unsafe {
+            let place = ffi::PyBytes_AsString(object.as_ptr()).add(start);
+            ptr::copy_nonoverlapping(data.as_ptr(), place.cast(), room.min(data.len()));
+        }
     }
 }
 
