@@ -23,7 +23,7 @@ INTEGER_MAXIMUM: Final = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on everything that a peer can grow.
+    """Bounds on everything that a peer can grow, and one switch.
 
     Attributes:
         max_depth: Nesting of a term, in levels; at most 10 000.
@@ -37,6 +37,7 @@ class Limits:
         max_handshakes: Inbound handshakes that may be unfinished at one time.
         max_fragment_sequences: Messages in fragments that may be unfinished at one time, per link.
         setup_time: Seconds a handshake may take, as ``net_setuptime`` of OTP's kernel.
+        atom_cache: Send atoms once per link and then by number, to peers that can; False sends them in clear.
     """
 
     max_depth: int = 10_000
@@ -50,12 +51,17 @@ class Limits:
     max_handshakes: int = 64
     max_fragment_sequences: int = 4096
     setup_time: float = 7.0
+    atom_cache: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_depth <= 10_000:
             raise ConfigError(f"max_depth must be from 1 to 10000, not {self.max_depth!r}")
+        if not isinstance(self.atom_cache, bool):
+            raise ConfigError(f"atom_cache must be True or False, not {self.atom_cache!r}")
         for one in fields(self):
             value = getattr(self, one.name)
+            if one.name == "atom_cache":
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise ConfigError(f"{one.name} must be a positive number, not {value!r}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections import defaultdict
 from pathlib import Path
@@ -156,8 +157,68 @@ def test_session_sends_nothing_to_an_alias_of_a_peer_without_aliases() -> None:
 
 
 def test_session_payload_none_is_the_atom_nil() -> None:
-    assert other_end().signal(9, (24, THEIR, OUR), None) == packet((24, THEIR, OUR), None)
-    assert other_end().signal(9, (24, THEIR, OUR), NO_PAYLOAD) == packet((24, THEIR, OUR))
+    end = other_end(FRAGMENTS)
+
+    assert end.signal(9, (24, THEIR, OUR), None) == packet((24, THEIR, OUR), None)
+    assert end.signal(9, (24, THEIR, OUR), NO_PAYLOAD) == packet((24, THEIR, OUR))
+
+
+# ---- the atom cache
+
+
+def test_session_sends_each_atom_once() -> None:
+    end = other_end()
+    message = [Atom("atom_of_this_test")] * 3
+
+    first, second = end.send(THEIR, OUR, message), end.send(THEIR, OUR, message)
+
+    assert first.count(b"atom_of_this_test") == 1
+    assert b"atom_of_this_test" not in second
+    assert b"here@test" not in second
+    ours = session()
+    assert [event[4] for event in ours.receive_data(first + second)] == [message, message]
+
+
+@pytest.mark.parametrize(("flags", "limits"), [(FULL, {"atom_cache": False}), (FRAGMENTS, {}), (0, {})])
+def test_session_sends_atoms_in_clear_without_the_cache(flags: int, limits: dict[str, Any]) -> None:
+    end = Session(Limits(**limits), node=THERE, creation=8, peer=HERE, flags=flags | SEND_SENDER)
+
+    for _ in range(2):
+        assert end.send(THEIR, OUR, Atom("atom_of_this_test")).endswith(term(Atom("atom_of_this_test")))
+
+
+def test_session_sends_more_atoms_than_a_header_holds() -> None:
+    message = [Atom(f"one_of_many_{n}") for n in range(300)]
+
+    data = other_end().send(THEIR, OUR, message)
+
+    assert data[6] == 255
+    assert session().receive_data(data)[0][4] == message
+
+
+ATOMS = [Atom(f"churn_{n}") for n in range(6000)] + [Atom(c * 255) for c in ("a", "é", "€", "\U00010000")]
+atom_lists = st.lists(st.one_of(st.sampled_from(ATOMS), st.booleans(), st.none(), st.sampled_from([OUR, REF])))
+
+
+@given(messages=st.lists(st.tuples(numbers, atom_lists, st.booleans()), max_size=30))
+def test_session_pair_agrees_on_the_cache(messages: list[tuple[int, list[Any], bool]]) -> None:
+    there, here = other_end(), session()
+
+    stream = [
+        there.send(Pid(THERE, n, 0, 8), OUR, (atoms, bytes(200_000)) if large else atoms)
+        for n, atoms, large in messages
+    ]
+
+    received = [event[4] for event in here.receive_data(b"".join(stream))]
+    assert received == [(atoms, bytes(200_000)) if large else atoms for _, atoms, large in messages]
+
+
+def test_session_pair_agrees_while_slots_are_overwritten() -> None:
+    there, here, draw = other_end(), session(), random.Random(1)
+    for _ in range(500):
+        message = draw.sample(ATOMS, draw.choice([1, 5, 50, 250, 300]))
+
+        assert here.receive_data(there.send(THEIR, OUR, message)) == [(MESSAGE, 1, THEIR, OUR.number, message)]
 
 
 # ---- one form for every variant

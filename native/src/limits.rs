@@ -23,6 +23,8 @@ pub struct Limits {
     pub max_fragment_sequences: usize,
     /// Seconds a handshake may take.
     pub setup_time: f64,
+    /// Whether messages to peers that have the atom cache use it.
+    pub atom_cache: bool,
 }
 
 impl Default for Limits {
@@ -39,6 +41,7 @@ impl Default for Limits {
             max_handshakes: 64,
             max_fragment_sequences: 4096,
             setup_time: 7.0,
+            atom_cache: true,
         }
     }
 }

@@ -12,6 +12,7 @@
 use super::PacketError;
 use super::atom_cache::{AtomCache, slot};
 use super::bytes::Cursor;
+use super::slots::Slots;
 use crate::term::atom::{MAX_CHARACTERS, Name};
 
 const SHORT: PacketError = PacketError::Malformed("distribution header ends too early");
@@ -27,6 +28,43 @@ pub fn read_atoms(cursor: &mut Cursor<'_>, cache: &mut AtomCache, max_atoms: usi
     let nibbles = cursor.take(count / 2 + 1).ok_or(SHORT)?;
     let long = nibble(nibbles, count)? & LONG_ATOMS != 0;
     (0..count).map(|k| read_reference(cursor, cache, nibble(nibbles, k)?, long, max_atoms)).collect()
+}
+
+/// Append the atom section for these atoms, at most 255, and assign their slots.
+pub fn write_atoms(atoms: &[Name], slots: &mut Slots, out: &mut Vec<u8>) {
+    let Ok(count) = u8::try_from(atoms.len()) else { return debug_assert!(false, "too many atoms for a header") };
+    out.push(count);
+    if count == 0 {
+        return;
+    }
+    let nibbles = out.len();
+    out.resize(nibbles + atoms.len() / 2 + 1, 0);
+    // All lengths have 16 bits if one text needs them, known slot or not.
+    let long = atoms.iter().any(|name| name.text().len() > usize::from(u8::MAX));
+    for (k, name) in atoms.iter().enumerate() {
+        let (slot, new) = slots.place(name);
+        #[expect(clippy::cast_possible_truncation, reason = "a slot has 11 bits")]
+        let (segment, index) = ((slot >> 8) as u8, slot as u8);
+        set_nibble(out, nibbles, k, segment | if new { NEW_ENTRY } else { 0 });
+        out.push(index);
+        if new {
+            write_text(name.text(), long, out);
+        }
+    }
+    set_nibble(out, nibbles, atoms.len(), u8::from(long) * LONG_ATOMS);
+}
+
+fn set_nibble(out: &mut [u8], start: usize, k: usize, nibble: u8) {
+    if let Some(pair) = out.get_mut(start + k / 2) {
+        *pair |= if k % 2 == 0 { nibble } else { nibble << 4 };
+    }
+}
+
+fn write_text(text: &str, long: bool, out: &mut Vec<u8>) {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 255 characters of 4 bytes, or one byte if not long")]
+    let length = (text.len() as u16).to_be_bytes();
+    out.extend_from_slice(if long { &length } else { &length[1..] });
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn nibble(nibbles: &[u8], k: usize) -> Result<u8, PacketError> {
@@ -74,6 +112,38 @@ mod tests {
 
     fn read(bytes: &[u8], cache: &mut AtomCache) -> Result<Vec<Name>, PacketError> {
         read_atoms(&mut Cursor::new(bytes), cache, usize::MAX)
+    }
+
+    fn pass(atoms: &[Name], slots: &mut Slots, cache: &mut AtomCache) -> usize {
+        let mut out = Vec::new();
+        write_atoms(atoms, slots, &mut out);
+        let mut cursor = Cursor::new(&out);
+        assert_eq!(read_atoms(&mut cursor, cache, usize::MAX), Ok(atoms.to_vec()));
+        assert!(cursor.rest().is_empty());
+        out.len()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (mut slots, mut cache) = (Slots::default(), AtomCache::default());
+        let mut names: Vec<Name> = ["a", "", "é", "nil"].map(Name::intern).to_vec();
+        assert_eq!(pass(&[], &mut slots, &mut cache), 1);
+        assert_eq!(pass(&names, &mut slots, &mut cache), 1 + 3 + 4 * 2 + 1 + 2 + 3);
+        assert_eq!(pass(&names, &mut slots, &mut cache), 1 + 3 + 4);
+
+        names.push(Name::intern(&"\u{10000}".repeat(255)));
+        assert_eq!(pass(&names, &mut slots, &mut cache), 1 + 3 + 4 + 3 + 1020);
+    }
+
+    #[test]
+    fn what_is_written_is_read_while_slots_are_overwritten() {
+        let names: Vec<Name> = (0..6000).map(|number| Name::intern(&format!("churn_{number}"))).collect();
+        let (mut slots, mut cache) = (Slots::default(), AtomCache::default());
+        for round in 0..3 {
+            for chunk in names.chunks(255 - round) {
+                pass(chunk, &mut slots, &mut cache);
+            }
+        }
     }
 
     fn texts(names: &[Name]) -> Vec<&str> {

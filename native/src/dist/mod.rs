@@ -14,6 +14,7 @@ pub mod packet;
 pub mod receiver;
 pub mod reflex;
 pub mod sender;
+pub mod slots;
 
 use thiserror::Error;
 

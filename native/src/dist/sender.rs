@@ -6,7 +6,9 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::Format;
+use super::header::write_atoms;
 use super::loan::Loan;
+use super::slots::Slots;
 use crate::term::atom::Name;
 
 /// Bytes of data in one fragment, as BEAM's; what is longer goes in several.
@@ -21,7 +23,7 @@ pub const OVERHEAD: usize = 64;
 /// A control message without its header, which the sender writes when its turn comes.
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
-    /// What `ATOM_CACHE_REF k` in `data` stands for. Empty so far: atoms are written in clear.
+    /// What `ATOM_CACHE_REF k` in `data` stands for: at most 255, and none unless both sides have the atom cache.
     pub atoms: Vec<Name>,
     /// Control, then the payload if there is one; no version bytes.
     pub data: Vec<u8>,
@@ -91,6 +93,7 @@ struct Outgoing {
 pub struct Sender {
     format: Format,
     last_sequence_id: u64,
+    slots: Slots,
     queues: FxHashMap<u64, VecDeque<Outgoing>>,
     turns: VecDeque<u64>,
     // Whether a message with lent parts was finished.
@@ -100,7 +103,14 @@ pub struct Sender {
 impl Sender {
     /// A sender at the first byte after the handshake.
     pub fn new(format: Format) -> Self {
-        Self { format, last_sequence_id: 0, queues: FxHashMap::default(), turns: VecDeque::new(), returned: false }
+        Self {
+            format,
+            last_sequence_id: 0,
+            slots: Slots::default(),
+            queues: FxHashMap::default(),
+            turns: VecDeque::new(),
+            returned: false,
+        }
     }
 
     /// Whether nothing waits.
@@ -137,7 +147,7 @@ impl Sender {
         let Some(queue) = self.queues.get_mut(&order_key) else { return 0 };
         let Some(outgoing) = queue.front_mut() else { return 0 };
         let before = outgoing.sent;
-        write_packet(outgoing, self.format, &mut self.last_sequence_id, out);
+        write_packet(outgoing, self.format, &mut self.last_sequence_id, &mut self.slots, out);
         let mut cost = outgoing.sent - before;
         if outgoing.sent == outgoing.encoded.length() {
             cost += OVERHEAD;
@@ -153,16 +163,23 @@ impl Sender {
     }
 }
 
-fn write_packet(outgoing: &mut Outgoing, format: Format, last_sequence_id: &mut u64, out: &mut Vec<u8>) {
+/// Write the next packet of a message. Slots are assigned here, so that headers follow the order of the wire.
+fn write_packet(
+    outgoing: &mut Outgoing,
+    format: Format,
+    last_sequence_id: &mut u64,
+    slots: &mut Slots,
+    out: &mut Vec<u8>,
+) {
     let encoded = &outgoing.encoded;
     match format {
         Format::PassThrough => write_pass_through(encoded, out),
         Format::Header { fragments: true } if encoded.has_payload() && encoded.length() > FRAGMENT_SIZE => {
-            return write_fragment(outgoing, last_sequence_id, out);
+            return write_fragment(outgoing, last_sequence_id, slots, out);
         }
         Format::Header { .. } => frame(out, |out| {
             out.extend_from_slice(&[131, 68]);
-            write_atoms(&encoded.atoms, out);
+            write_atoms(&encoded.atoms, slots, out);
             encoded.write(0..usize::MAX, out);
         }),
     }
@@ -180,7 +197,7 @@ fn write_pass_through(encoded: &Encoded, out: &mut Vec<u8>) {
     });
 }
 
-fn write_fragment(outgoing: &mut Outgoing, last_sequence_id: &mut u64, out: &mut Vec<u8>) {
+fn write_fragment(outgoing: &mut Outgoing, last_sequence_id: &mut u64, slots: &mut Slots, out: &mut Vec<u8>) {
     let encoded = &outgoing.encoded;
     let first = outgoing.sent == 0;
     if first {
@@ -195,17 +212,11 @@ fn write_fragment(outgoing: &mut Outgoing, last_sequence_id: &mut u64, out: &mut
         out.extend_from_slice(&outgoing.sequence_id.to_be_bytes());
         out.extend_from_slice(&fragment_id.to_be_bytes());
         if first {
-            write_atoms(&encoded.atoms, out);
+            write_atoms(&encoded.atoms, slots, out);
         }
         encoded.write(outgoing.sent..outgoing.sent + size, out);
     });
     outgoing.sent += size;
-}
-
-/// The atom section of a header. Only the empty one so far; slots are assigned here, in the order of the wire.
-fn write_atoms(atoms: &[Name], out: &mut Vec<u8>) {
-    debug_assert!(atoms.is_empty(), "the encoder writes atoms in clear until the cache has a writer");
-    out.push(0);
 }
 
 /// Write a body with its length in front. Whoever encodes has checked that it fits 32 bits.
@@ -330,6 +341,22 @@ mod tests {
         let stream = written(HEADER, &[(1, large.clone()), (2, large.clone())]);
 
         assert_eq!(received(HEADER, &stream), [large.data.clone(), large.data]);
+    }
+
+    #[test]
+    fn headers_follow_the_order_of_the_wire() {
+        let atom = Name::intern("of_the_wire");
+        let with_atom =
+            |control: &[u8], payload: &[u8]| Encoded { atoms: vec![atom.clone()], ..message(control, payload) };
+        let large = with_atom(b"large", &vec![7; 2 * FRAGMENT_SIZE]);
+        let stream =
+            written(HEADER, &[(1, large.clone()), (1, with_atom(b"same", b"")), (2, with_atom(b"other", b""))]);
+
+        let text = |body: &&[u8]| body.windows(11).any(|window| window == b"of_the_wire");
+        assert_eq!(bodies(&stream).iter().map(text).collect::<Vec<_>>(), [true, false, false, false, false]);
+        let mut packets = Vec::new();
+        Receiver::new(HEADER, &Limits::default()).receive(&stream, &mut packets).unwrap();
+        assert!(packets.len() == 3 && packets.iter().all(|packet| packet.atoms == [atom.clone()]));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! A stack of containers whose children are still to be written. No code of the objects' classes runs, but a
 //! collection may run finalizers amid the walk, so a list or dict is never trusted to stay as it was.
 
+use std::sync::LazyLock;
+
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 
+use super::atoms::AtomList;
 use super::frame::{Dict, Fault, Frame, Seen, Written, no_form};
 use super::object::encode_error;
 use super::{path, tag};
@@ -32,30 +35,30 @@ const MAX_NEW_PORT: u32 = 1 << 28;
 ///
 /// Raises `pyzen.errors.EncodeError`; then `out` is as it was.
 pub fn encode_term(term: &Bound<'_, PyAny>, max_depth: usize, out: &mut Vec<u8>) -> PyResult<()> {
-    encode(term, max_depth, out, None)
+    encode_aside(term, max_depth, out, &mut Aside::default())
 }
 
 /// A part that was left out, and where it belongs.
 pub type Left<'py> = (usize, Bound<'py, PyBytes>);
 
-/// The same, but binaries of `LARGE` bytes and more are left out and added to `left`.
-pub fn encode_lending<'py>(
-    term: &Bound<'py, PyAny>,
-    max_depth: usize,
-    out: &mut Vec<u8>,
-    left: &mut Vec<Left<'py>>,
-) -> PyResult<()> {
-    encode(term, max_depth, out, Some(left))
+/// What of a message between nodes does not stand in its terms.
+#[derive(Default)]
+pub struct Aside<'py> {
+    /// Atoms for the header; `None` where atoms have to be in clear.
+    pub atoms: Option<AtomList>,
+    /// Binaries of `LARGE` bytes and more; `None` where they have to stay.
+    pub left: Option<Vec<Left<'py>>>,
 }
 
-fn encode<'py>(
+/// The same for a message between nodes. On an error `aside` is of no more use.
+pub fn encode_aside<'py>(
     term: &Bound<'py, PyAny>,
     max_depth: usize,
     out: &mut Vec<u8>,
-    left: Option<&mut Vec<Left<'py>>>,
+    aside: &mut Aside<'py>,
 ) -> PyResult<()> {
     let start = out.len();
-    let mut encoder = Encoder { out, left, frames: Vec::new(), max_depth, seen: Seen::default() };
+    let mut encoder = Encoder { out, aside, frames: Vec::new(), max_depth, seen: Seen::default() };
     let Err(fault) = encoder.run(term) else {
         return Ok(());
     };
@@ -70,9 +73,13 @@ fn encode<'py>(
 /// Binaries from this size on are left out where that is asked for.
 pub const LARGE: usize = 256 * 1024;
 
+static TRUE: LazyLock<Name> = LazyLock::new(|| Name::intern("true"));
+static FALSE: LazyLock<Name> = LazyLock::new(|| Name::intern("false"));
+static NIL: LazyLock<Name> = LazyLock::new(|| Name::intern("nil"));
+
 struct Encoder<'out, 'py> {
     out: &'out mut Vec<u8>,
-    left: Option<&'out mut Vec<Left<'py>>>,
+    aside: &'out mut Aside<'py>,
     frames: Vec<Frame<'py>>,
     max_depth: usize,
     seen: Seen,
@@ -121,9 +128,9 @@ impl<'py> Encoder<'_, 'py> {
         } else if let Ok(dict) = object.cast_exact::<PyDict>() {
             self.dict(dict)
         } else if let Ok(truth) = object.cast_exact::<PyBool>() {
-            self.small_atom(if truth.is_true() { "true" } else { "false" })
+            self.constant(if truth.is_true() { &TRUE } else { &FALSE })
         } else if object.is_none() {
-            self.small_atom("nil")
+            self.constant(&NIL)
         } else if let Ok(float) = object.cast_exact::<PyFloat>() {
             self.float(float.value())
         } else {
@@ -235,7 +242,14 @@ impl<'py> Encoder<'_, 'py> {
         self.put(text.as_bytes())
     }
 
+    fn constant(&mut self, name: &'static LazyLock<Name>) -> Written {
+        if self.aside.atoms.is_some() { self.name(name) } else { self.small_atom(name.text()) }
+    }
+
     fn name(&mut self, name: &Name) -> Written {
+        if let Some(index) = self.aside.atoms.as_mut().and_then(|atoms| atoms.index(name)) {
+            return self.put(&[tag::ATOM_CACHE_REF, index]);
+        }
         let text = name.text();
         if u8::try_from(text.len()).is_ok() {
             return self.small_atom(text);
@@ -250,11 +264,11 @@ impl<'py> Encoder<'_, 'py> {
     /// Leave out a large binary if that is asked for.
     fn leave(&mut self, bytes: &Bound<'py, PyBytes>) -> Result<bool, Fault> {
         // A fun's size counts what is in it.
-        if self.left.is_none() || self.frames.iter().any(|frame| matches!(frame, Frame::Fun { .. })) {
+        if self.aside.left.is_none() || self.frames.iter().any(|frame| matches!(frame, Frame::Fun { .. })) {
             return Ok(false);
         }
         self.count(tag::BINARY, bytes.as_bytes().len())?;
-        if let Some(left) = &mut self.left {
+        if let Some(left) = &mut self.aside.left {
             left.push((self.out.len(), bytes.clone()));
         }
         Ok(true)

@@ -6,10 +6,12 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyTuple;
 
-use crate::dist::flags::{ALIAS, ALTACT_SIG, SEND_SENDER};
+use crate::dist::flags::{ALIAS, ALTACT_SIG, DIST_HDR_ATOM_CACHE, SEND_SENDER};
 use crate::dist::loan::Loan;
 use crate::dist::sender::Encoded;
-use crate::etf::{self, Left};
+use crate::etf::atoms::AtomList;
+use crate::etf::{self, Aside};
+use crate::limits::Limits;
 use crate::term::atom::Atom;
 use crate::term::pid::Pid;
 use crate::term::reference::Reference;
@@ -26,6 +28,13 @@ const TO_ALIAS: u8 = 4;
 /// Longest message: its packet has a length of 32 bits, toward peers without fragments.
 const MAX_LENGTH: usize = u32::MAX as usize - 1024;
 
+/// A message being encoded.
+struct Draft<'py> {
+    data: Vec<u8>,
+    aside: Aside<'py>,
+    max_depth: usize,
+}
+
 /// The parts of a tuple `{Op, …}` of which each is bytes or a term.
 enum Part<'a, 'py> {
     Bytes(&'a [u8]),
@@ -33,79 +42,95 @@ enum Part<'a, 'py> {
 }
 
 /// Encode a message. `None` if the peer has no operation for it: BEAM drops messages to aliases then, and so do we.
-pub fn message(
-    from_pid: &Bound<'_, Pid>,
-    to: &Bound<'_, PyAny>,
-    message: &Bound<'_, PyAny>,
+pub fn message<'py>(
+    from_pid: &Bound<'py, Pid>,
+    to: &Bound<'py, PyAny>,
+    message: &Bound<'py, PyAny>,
     flags: u64,
-    max_depth: usize,
+    limits: &Limits,
 ) -> PyResult<Option<Encoded>> {
     use Part::{Bytes, Term};
     let from = Term(from_pid.as_any());
-    let mut data = Vec::with_capacity(256);
+    let mut draft = Draft::new(flags, limits);
     if to.is_instance_of::<Pid>() {
         match flags & SEND_SENDER {
-            0 => control(2, &[Bytes(&UNUSED), Term(to)], max_depth, &mut data)?,
-            _ => control(22, &[from, Term(to)], max_depth, &mut data)?,
+            0 => draft.control(2, &[Bytes(&UNUSED), Term(to)])?,
+            _ => draft.control(22, &[from, Term(to)])?,
         }
     } else if to.is_instance_of::<Atom>() {
-        control(6, &[from, Bytes(&UNUSED), Term(to)], max_depth, &mut data)?;
+        draft.control(6, &[from, Bytes(&UNUSED), Term(to)])?;
     } else if !to.is_instance_of::<Reference>() {
         let kind = to.get_type().name()?.to_string();
         return Err(pyo3::exceptions::PyTypeError::new_err(format!(
             "a message goes to a Pid, Atom or Reference, not {kind}"
         )));
     } else if flags & ALTACT_SIG != 0 {
-        control(37, &[Bytes(&[SMALL_INTEGER, TO_ALIAS]), from, Term(to)], max_depth, &mut data)?;
+        draft.control(37, &[Bytes(&[SMALL_INTEGER, TO_ALIAS]), from, Term(to)])?;
     } else if flags & ALIAS != 0 {
-        control(33, &[from, Term(to)], max_depth, &mut data)?;
+        draft.control(33, &[from, Term(to)])?;
     } else {
         return Ok(None);
     }
-    let control_length = data.len();
-    let left = append(message, max_depth, &mut data)?;
-    finish(message.py(), data, left, control_length).map(Some)
+    draft.finish(message.py(), Some(message)).map(Some)
 }
 
 /// Encode any other signal.
-pub fn signal(control: &Bound<'_, PyTuple>, payload: &Payload<'_>, max_depth: usize) -> PyResult<Encoded> {
-    let mut data = Vec::with_capacity(256);
-    etf::encode_term(control.as_any(), max_depth, &mut data)?;
-    let control_length = data.len();
-    let left = match payload {
-        Payload::Term(term) => append(term, max_depth, &mut data)?,
-        Payload::Absent => Vec::new(),
-    };
-    finish(control.py(), data, left, control_length)
+pub fn signal(control: &Bound<'_, PyTuple>, payload: &Payload<'_>, flags: u64, limits: &Limits) -> PyResult<Encoded> {
+    let mut draft = Draft::new(flags, limits);
+    draft.term(control.as_any())?;
+    draft.finish(
+        control.py(),
+        match payload {
+            Payload::Term(term) => Some(term),
+            Payload::Absent => None,
+        },
+    )
 }
 
-fn control(op: u8, parts: &[Part<'_, '_>], max_depth: usize, out: &mut Vec<u8>) -> PyResult<()> {
-    let arity = u8::try_from(1 + parts.len())?;
-    out.extend_from_slice(&[SMALL_TUPLE, arity, SMALL_INTEGER, op]);
-    parts.iter().try_for_each(|part| match part {
-        Part::Bytes(bytes) => {
-            out.extend_from_slice(bytes);
-            Ok(())
+impl<'py> Draft<'py> {
+    fn new(flags: u64, limits: &Limits) -> Self {
+        let cache = limits.atom_cache && flags & DIST_HDR_ATOM_CACHE != 0;
+        let aside = Aside { atoms: cache.then(AtomList::default), left: None };
+        Self { data: Vec::with_capacity(256), aside, max_depth: limits.max_depth }
+    }
+
+    fn term(&mut self, term: &Bound<'py, PyAny>) -> PyResult<()> {
+        etf::encode_aside(term, self.max_depth, &mut self.data, &mut self.aside)
+    }
+
+    fn control(&mut self, op: u8, parts: &[Part<'_, 'py>]) -> PyResult<()> {
+        let arity = u8::try_from(1 + parts.len())?;
+        self.data.extend_from_slice(&[SMALL_TUPLE, arity, SMALL_INTEGER, op]);
+        parts.iter().try_for_each(|part| match part {
+            Part::Bytes(bytes) => {
+                self.data.extend_from_slice(bytes);
+                Ok(())
+            }
+            Part::Term(term) => self.term(term),
+        })
+    }
+
+    /// The message, after its control tuple was written. Large binaries of the payload are lent.
+    fn finish(mut self, py: Python<'py>, payload: Option<&Bound<'py, PyAny>>) -> PyResult<Encoded> {
+        let control_length = self.data.len();
+        self.aside.left = Some(Vec::new());
+        match payload.map(|payload| (payload, payload.cast::<etf::Encoded>())) {
+            None => {}
+            // It was encoded before the link was up.
+            Some((_, Ok(encoded))) => self.data.extend_from_slice(&encoded.get().bytes),
+            Some((term, Err(_))) => self.term(term)?,
         }
-        Part::Term(term) => etf::encode_term(term, max_depth, out),
-    })
-}
-
-/// A term without its large binaries, or one that was encoded before the link was up.
-fn append<'py>(term: &Bound<'py, PyAny>, max_depth: usize, out: &mut Vec<u8>) -> PyResult<Vec<Left<'py>>> {
-    let mut left = Vec::new();
-    match term.cast::<etf::Encoded>() {
-        Ok(encoded) => out.extend_from_slice(&encoded.get().bytes),
-        Err(_) => etf::encode_lending(term, max_depth, out, &mut left)?,
+        let lend = |(at, bytes)| (at, Loan::new(Arc::new(PyBackedBytes::from(bytes))));
+        let encoded = Encoded {
+            atoms: self.aside.atoms.map(AtomList::into_names).unwrap_or_default(),
+            data: self.data,
+            lent: self.aside.left.unwrap_or_default().into_iter().map(lend).collect(),
+            control_length,
+        };
+        if encoded.length() > MAX_LENGTH {
+            let text = format!("a message of {} bytes fits no packet", encoded.length());
+            return Err(raise(py, "EncodeError", &text, None));
+        }
+        Ok(encoded)
     }
-    Ok(left)
-}
-
-fn finish(py: Python<'_>, data: Vec<u8>, left: Vec<Left<'_>>, control_length: usize) -> PyResult<Encoded> {
-    let lend = |(at, bytes): Left<'_>| (at, Loan::new(Arc::new(PyBackedBytes::from(bytes))));
-    let encoded = Encoded { lent: left.into_iter().map(lend).collect(), ..Encoded::plain(data, control_length) };
-    if encoded.length() > MAX_LENGTH {
-        return Err(raise(py, "EncodeError", &format!("a message of {} bytes fits no packet", encoded.length()), None));
-    }
-    Ok(encoded)
 }

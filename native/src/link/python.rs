@@ -144,6 +144,7 @@ pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
         max_handshakes: size("max_handshakes")?,
         max_fragment_sequences: size("max_fragment_sequences")?,
         setup_time: limits.getattr("setup_time")?.extract()?,
+        atom_cache: limits.getattr("atom_cache")?.extract()?,
     })
 }
 
@@ -430,7 +431,7 @@ impl LinkThread {
         let inner = self.inner()?;
         let identity = Identity { node: Name::from_object(node)?, creation, peer: Name::from_object(peer)?, flags };
         let last_frame = last_frame.map(checked_frame).transpose()?;
-        let first = first_messages(first, flags, inner.limits().max_depth)?;
+        let first = first_messages(first, flags, inner.limits())?;
         let Some(handle) = inner.in_handshake(link)? else { return Ok(()) };
         let identity = Arc::new(identity);
         inner.links().insert(link, Entry { link: handle.clone(), identity: Some(identity.clone()) });
@@ -452,7 +453,7 @@ impl LinkThread {
         let inner = self.inner()?;
         let Some((handle, identity)) = inner.active(link)? else { return Ok(NO_LINK) };
         let limits = inner.limits();
-        let encoded = encode::message(from_pid, to, message, identity.flags, limits.max_depth)?;
+        let encoded = encode::message(from_pid, to, message, identity.flags, limits)?;
         let Some(encoded) = encoded else { return Ok(SENT) };
         match inner.post(&handle, from_pid.get().0.number(), encoded, Some(limits.max_unsent_bytes)) {
             Posted::Sent => Ok(SENT),
@@ -468,8 +469,8 @@ impl LinkThread {
     #[pyo3(signature = (link, order_key, control, payload=Payload::Absent, /))]
     fn signal(&self, link: u64, order_key: u64, control: &Bound<'_, PyTuple>, payload: Payload<'_>) -> PyResult<u8> {
         let inner = self.inner()?;
-        let Some((handle, _)) = inner.active(link)? else { return Ok(NO_LINK) };
-        let encoded = encode::signal(control, &payload, inner.limits().max_depth)?;
+        let Some((handle, identity)) = inner.active(link)? else { return Ok(NO_LINK) };
+        let encoded = encode::signal(control, &payload, identity.flags, inner.limits())?;
         let passes = !encoded.has_payload();
         Ok(match inner.post(&handle, order_key, encoded, None) {
             Posted::Gone => NO_LINK,
@@ -564,15 +565,15 @@ fn checked_frame(frame: Vec<u8>) -> PyResult<Vec<u8>> {
 }
 
 /// The first packets: each the arguments of `send` (from a pid) or of `signal` (with an order key).
-fn first_messages(first: &Bound<'_, PySequence>, flags: u64, max_depth: usize) -> PyResult<Vec<(u64, Encoded)>> {
+fn first_messages(first: &Bound<'_, PySequence>, flags: u64, limits: &Limits) -> PyResult<Vec<(u64, Encoded)>> {
     let mut messages = Vec::new();
     for item in first.try_iter()? {
         let (key, second, third) = item?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
         if let Ok(from_pid) = key.cast::<Pid>() {
-            let encoded = encode::message(from_pid, &second, &third, flags, max_depth)?;
+            let encoded = encode::message(from_pid, &second, &third, flags, limits)?;
             messages.extend(encoded.map(|encoded| (from_pid.get().0.number(), encoded)));
         } else {
-            let encoded = encode::signal(second.cast::<PyTuple>()?, &third.extract()?, max_depth)?;
+            let encoded = encode::signal(second.cast::<PyTuple>()?, &third.extract()?, flags, limits)?;
             messages.push((key.cast::<PyInt>()?.extract()?, encoded));
         }
     }

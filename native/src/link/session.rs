@@ -108,7 +108,7 @@ impl Session {
         to: &Bound<'py, PyAny>,
         message: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let encoded = encode::message(from_pid, to, message, self.identity.flags, self.limits.max_depth)?;
+        let encoded = encode::message(from_pid, to, message, self.identity.flags, &self.limits)?;
         let Some(encoded) = encoded else { return Ok(PyBytes::new(message.py(), &[])) };
         Ok(self.written(message.py(), from_pid.get().0.number(), encoded))
     }
@@ -120,7 +120,7 @@ impl Session {
         control: &Bound<'py, PyTuple>,
         payload: Payload<'py>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let encoded = encode::signal(control, &payload, self.limits.max_depth)?;
+        let encoded = encode::signal(control, &payload, self.identity.flags, &self.limits)?;
         Ok(self.written(control.py(), order_key, encoded))
     }
 }

@@ -84,6 +84,15 @@ impl Name {
         &self.0.text
     }
 
+    /// A number for tables of atoms, different for most; the same as long as the atom lives.
+    pub fn spread(&self) -> usize {
+        let address = Arc::as_ptr(&self.0) as usize as u64;
+        // Fibonacci hashing; the low bits of the result depend on all of the address.
+        #[allow(clippy::cast_possible_truncation)] // any bits will do
+        let mixed = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+        mixed
+    }
+
     /// Which Python value the atom stands for.
     pub fn meaning(&self) -> Meaning {
         self.0.meaning
