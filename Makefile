@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := $(shell find native/src -name '*.rs') native/Cargo.toml native/Cargo.lock
 CARGO := cargo
+FUZZ_SECONDS ?= 600
 export CARGO_TERM_COLOR ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -73,8 +74,9 @@ format: tools ## Format the sources of all languages.
 bench: native tools erlang ## Measure against BEAM in one run; prints a table.
 	$(BIN)/python -m erlang_interop.benchmarks
 
-fuzz: native tools ## Ten million random and mutated inputs for the codec.
+fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for links.
 	$(BIN)/python -m tests.fuzz_etf --inputs 10000000
+	$(BIN)/python -m tests.fuzz_link --seconds $(FUZZ_SECONDS)
 
 matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29; writes docs/conformance.md.
 	$(BIN)/python -m erlang_interop.releases || :

@@ -16,6 +16,7 @@ from pyzen._native import DOWN, MESSAGE, NO_PAYLOAD, Session, encode_message
 from pyzen.config import Limits
 from pyzen.etf import encode
 from pyzen.terms import Atom, Pid, Reference
+from tests import fuzz_link
 
 HERE, THERE = Atom("here@test"), Atom("there@test")
 CREATION = 7
@@ -431,3 +432,21 @@ def test_session_takes_any_bytes_without_raising(data: bytes, flags: int) -> Non
     events = fed.receive_data(packet((22, THEIR, OUR), 1)) + fed.receive_data(frame(b"\x83\x44\x00" + data))
 
     assert all(event[0] != DOWN for event in events[:-1])
+
+
+# ---- hostile streams
+
+
+def test_session_takes_every_input_of_the_corpus() -> None:
+    assert fuzz_link.check_corpus() >= 2
+
+
+@pytest.mark.parametrize(("target", "least"), [("packets", 0.2), ("headers", 0.1), ("fragments", 0.2)])
+def test_session_takes_hostile_streams(target: str, least: float) -> None:
+    before = resident_bytes()
+
+    outcomes = fuzz_link.run(target, 4000, seed=20_261_123)
+
+    assert outcomes["events"] > least * 4000
+    assert outcomes["down"] > least * 4000
+    assert resident_bytes() - before < 32 * 2**20

@@ -17,6 +17,7 @@ from pyzen.errors import (
     MissingFlags,
     NotAllowed,
 )
+from tests import fuzz_link
 
 A = "a@host"
 B = "b@host"
@@ -531,3 +532,10 @@ def test_handshake_ignores_frames_after_its_end(make: Callable[[], Handshake]) -
     assert one.receive_frame(b"sok") == []
     one.eof()
     assert one.error is error
+
+
+def test_handshake_over_a_hostile_line_ends_with_an_error_or_a_right_proof() -> None:
+    outcomes = fuzz_link.run("handshake", 5000, seed=20_261_123)
+
+    assert outcomes["done"] > 500
+    assert outcomes["failed"] > 500
