@@ -494,22 +494,27 @@ class LinkThread:
     def send(self, link: int, from_pid: Pid, to: Pid | Atom | Reference, message: Any, /) -> int:
         """Encode and queue one message; the operation is chosen by the link's flags.
 
-        Returns SENT, BUSY or NO_LINK. Raises `EncodeError`, `LinkOverloaded`; then nothing was queued.
+        Returns SENT, BUSY or NO_LINK. Raises `EncodeError`, `LinkOverloaded`; then nothing was queued. Large `bytes`
+        are lent, not copied: they live until they are written, and come back in a `drain`.
         """
     def signal(self, link: int, order_key: int, control: tuple[Any, ...], payload: Any = ..., /) -> int:
         """Encode and queue any other signal; passes the marks, but never overtakes the same order key."""
     def close(self, link: int, reason: str) -> None:
         """Close; DOWN with this reason follows, unless the link is down already."""
     def drain(self) -> tuple[list[tuple[int, int, Any, Any, Any]], bool]:
-        """Take what has happened: at most 256 packets, 1 MiB or 5 ms of it; the flag says that more waits."""
+        """Take what has happened: at most 256 packets, 1 MiB or 5 ms of it; the flag says that more waits.
+
+        Events of one link come in the order of the wire, but for messages of 1 MiB and more: their large binaries are
+        copied over several drains, and packets of other senders overtake them.
+        """
     def statistics(self) -> dict[str, int]:
-        """Return counters and sizes, among them `reflex_answers`: what the thread has answered by itself."""
+        """Return counters and sizes, among them `lent_bytes` and `reflex_answers`."""
     def stop(self) -> None:
         """Abort every link, join the thread, close every descriptor. Idempotent; `drain` then yields ENDED last."""
 
 @final
 class Session:
-    """One active link without a socket, for tests: the same packet reader and writer."""
+    """One active link without a socket, for tests: the same packet reader and writer, but no reflexes."""
 
     def __new__(cls, limits: object, *, node: Atom, creation: int, peer: Atom, flags: int) -> Self: ...
     def receive_data(self, data: Buffer, /) -> list[tuple[int, int, Any, Any, Any]]:
