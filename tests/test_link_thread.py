@@ -394,6 +394,18 @@ def test_large_binary_is_lent_until_it_is_written(node: Node) -> None:
     assert sys.getrefcount(large) == before
 
 
+def test_end_of_a_loan_is_a_reason_to_drain(node: Node) -> None:
+    link, peer = node.link_up()
+    node.drain(0)
+
+    assert node.thread.send(link, OUR, THEIR, bytes(300_000)) == SENT
+
+    assert select.select([node.thread.fileno()], [], [], 10)[0]
+    assert node.thread.drain() == ([], False)
+    assert node.thread.statistics()["lent_bytes"] == 0
+    assert read_packet(peer)
+
+
 @pytest.mark.parametrize("how", ["peer", "close", "stop", "overloaded", "no link"])
 def test_what_is_lent_comes_back_at_every_end(make_node: Callable[..., Node], how: str) -> None:
     large = bytes(40_000_000)

@@ -14,7 +14,7 @@
 //! python.rs, session.rs, deliver.rs, filling.rs   what Python sees; the only files that know an interpreter
 //! ```
 //!
-//! The I/O thread never needs the interpreter and holds no Python object.
+//! The I/O thread never needs the interpreter. It holds no Python object but on loan, and is never the last to let go.
 
 mod driver;
 pub mod events;
