@@ -19,7 +19,8 @@ from pyzen.errors import ConfigError, ConnectionLost, CookieMismatch, Distributi
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
 from pyzen.node.tls import TLSConfig
-from pyzen.terms import atoms
+from pyzen.terms import Atom, atoms
+from tests.node.test_connections import Callee
 
 MakePeer = Callable[..., Awaitable[Node]]
 
@@ -168,12 +169,16 @@ async def test_ping_with_a_wrong_cookie_says_so(make_peer: MakePeer) -> None:
         await commands.ping(options("ping", str(peer.name), "--cookie", "wrong"))
 
 
-async def test_ping_of_a_node_that_does_not_answer_says_so(make_peer: MakePeer) -> None:
-    peer = await make_peer()
-    peer.unregister("net_kernel")
+async def test_ping_of_a_node_that_does_not_answer_says_so(epmd: EpmdServer) -> None:
+    mute, me = Callee("mute@127.0.0.1"), Atom("me@127.0.0.1")
+    await mute.start(epmd)
+    arguments = options("ping", mute.name, "--cookie", "secret", "--timeout", "0.3", "--name", str(me))
+    ping = asyncio.create_task(commands.ping(arguments))
+    peer, _ = await mute.answer(me)
 
     with pytest.raises(ConnectionLost, match="connected but does not answer"):
-        await commands.ping(options("ping", str(peer.name), "--cookie", "secret", "--timeout", "0.05"))
+        await ping
+    await peer.close()
 
 
 async def test_name_is_that_which_is_given(make_peer: MakePeer) -> None:

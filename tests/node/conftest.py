@@ -44,9 +44,9 @@ class RawPeer:
             cookie=lambda _: cookie,
         )
         self.write_frames(handshake.start())
-        return await self.shake(node, handshake)
+        return await self.shake(node.name, handshake)
 
-    async def shake(self, node: Node, handshake: Handshake) -> Outcome:
+    async def shake(self, node: Atom, handshake: Handshake) -> Outcome:
         while not handshake.ended:
             try:
                 frame = await self.read_frame()
@@ -58,7 +58,7 @@ class RawPeer:
             raise handshake.error
         assert handshake.outcome is not None
         limits, flags = Limits(), int(handshake.outcome.flags)
-        self.session = Session(limits, node=self.name, creation=self.creation, peer=node.name, flags=flags)
+        self.session = Session(limits, node=self.name, creation=self.creation, peer=node, flags=flags)
         return handshake.outcome
 
     def write_frames(self, frames: list[bytes]) -> None:

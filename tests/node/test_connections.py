@@ -49,12 +49,12 @@ class Callee:
         async with asyncio.timeout(5):
             return await self.connections.get()
 
-    async def answer(self, node: Node) -> tuple[RawPeer, Outcome]:
+    async def answer(self, caller: Atom) -> tuple[RawPeer, Outcome]:
         peer = await self.next()
         handshake = Acceptor(
             self.name, flags=own_flags(hidden=False), creation=9, cookie=lambda _: "secret", decide=lambda *_: "ok"
         )
-        outcome = await peer.shake(node, handshake)
+        outcome = await peer.shake(caller, handshake)
         assert handshake.last_frame is not None
         peer.write_frames([handshake.last_frame])
         return peer, outcome
@@ -105,7 +105,7 @@ async def test_dial_sends_what_waits_after_the_handshake(
     for number in range(3):
         node.send(("inbox", callee.name), number)
 
-    peer, outcome = await callee.answer(node)
+    peer, outcome = await callee.answer(node.name)
 
     received: list[Any] = []
     while len(received) < 4:
@@ -120,7 +120,7 @@ async def test_two_callers_share_one_dial(node: Node, make_callee: Callable[[str
     callee = await make_callee("z@127.0.0.1")
     connecting = [asyncio.ensure_future(node.connect(callee.name)) for _ in range(2)]
 
-    peer, _ = await callee.answer(node)
+    peer, _ = await callee.answer(node.name)
 
     assert await asyncio.gather(*connecting) == [True, True]
     assert callee.connections.empty()
@@ -136,7 +136,7 @@ async def test_cancelled_connect_leaves_the_dial_under_way(
     connecting.cancel()
     callee.connections.put_nowait(peer)
 
-    await callee.answer(node)
+    await callee.answer(node.name)
 
     await until(lambda: node.nodes() == [Atom(callee.name)])
     await peer.close()
@@ -241,7 +241,7 @@ async def test_a_peer_that_is_linked_already_keeps_that_link(
         callee.name, flags=own_flags(hidden=False), creation=9, cookie=lambda _: "secret", decide=lambda *_: "alive"
     )
 
-    outcome = await peer.shake(node, handshake)
+    outcome = await peer.shake(node.name, handshake)
     assert handshake.last_frame is not None
     peer.write_frames([handshake.last_frame])
 
@@ -451,6 +451,6 @@ async def test_attempt_of_the_lesser_name_is_refused_while_ours_is_under_way(
         await make_raw(callee.name).connect(node)
 
     callee.connections.put_nowait(dialled)
-    await callee.answer(node)
+    await callee.answer(node.name)
     assert await connecting
     await dialled.close()

@@ -26,7 +26,9 @@ OUR, THEIR = Pid("here@test", 5, 0, 7), Pid("there@test", 9, 0, 8)
 REF = Reference("here@test", 7, [1, 2, 3])
 
 
-HERE = Session(Limits(), node=OUR.node, creation=7, peer=THEIR.node, flags=int(OWN_FLAGS))
+def sent(*signal: Any) -> bytes:
+    """Return the first packet of a link."""
+    return Session(Limits(), node=OUR.node, creation=7, peer=THEIR.node, flags=int(OWN_FLAGS)).signal(*signal)
 
 
 def received(packet: bytes) -> list[tuple[int, int, Any, Any, Any]]:
@@ -84,7 +86,7 @@ def test_queue_turns_each_signal_into_its_control_message(
     getattr(queue, method)(*arguments)
 
     (row,) = queue.take(int(OWN_FLAGS))
-    ((op, _, found, _, reason),) = received(HERE.signal(*row))
+    ((op, _, found, _, reason),) = received(sent(*row))
     assert (op, found, reason) == (control[0], control, payload)
 
 
