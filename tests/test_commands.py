@@ -178,7 +178,9 @@ async def test_ping_of_a_node_that_does_not_answer_says_so(epmd: EpmdServer) -> 
 
     with pytest.raises(ConnectionLost, match="connected but does not answer"):
         await ping
+    mute.server.close()
     await peer.close()
+    await mute.server.wait_closed()
 
 
 async def test_name_is_that_which_is_given(make_peer: MakePeer) -> None:
