@@ -100,7 +100,6 @@ class Stage:
 
 @pytest.fixture
 def stage(epmd_port: int, erlang_drivers: Path, mix_fixture: Path, release: Release) -> Iterator[Stage]:
-    del mix_fixture
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
 
@@ -110,6 +109,7 @@ def stage(epmd_port: int, erlang_drivers: Path, mix_fixture: Path, release: Rele
             epmd = EpmdConfig(port=epmd_port, start=False)
             name = f"p{secrets.token_hex(5)}@127.0.0.1"
             node = await stack.enter_async_context(Node(name, cookie=cluster.cookie, epmd=epmd, zen=None))
+            cluster.fixture = mix_fixture
             elixir = await cluster.elixir()
             assert await elixir.eval(PUPPET) == ":ok"
             return Stage(runner, node, elixir)
@@ -142,8 +142,7 @@ class Play:
         one = self.puppets[index]
         if kind == "disconnect":
             self.lost |= {ref for watcher, target, ref in self.monitors if watcher.node is not target.node}
-            self.node.disconnect(self.peer.name)
-            await self.reconnected()
+            await self.reconnect()
         elif one in self.ended:
             pass
         elif kind == "exit":
@@ -159,12 +158,13 @@ class Play:
             if kind == "monitor":
                 self.monitors.append((one, self.puppets[other], answer))
 
-    async def reconnected(self) -> None:
-        """Wait until both ends know of the loss, then connect again."""
-        async with asyncio.timeout(10):
-            while self.node.nodes() or str(self.node.name) in await self.peer.eval("Node.list()"):
-                await asyncio.sleep(0.005)
-        assert await self.node.connect(self.peer.name)
+    async def reconnect(self) -> None:
+        """Lose the link, and connect again, unless a process at the other end has made its node do so."""
+        async with self.node.mailbox() as me:
+            self.node.monitor_node(self.peer.name, me.pid)
+            self.node.disconnect(self.peer.name)
+            assert await me.receive(timeout=10) == (atoms.nodedown, atoms[self.peer.name])
+            assert await self.node.connect(self.peer.name)
 
     async def settled(self) -> bool:
         """Say whether all that has to arrive has arrived, and both sides agree."""

@@ -181,4 +181,10 @@ class Relations:
 
     def detach(self, node: Atom) -> PeerRelations | None:
         """Give away what ends with the link to ``node``; what is made from now on belongs to the next link."""
-        return self.peers.pop(node, None)
+        lost = self.peers.pop(node, None)
+        if lost is not None:
+            # No acknowledgement will come for what was being undone; its state must not meet the next link.
+            for pid in [pid for pid, state in lost.links.items() if not state.active]:
+                del lost.links[pid]
+                self.links.pop(pid, None)
+        return lost

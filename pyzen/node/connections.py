@@ -42,8 +42,8 @@ log = logging.getLogger("pyzen.dist")
 
 GLOBAL_NAME_SERVER: Final = atoms.global_name_server
 
-CLOSED: Final = "closed"
-"""The reason of a link that the peer has closed in order."""
+ORDERLY: Final = frozenset({"closed", "stopped"})
+"""The reasons of links that the peer has closed, or that end with this node."""
 
 
 class Resolver(Protocol):
@@ -465,7 +465,7 @@ class Connections:
 
     def _log_loss(self, link: Link, reason: str) -> None:
         """Tell an operator why a link ended; a warning unless one of the two ends wanted it to."""
-        level = logging.INFO if link.closing or reason == CLOSED else logging.WARNING
+        level = logging.INFO if link.closing or reason in ORDERLY else logging.WARNING
         log.log(level, "%s lost the link to %s: %s", self.name, link.peer, link.closing or reason)
 
     def disconnect(self, node: Atom) -> bool:

@@ -139,6 +139,18 @@ def test_detach_gives_away_what_ends_with_a_node(relations: Relations) -> None:
     assert relations.detach(HERE) is None
 
 
+def test_link_made_after_a_loss_is_a_new_one_where_the_last_was_being_undone(relations: Relations) -> None:
+    relations.add_link(FAR)
+    relations.start_unlink(FAR)
+
+    lost = relations.detach(THERE)
+
+    assert lost is not None
+    assert FAR not in lost.links
+    assert relations.add_link(FAR)
+    assert list(relations.peers[THERE].links) == [FAR]
+
+
 def test_what_was_given_away_can_still_be_removed(relations: Relations) -> None:
     relations.add_monitor(REF, FAR, THERE)
     relations.add_watcher(REF, FAR, None)

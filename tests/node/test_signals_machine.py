@@ -243,5 +243,5 @@ class Signals(RuleBasedStateMachine):
 
 TestSignals = Signals.TestCase
 TestSignals.settings = settings(
-    max_examples=400 if profiles.NAME == "ci" else 60, stateful_step_count=60, deadline=None
+    max_examples=1000 if profiles.NAME == "ci" else 60, stateful_step_count=60, deadline=None
 )
