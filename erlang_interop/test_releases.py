@@ -40,10 +40,10 @@ def test_programs_of_a_folder_are_found_there() -> None:
 
 
 def test_programs_of_a_root_see_that_only() -> None:
-    place = Place(root=Path("/some/root"))
+    place = Place(root=Path("/some/place"))
 
-    assert place.command("erl", "-noinput")[1:] == ["/some/root", "erl", "-noinput"]
-    assert place.inside(Path("/some/root/tmp/x")) == "/tmp/x"
+    assert place.command("erl", "-noinput")[1:] == ["/some/place", "erl", "-noinput"]
+    assert place.inside(Path("/some/place/tmp/x")) == "/tmp/x"
     assert place.environment["PATH"] == "/usr/bin:/bin"
     with pytest.raises(ValueError, match="not in the subpath"):
         place.inside(Path("/elsewhere"))
