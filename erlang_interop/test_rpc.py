@@ -13,7 +13,7 @@ import pytest
 
 from pyzen import current_process
 from pyzen.config import EpmdConfig
-from pyzen.errors import CallTimeout, NodeDown, ProcessExit, RpcError
+from pyzen.errors import CallTimeout, NodeDown, RpcError
 from pyzen.node.node import Node
 from pyzen.terms import Pid, atoms
 
@@ -191,7 +191,7 @@ async def test_a_fun_from_elixir_is_undef_here(pair: Pair) -> None:
     assert await pair.eval(code) == ":undef"
 
 
-async def test_options_that_erts_refuses_are_refused(pair: Pair) -> None:
+async def test_options_about_scheduling_are_taken_without_effect(pair: Pair) -> None:
     code = (
         "ref = :erlang.spawn_request(py, :math, :sqrt, [1.0], [:monitor, {:priority, :high}]); "
         "receive do {:spawn_reply, ^ref, :ok, _} -> :ok end"
@@ -267,6 +267,10 @@ async def test_our_call_tells_how_a_function_there_ended(pair: Pair) -> None:
         await pair.node.rpc("nobody@127.0.0.1", "lists", "seq", [1, 3])
 
 
+async def test_a_text_of_ours_is_no_atom_there(pair: Pair) -> None:
+    assert await pair.node.rpc(pair.elixir.name, "erlang", "is_binary", ["text"]) is True
+
+
 async def test_our_call_fails_at_once_when_the_node_goes(pair: Pair) -> None:
     call = asyncio.create_task(pair.node.rpc(pair.elixir.name, "timer", "sleep", [60_000], timeout=60))
     await pair.node.rpc(pair.elixir.name, "erlang", "node")
@@ -321,7 +325,3 @@ async def test_exit_of_the_caller_ends_a_linked_process_there(pair: Pair) -> Non
         ref = other.monitor(await started)
         pair.node.send(parent, atoms.go)
         assert await other.receive(timeout=5) == (atoms.DOWN, ref, atoms.process, await started, atoms.gone)
-
-
-def test_the_reason_of_a_refusal_is_the_nodes_word() -> None:
-    assert ProcessExit((atoms.spawn_reply, atoms.system_limit)).reason[1] is atoms.system_limit

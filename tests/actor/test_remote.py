@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.remote import Remote, result_of
+from pyzen.actor.remote import result_of
 from pyzen.errors import NodeDown, ProcessExit, RpcError
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.testing import Cluster, MemoryNode
@@ -231,7 +231,3 @@ def test_the_end_of_a_call_says_how_it_failed(reason: Any, kind: str, told: Any)
 
 def test_the_end_of_a_call_is_its_result() -> None:
     assert result_of(REF, ProcessExit((REF, atoms["return"], {1: 2}))) == {1: 2}
-
-
-def test_requests_are_a_part_of_every_process() -> None:
-    assert issubclass(GenServer, Remote)
