@@ -74,7 +74,7 @@ format: tools ## Format the sources of all languages.
 bench: native tools erlang ## Measure against BEAM in one run; prints a table.
 	$(BIN)/python -m erlang_interop.benchmarks
 
-fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for links.
+fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for each part of the link.
 	$(BIN)/python -m tests.fuzz_etf --inputs 10000000
 	$(BIN)/python -m tests.fuzz_link --seconds $(FUZZ_SECONDS)
 

@@ -1,7 +1,7 @@
 """Random and mutated inputs for what a peer sends: ``python -m tests.fuzz_link --seconds S [--seed N] [--target T]``.
 
 Targets are ``packets`` (framing, control tuples, payloads), ``headers`` (the atom section and the cache), ``fragments``
-and ``handshake``. Whatever comes, a session yields events, the end of the link last, and the same ones however the
+and ``handshake``. Each has its S seconds. Whatever comes, a session yields events, the end of the link last, and the same ones however the
 bytes are cut; a handshake yields an outcome only for a right proof. The process must not grow.
 
 Inputs that once failed, and bytes that real nodes sent, are in ``corpus/``: one in a line, in hexadecimal.
@@ -321,24 +321,21 @@ def run(target: str, inputs: int, seed: int) -> Counter[str]:
     return Counter(next(running) for _ in range(inputs))
 
 
-def run_for(seconds: float, targets: list[str], seed: int) -> None:
-    """Check inputs of all targets in turn, and the size of the process.
+def run_for(seconds: float, target: str, seed: int) -> None:
+    """Check inputs of one target, and the size of the process.
 
     Raises:
         AssertionError: If an input fails, or the process grows.
     """
-    deadline, totals = time.monotonic() + seconds, {target: Counter[str]() for target in targets}
-    first = None
+    deadline, outcomes, first = time.monotonic() + seconds, Counter[str](), None
     while time.monotonic() < deadline:
-        for target in targets:
-            totals[target] += run(target, 5000, seed)
+        outcomes += run(target, 5000, seed)
         seed += 1
         size = resident_bytes()
         first = first if first is not None else size
         assert size - first < MAX_GROWTH, f"the process has grown from {first} to {size} bytes"
-    for target, outcomes in totals.items():
-        print(f"{target}: {sum(outcomes.values())} inputs, {dict(outcomes)}")
-    print(f"last seed {seed - 1}; the process has grown by {(resident_bytes() - (first or 0)) / MIB:.1f} MiB")
+    growth = (resident_bytes() - (first or 0)) / MIB
+    print(f"{target}: {outcomes.total()} inputs, {dict(outcomes)}, last seed {seed - 1}, grown by {growth:.1f} MiB")
 
 
 def check_corpus() -> int:
@@ -357,12 +354,13 @@ def check_corpus() -> int:
 def main() -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seconds", type=float, default=600, help="for each target")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--target", choices=TARGETS, action="append")
     arguments = parser.parse_args()
     check_corpus()
-    run_for(arguments.seconds, arguments.target or list(TARGETS), arguments.seed)
+    for target in arguments.target or list(TARGETS):
+        run_for(arguments.seconds, target, arguments.seed)
 
 
 if __name__ == "__main__":
