@@ -484,16 +484,17 @@ class LinkThread:
         peer: Atom,
         flags: int,
         last_frame: bytes | None,
-        first: Sequence[tuple[Any, Any, Any]],
+        first: Sequence[tuple[Any, ...]],
     ) -> None:
         """End the handshake in one step.
 
         Writes `last_frame`, then `first` (each the arguments of `send` or of `signal` without the link), gives
         what was read beyond the handshake to the packet reader, starts ticks. `flags` is the intersection.
         """
-    def send(self, link: int, from_pid: Pid, to: Pid | Atom | Reference, message: Any, /) -> int:
+    def send(self, link: int, from_pid: Pid, to: Pid | Atom | Reference, message: Any, priority: bool = ..., /) -> int:
         """Encode and queue one message; the operation is chosen by the link's flags.
 
+        `priority` asks the receiver to serve it first, where the peer knows that and it needs no fragments.
         Returns SENT, BUSY or NO_LINK. Raises `EncodeError`, `LinkOverloaded`; then nothing was queued. Large `bytes`
         are lent, not copied: they live until they are written, and come back in a `drain`.
         """
@@ -519,7 +520,7 @@ class Session:
     def __new__(cls, limits: object, *, node: Atom, creation: int, peer: Atom, flags: int) -> Self: ...
     def receive_data(self, data: Buffer, /) -> list[tuple[int, int, Any, Any, Any]]:
         """Feed bytes; returns events as `drain` does, DOWN last when the bytes end the link."""
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, /) -> bytes: ...
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, priority: bool = ..., /) -> bytes: ...
     def signal(self, order_key: int, control: tuple[Any, ...], payload: Any = ..., /) -> bytes: ...
 
 def guard_fd(fd: int) -> None:

@@ -158,8 +158,9 @@ class Way:
             reason = atoms.unencodable
         self._emit(method, *arguments[:-1], reason)
 
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Send a message. Raises ``EncodeError``."""
+        del priority  # our processes serve all messages in order
         self._emit("send", from_pid, to, through_the_wire(message))
         return Sent.SENT
 
@@ -179,9 +180,10 @@ class Way:
         """Send PAYLOAD_EXIT."""
         self._emit_reason("exit", from_pid, to_pid, reason)
 
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
         """Send PAYLOAD_EXIT2."""
-        self._emit_reason("exit2", from_pid, to_pid, reason)
+        del priority
+        self._emit_reason("exit2", from_pid, to, reason)
 
     def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
         """Send MONITOR_P."""
@@ -239,9 +241,9 @@ class HalfLink(Way):
         self.waiting.append((method, arguments))
         self.pump_soon()
 
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Send a message. Raises ``EncodeError``."""
-        super().send(from_pid, to, message)
+        super().send(from_pid, to, message, priority=priority)
         return Sent.BUSY if self.busy else Sent.SENT
 
     def resume_when_writable(self, process: Actor) -> bool:

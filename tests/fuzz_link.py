@@ -1,8 +1,8 @@
 """Random and mutated inputs for what a peer sends: ``python -m tests.fuzz_link --seconds S [--seed N] [--target T]``.
 
 Targets are ``packets`` (framing, control tuples, payloads), ``headers`` (the atom section and the cache), ``fragments``
-and ``handshake``. Each has its S seconds. Whatever comes, a session yields events, the end of the link last, and the same ones however the
-bytes are cut; a handshake yields an outcome only for a right proof. The process must not grow.
+and ``handshake``; each has its S seconds. Whatever comes, a session yields events, the end of the link last, and the
+same ones however the bytes are cut; a handshake yields an outcome only for a right proof. The process must not grow.
 
 Inputs that once failed, and bytes that real nodes sent, are in ``corpus/``: one in a line, in hexadecimal.
 """

@@ -153,6 +153,31 @@ def test_session_send_chooses_the_operation_by_flags(flags: int, to: Any, contro
     assert other_end(flags | FRAGMENTS).send(THEIR, to, REASON) == packet(control, REASON)
 
 
+@pytest.mark.parametrize(
+    ("to", "flags", "ordinary"),
+    [(OUR, 0, (22, THEIR, OUR)), (Atom("name"), 8, (6, THEIR, Atom(""), Atom("name"))), (ALIAS_REF, 4, None)],
+)
+def test_session_sends_priority_messages_to_those_who_know_them(
+    to: Any, flags: int, ordinary: tuple[Any, ...] | None
+) -> None:
+    own = FRAGMENTS | SEND_SENDER
+
+    assert other_end(own | ALTACT_SIG).send(THEIR, to, REASON, True) == packet((37, 1 | flags, THEIR, to), REASON)
+    assert other_end(own).send(THEIR, to, REASON, True) == (packet(ordinary, REASON) if ordinary else b"")
+
+
+@pytest.mark.parametrize("size", [60_000, 70_000])
+def test_session_sends_no_priority_in_fragments(size: int) -> None:
+    """OTP 28.0 to 29.0.5 write past a buffer when it arrives."""
+    end = other_end(FRAGMENTS | ALTACT_SIG)
+
+    message, signal = end.send(THEIR, ALIAS_REF, bytes(size), True), end.signal(1, (37, 17, THEIR, OUR), bytes(size))
+
+    one_packet = size < 65536
+    assert term((37, 5 if one_packet else 4, THEIR, ALIAS_REF)) in message
+    assert term((37, 17 if one_packet else 16, THEIR, OUR)) in signal
+
+
 def test_session_sends_nothing_to_an_alias_of_a_peer_without_aliases() -> None:
     assert other_end(FRAGMENTS).send(THEIR, ALIAS_REF, REASON) == b""
 

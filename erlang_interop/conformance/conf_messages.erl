@@ -2,6 +2,7 @@
 -module(conf_messages).
 -export([count_to/3, echo/3, echo_terms/2, echo_big/3, streams/5, terms/0]).
 -export([collect/2, receive_big/1, alias_use/3, write/2, lead/2, traced/2, priority/3, fun_back/2]).
+-export([served_first/3, exit_by_alias/1]).
 -export([echo_atoms/2, priority_big/2, echo_record/2, record/2, field/2]).
 
 -define(SOON, 10000).
@@ -96,6 +97,26 @@ priority_big(Pid, Size) ->
     Binary = binary(Size, 5),
     apply(erlang, send, [Pid, {big, erlang:md5(Binary), Binary}, [priority]]),
     ok.
+
+%% What comes to a priority alias overtakes what waits already. Returns the queue as it stands when `last` has arrived.
+served_first(Name, Node, Options) ->
+    process_flag(trap_exit, true),
+    {Name, Node} ! {alias, alias(Options), self()},
+    receive last -> ok after ?SOON -> timeout end,
+    drain().
+
+drain() ->
+    receive
+        {'EXIT', _, Reason} -> [{exit, Reason} | drain()];
+        Binary when is_binary(Binary) -> [{bytes, byte_size(Binary)} | drain()];
+        Message -> [Message | drain()]
+    after 0 -> []
+    end.
+
+%% Answers a call with an exit signal to the alias that stands in it.
+exit_by_alias(Name) ->
+    register(Name, self()),
+    receive {'$gen_call', {_, [alias | Alias]}, Reason} -> apply(erlang, exit, [Alias, Reason, [priority]]) after ?SOON -> timeout end.
 
 %% A fun that was away still runs.
 fun_back(Name, Node) ->

@@ -237,6 +237,39 @@ async def test_priority_message_in_fragments(ours: Node, theirs: ErlNode) -> Non
     assert hashlib.md5(data).digest() == digest
 
 
+@pytest.mark.since(28)
+async def test_priority_messages_and_exits_to_their_priority_alias(ours: Node, theirs: ErlNode) -> None:
+    async with ours.mailbox("inbox") as me:
+        using = asyncio.create_task(
+            theirs.run("conf_messages", "served_first", atoms.inbox, ours.name, [atoms.priority])
+        )
+        _, alias, pid = await me.receive(timeout=SOON)
+        me.send(pid, 1)
+        me.send(pid, 2, priority=True)  # a pid takes all in order
+        me.send(alias, 3, priority=True)
+        me.send_exit(alias, atoms.important, priority=True)
+        me.send(alias, 4)
+        me.send(alias, bytes(MEGABYTE), priority=True)
+        me.send(pid, atoms.last)
+
+        assert await using == [3, (atoms.exit, atoms.important), 1, 2, 4, (atoms.bytes, MEGABYTE)]
+
+
+@pytest.mark.since(28)
+async def test_exit_to_our_alias(ours: Node, theirs: ErlNode) -> None:
+    async with ours.mailbox() as me:
+        me.trap_exit = True
+        running = asyncio.create_task(theirs.run("conf_messages", "exit_by_alias", atoms.exiter))
+        while await ours.rpc(theirs.name, "erlang", "whereis", [atoms.exiter]) is atoms.undefined:
+            await asyncio.sleep(0.01)
+        me.send_request((atoms.exiter, theirs.name), atoms.important)
+
+        got = await me.receive(timeout=SOON)
+
+        assert (got[0], got[2]) == (atoms.EXIT, atoms.important)
+        assert await running is True
+
+
 async def test_more_atoms_than_the_cache_holds(ours: Node, theirs: ErlNode) -> None:
     ours.spawn(Echo, name="here")
 

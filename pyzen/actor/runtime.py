@@ -81,7 +81,7 @@ class Runtime(Protocol):
     def forget(self, process: Actor) -> None:
         """Take an ended process out of the tables."""
 
-    def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True) -> Sent:
+    def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Route a message. Raises ``EncodeError``, ``LinkOverloaded``."""
 
     def deliver_many(self, dispatches: Sequence[tuple[Pid, Any]]) -> None:
@@ -111,8 +111,8 @@ class Runtime(Protocol):
     def route_exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
         """Send the exit signal of a link."""
 
-    def route_exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """Send the signal of ``exit/2``."""
+    def route_exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
+        """Send the signal of ``exit/2``, to a process or to one of its aliases."""
 
     def route_monitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
         """Send MONITOR_P."""

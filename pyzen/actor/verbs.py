@@ -75,18 +75,26 @@ class Verbs:
         """The node's services, for processes that are part of the system."""
         return self._runtime
 
-    def send(self, dest: Dest, message: Any, *, dial: bool = True) -> Sent:
+    def send(self, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Send a message; never blocks.
 
         Messages to one process arrive in the order sent. To another node the message is encoded now; to a process of
         this node it is passed as it is, and must not be changed afterwards.
+
+        Args:
+            dest: A pid, a name, ``(name, node)``, or an alias.
+            message: Any term.
+            dial: Whether to dial the node where there is no link.
+            priority: Ask the receiver to serve it first, as ``erlang:send/3`` with ``[priority]``: it does when
+                ``dest`` is a priority alias of a process on OTP 28 or newer. In all other cases, and for a message
+                of more than 64 KiB, this is an ordinary message.
 
         Raises:
             EncodeError: The message has no Erlang form.
             LinkOverloaded: Too much waits for that node already.
             ProcessExit: This process has ended.
         """
-        sent = self._alive().send(self.pid, dest, message, dial=dial)
+        sent = self._alive().send(self.pid, dest, message, dial=dial, priority=priority)
         if sent is Sent.BUSY and not self.async_dist:
             self._suspended = self._runtime.resume_when_writable(dest, self._self())
         return sent
@@ -186,9 +194,13 @@ class Verbs:
         """End this process with ``reason``. Does not return."""
         raise ExitRequest(reason)
 
-    def send_exit(self, pid: Pid, reason: Any) -> None:
-        """Send an exit signal to another process: Erlang's ``exit/2``."""
-        self._alive().route_exit2(self.pid, pid, reason)
+    def send_exit(self, pid: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
+        """Send an exit signal to another process: Erlang's ``exit/2``, with ``priority`` its ``exit/3``.
+
+        An alias does as well as a pid, from OTP 28 on; one that is not in use drops the signal. ``priority`` is as
+        for `send`.
+        """
+        self._alive().route_exit2(self.pid, pid, reason, priority=priority)
 
     def spawn(self, process: Actor, *, name: Atom | str | None = None) -> Pid:
         """Start a process on this node."""

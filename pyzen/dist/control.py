@@ -80,8 +80,8 @@ class SignalReceiver(Protocol):
     def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
         """Break the link of ``to_pid``: ``from_pid`` ended."""
 
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """Ask ``to_pid`` to end, as ``exit/2`` does."""
+    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any) -> None:
+        """Ask a process, or the one that has an alias, to end, as ``exit/2`` and ``exit/3`` do."""
 
     def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
         """Let ``watcher`` know when ``target`` ends."""
@@ -171,8 +171,9 @@ class ControlDecoder:
         self._receiver.exit(self._own(from_pid, "PAYLOAD_EXIT From"), self._pid(to_pid, "PAYLOAD_EXIT To"), reason)
 
     def _exit2(self, control: tuple[Any, ...], reason: Any) -> None:
-        _, from_pid, to_pid = control
-        self._receiver.exit2(self._own(from_pid, "PAYLOAD_EXIT2 From"), self._pid(to_pid, "PAYLOAD_EXIT2 To"), reason)
+        _, from_pid, to = control
+        to = to if type(to) is Reference else self._pid(to, "PAYLOAD_EXIT2 To")
+        self._receiver.exit2(self._own(from_pid, "PAYLOAD_EXIT2 From"), to, reason)
 
     def _monitor(self, control: tuple[Any, ...], _payload: Any) -> None:
         _, watcher, target, ref = control

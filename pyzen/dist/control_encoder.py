@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyzen.dist.control import Op
 from pyzen.dist.flags import Flag
-from pyzen.terms import Pid
+from pyzen.terms import Pid, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.terms import Atom, Reference
+    from pyzen.terms import Atom
 
 __all__ = ["ControlEncoder", "Emit"]
 
 NODE_LEVEL: Final = 0  # the order key of signals that belong to no process
 SENT: Final = 0  # what an `Emit` answers for a queued signal
+PRIORITY: Final = 1  # flags of ALTACT_SIG_SEND
+TO_ALIAS: Final = 4
+ALTERNATIVE_EXIT: Final = 16
 MONITORS: Final = Flag.DIST_MONITOR | Flag.DIST_MONITOR_NAME
 
 
@@ -50,6 +53,7 @@ class ControlEncoder:
         self._unlink_ids = bool(flags & Flag.UNLINK_ID)
         self._monitors = flags & MONITORS == MONITORS
         self._spawns = bool(flags & Flag.SPAWN)
+        self._alternatives = bool(flags & Flag.ALTACT_SIG)
 
     def link(self, from_pid: Pid, to_pid: Pid) -> int:
         """Link the local ``from_pid`` to ``to_pid`` of the peer."""
@@ -76,11 +80,24 @@ class ControlEncoder:
             return self._emit(from_pid.number, (Op.EXIT.value, from_pid, to_pid, reason))
         return self._emit(from_pid.number, (Op.PAYLOAD_EXIT.value, from_pid, to_pid), reason)
 
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> int:
-        """Ask ``to_pid`` of the peer to end."""
+    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> int:
+        """Ask a process of the peer to end.
+
+        Args:
+            from_pid: The local process that asks.
+            to: The process, or an alias of it; peers before OTP 28 know no exit signals to aliases.
+            reason: The exit reason.
+            priority: Ask to be served first, where the peer knows that.
+        """
+        is_alias = type(to) is Reference
+        if self._alternatives and (priority or is_alias):
+            flags = ALTERNATIVE_EXIT | (PRIORITY if priority else 0) | (TO_ALIAS if is_alias else 0)
+            return self._emit(from_pid.number, (Op.ALTACT_SIG_SEND.value, flags, from_pid, to), reason)
+        if is_alias:
+            return SENT
         if not self._payloads:
-            return self._emit(from_pid.number, (Op.EXIT2.value, from_pid, to_pid, reason))
-        return self._emit(from_pid.number, (Op.PAYLOAD_EXIT2.value, from_pid, to_pid), reason)
+            return self._emit(from_pid.number, (Op.EXIT2.value, from_pid, to, reason))
+        return self._emit(from_pid.number, (Op.PAYLOAD_EXIT2.value, from_pid, to), reason)
 
     def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> int:
         """Let the local ``watcher`` know when ``target`` of the peer ends."""

@@ -62,10 +62,10 @@ class Inbound:
         if self._ours(to_pid):
             self._router.route_exit(from_pid, to_pid, reason)
 
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any) -> None:
         """PAYLOAD_EXIT2."""
-        if self._ours(to_pid):
-            self._router.route_exit2(from_pid, to_pid, reason)
+        if to.node is self._router.name:
+            self._router.route_exit2(from_pid, to, reason)
 
     def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
         """MONITOR_P, by pid or by name."""

@@ -68,8 +68,8 @@ __all__ = [
 
 log = logging.getLogger("pyzen.dist")
 
-First: TypeAlias = "tuple[Any, Any, Any]"
-"""A signal that goes out with the activation: the arguments of ``LinkThread.send`` or ``signal`` without the link."""
+First: TypeAlias = "tuple[Any, Any, Any] | tuple[Any, Any, Any, bool]"
+"""A signal that goes out with the activation: the arguments of ``LinkThread.signal`` or ``send`` without the link."""
 
 SPAWN_REQUEST: Final = Op.SPAWN_REQUEST.value
 
@@ -112,9 +112,9 @@ class Link(ControlEncoder):
         self._thread = thread
         self._waiting: set[Actor] = set()
 
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Send a message. Raises ``EncodeError``, ``LinkOverloaded``."""
-        sent = self._thread.send(self.id, from_pid, to, message)
+        sent = self._thread.send(self.id, from_pid, to, message, priority)
         if sent == BUSY:
             self.busy = True
             return Sent.BUSY
@@ -174,13 +174,13 @@ class DialQueue:
         self._bytes = 0
         self._max_bytes = max_bytes
 
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Queue a message. Raises ``EncodeError``, ``LinkOverloaded``."""
         encoded = encode_message(message)
         if self._bytes + len(encoded) > self._max_bytes:
             raise LinkOverloaded(f"more than {self._max_bytes} bytes wait for a node that is being dialled")
         self._bytes += len(encoded)
-        self._items.append(lambda first, _encoder: first.append((from_pid, to, encoded)))
+        self._items.append(lambda first, _encoder: first.append((from_pid, to, encoded, priority)))
         return Sent.SENT
 
     def link(self, from_pid: Pid, to_pid: Pid) -> None:
@@ -199,9 +199,9 @@ class DialQueue:
         """Queue the exit signal of a link."""
         self._items.append(lambda _first, encoder: encoder.exit(from_pid, to_pid, reason))
 
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
+    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
         """Queue EXIT2."""
-        self._items.append(lambda _first, encoder: encoder.exit2(from_pid, to_pid, reason))
+        self._items.append(lambda _first, encoder: encoder.exit2(from_pid, to, reason, priority=priority))
 
     def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
         """Queue MONITOR_P."""

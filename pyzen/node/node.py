@@ -453,8 +453,10 @@ class Node:
         return self._router.running() or self._caller.pid
 
     @own_thread
-    def send(self, dest: Dest, message: Any) -> None:
+    def send(self, dest: Dest, message: Any, *, priority: bool = False) -> None:
         """Send a message; never blocks, dials when needed, drops silently where Erlang does.
+
+        With ``priority`` a priority alias of OTP 28 or newer is served first; any other receiver takes it in order.
 
         Raises:
             NoProcess: A local name that is not registered.
@@ -462,7 +464,7 @@ class Node:
             LinkOverloaded: Too much waits for that node already.
         """
         sender = self._router.process(self._sender())
-        (sender or self._caller).send(dest, message)
+        (sender or self._caller).send(dest, message, priority=priority)
 
     async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
         """Call a GenServer, alias and monitor included.

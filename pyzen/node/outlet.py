@@ -22,7 +22,7 @@ class Outlet(Protocol):
     epoch: int
     busy: bool
 
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any) -> Sent:
+    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Send a message."""
 
     def link(self, from_pid: Pid, to_pid: Pid) -> object:
@@ -37,8 +37,8 @@ class Outlet(Protocol):
     def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> object:
         """Send PAYLOAD_EXIT."""
 
-    def exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> object:
-        """Send PAYLOAD_EXIT2."""
+    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> object:
+        """Send PAYLOAD_EXIT2, to a process or to one of its aliases."""
 
     def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> object:
         """Send MONITOR_P."""

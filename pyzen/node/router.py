@@ -221,7 +221,7 @@ class Router:
 
     # ---- messages
 
-    def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True) -> Sent:
+    def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Route a message; dropped silently where Erlang does.
 
         Raises:
@@ -238,10 +238,10 @@ class Router:
             if node is self.name:
                 return Sent.SENT
             outlet = self._outlet(node, dial)
-            return Sent.NO_LINK if outlet is None else outlet.send(from_pid, dest, message)
-        return self._send_elsewhere(from_pid, dest, message, dial)
+            return Sent.NO_LINK if outlet is None else outlet.send(from_pid, dest, message, priority=priority)
+        return self._send_elsewhere(from_pid, dest, message, dial, priority)
 
-    def _send_elsewhere(self, from_pid: Pid, dest: Any, message: Any, dial: bool) -> Sent:
+    def _send_elsewhere(self, from_pid: Pid, dest: Any, message: Any, dial: bool, priority: bool) -> Sent:
         to: Atom | Reference
         match dest:
             case Atom() | str():
@@ -262,7 +262,7 @@ class Router:
             self.deliver(to, message)
             return Sent.SENT
         outlet = self._outlet(node, dial)
-        return Sent.NO_LINK if outlet is None else outlet.send(from_pid, to, message)
+        return Sent.NO_LINK if outlet is None else outlet.send(from_pid, to, message, priority=priority)
 
     def deliver(self, to: Atom | Reference, message: Any) -> None:
         """Deliver to a name or an alias of this node; unknown ones are dropped."""
@@ -403,11 +403,16 @@ class Router:
         if found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
             outlet.exit(from_pid, to_pid, reason)
 
-    def route_exit2(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """EXIT2."""
-        found = self._signal(to_pid, Actor.on_exit2, from_pid, reason)
-        if found is None and (outlet := self._outlet(to_pid.node, dial=True)) is not None:
-            outlet.exit2(from_pid, to_pid, reason)
+    def route_exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
+        """EXIT2, to a process or to one of its aliases; an alias that is not in use drops it."""
+        if type(to) is Reference and to.node is self.name:
+            process = self.aliases.get(to)
+            if process is not None:
+                process.enqueue(Signal(Actor.on_exit2, from_pid, reason))
+            return
+        found = self._signal(to, Actor.on_exit2, from_pid, reason) if type(to) is Pid else None
+        if found is None and (outlet := self._outlet(to.node, dial=True)) is not None:
+            outlet.exit2(from_pid, to, reason, priority=priority)
 
     def route_monitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
         """MONITOR_P: answered with ``noproc`` when nobody is there."""

@@ -47,6 +47,7 @@ ACCEPTED = [
     ((24, THEIRS, OURS), (REASON,), ("exit", THEIRS, OURS, REASON)),
     ((24, THEIRS, OURS), (None,), ("exit", THEIRS, OURS, None)),
     ((26, THEIRS, OURS), (REASON,), ("exit2", THEIRS, OURS, REASON)),
+    ((26, THEIRS, OUR_REF), (REASON,), ("exit2", THEIRS, OUR_REF, REASON)),
     ((28, THEIRS, OURS, REF), (REASON,), ("down", THEIRS, OURS, REF, REASON)),
     ((28, NAME, OURS, REF), (REASON,), ("down", NAME, OURS, REF, REASON)),
     (

@@ -52,6 +52,29 @@ def test_encoder_emits_what_the_peer_understands(
     assert type(signals[0][1][0]) is int
 
 
+def test_encoder_sends_exit_signals_to_aliases_where_the_peer_knows_them() -> None:
+    encoder, signals = emitted(OWN_FLAGS)
+    before, old_signals = emitted(OWN_FLAGS & ~Flag.ALTACT_SIG)
+
+    encoder.exit2(OURS, REF, REASON)
+    before.exit2(OURS, REF, REASON)
+
+    assert signals == [(OURS.number, (37, 20, OURS, REF), REASON)]
+    assert old_signals == []
+
+
+def test_encoder_asks_for_priority_where_the_peer_knows_it() -> None:
+    encoder, signals = emitted(OWN_FLAGS)
+    before, old_signals = emitted(OWN_FLAGS & ~Flag.ALTACT_SIG)
+
+    for one in (encoder, before):
+        one.exit2(OURS, THEIRS, REASON, priority=True)
+        one.exit2(OURS, REF, REASON, priority=True)
+
+    assert signals == [(OURS.number, (37, 17, OURS, THEIRS), REASON), (OURS.number, (37, 21, OURS, REF), REASON)]
+    assert old_signals == [(OURS.number, (26, OURS, THEIRS), REASON)]
+
+
 def test_encoder_queues_the_down_of_a_name_behind_what_its_process_sent() -> None:
     encoder, signals = emitted(OWN_FLAGS)
 

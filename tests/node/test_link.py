@@ -57,6 +57,17 @@ def test_queue_keeps_messages_and_signals_in_order() -> None:
     assert [row[1] if row[0] == OUR else row[1][0] for row in first] == [THEIR, Op.MONITOR_P, atoms.name]
 
 
+def test_queue_keeps_priority() -> None:
+    queue = DialQueue(1000)
+
+    queue.send(OUR, THEIR, 1, priority=True)
+    queue.exit2(OUR, THEIR, atoms.boom, priority=True)
+
+    message, signal = queue.take(int(OWN_FLAGS))
+    assert message[3:] == (True,)
+    assert signal[1] == (Op.ALTACT_SIG_SEND, 17, OUR, THEIR)
+
+
 def test_queue_is_empty_once_taken() -> None:
     queue = DialQueue(1000)
     queue.link(OUR, THEIR)

@@ -496,6 +496,31 @@ def test_messages_of_peers_find_a_process_by_number_and_by_pid(world: World) -> 
     assert world.run() == [1, 2]
 
 
+def test_exit_signal_to_an_alias_ends_the_process_that_has_it(world: World) -> None:
+    theirs, ours = world.other(world.b).pid, world.other(world.a)
+    alias = world.a.runtime.make_ref()
+    world.a.runtime.add_alias(alias, ours)
+
+    world.a.inbound.exit2(theirs, world.a.runtime.make_ref(), atoms.boom)
+    world.run()
+    assert not ours.ended
+
+    world.a.inbound.exit2(theirs, alias, atoms.boom)
+    world.run()
+    assert ours.exit_reason is atoms.boom
+
+
+def test_exit_signal_to_an_alias_of_another_node_goes_there(world: World) -> None:
+    other = world.other(world.b)
+    alias = world.b.runtime.make_ref()
+    world.b.runtime.add_alias(alias, other)
+
+    world.me.send_exit(alias, atoms.boom, priority=True)
+    world.run()
+
+    assert other.exit_reason is atoms.boom
+
+
 def test_group_leader_changes_nothing(world: World) -> None:
     world.a.inbound.group_leader(world.other(world.b).pid, world.me.pid)
 

@@ -442,18 +442,19 @@ impl LinkThread {
         Ok(())
     }
 
-    #[pyo3(signature = (link, from_pid, to, message, /))]
+    #[pyo3(signature = (link, from_pid, to, message, priority=false, /))]
     fn send(
         &self,
         link: u64,
         from_pid: &Bound<'_, Pid>,
         to: &Bound<'_, PyAny>,
         message: &Bound<'_, PyAny>,
+        priority: bool,
     ) -> PyResult<u8> {
         let inner = self.inner()?;
         let Some((handle, identity)) = inner.active(link)? else { return Ok(NO_LINK) };
         let limits = inner.limits();
-        let encoded = encode::message(from_pid, to, message, identity.flags, limits)?;
+        let encoded = encode::message(from_pid, to, message, priority, identity.flags, limits)?;
         let Some(encoded) = encoded else { return Ok(SENT) };
         match inner.post(&handle, from_pid.get().0.number(), encoded, Some(limits.max_unsent_bytes)) {
             Posted::Sent => Ok(SENT),
@@ -568,9 +569,11 @@ fn checked_frame(frame: Vec<u8>) -> PyResult<Vec<u8>> {
 fn first_messages(first: &Bound<'_, PySequence>, flags: u64, limits: &Limits) -> PyResult<Vec<(u64, Encoded)>> {
     let mut messages = Vec::new();
     for item in first.try_iter()? {
-        let (key, second, third) = item?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+        let item = item?.cast_into::<PyTuple>()?;
+        let (key, second, third) = (item.get_item(0)?, item.get_item(1)?, item.get_item(2)?);
         if let Ok(from_pid) = key.cast::<Pid>() {
-            let encoded = encode::message(from_pid, &second, &third, flags, limits)?;
+            let priority = item.len() > 3 && item.get_item(3)?.extract()?;
+            let encoded = encode::message(from_pid, &second, &third, priority, flags, limits)?;
             messages.extend(encoded.map(|encoded| (from_pid.get().0.number(), encoded)));
         } else {
             let encoded = encode::signal(second.cast::<PyTuple>()?, &third.extract()?, flags, limits)?;

@@ -101,14 +101,15 @@ impl Session {
         Ok(events)
     }
 
-    #[pyo3(signature = (from_pid, to, message, /))]
+    #[pyo3(signature = (from_pid, to, message, priority=false, /))]
     fn send<'py>(
         &self,
         from_pid: &Bound<'py, Pid>,
         to: &Bound<'py, PyAny>,
         message: &Bound<'py, PyAny>,
+        priority: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let encoded = encode::message(from_pid, to, message, self.identity.flags, &self.limits)?;
+        let encoded = encode::message(from_pid, to, message, priority, self.identity.flags, &self.limits)?;
         let Some(encoded) = encoded else { return Ok(PyBytes::new(message.py(), &[])) };
         Ok(self.written(message.py(), from_pid.get().0.number(), encoded))
     }
