@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -182,7 +183,7 @@ def test_the_books_balance_when_every_monitor_had_its_down() -> None:
         collector.handle_info(_down(number, usual(number)))
 
     expected = {"monitors": 2500, "downs": 2500, "missing": 0, "strange": 0, "wrong": 0}
-    assert collector.balance(0, lost=False) == expected
+    assert collector.balance(0, ended=math.inf) == expected
 
 
 def test_the_books_show_what_is_missing_twice_unknown_or_wrong() -> None:
@@ -190,8 +191,16 @@ def test_the_books_show_what_is_missing_twice_unknown_or_wrong() -> None:
     for number, reason in [(1, usual(1)), (1, usual(1)), (99, usual(99)), (17, usual(18)), (18, atoms.nodedown)]:
         collector.handle_info(_down(number, reason))
 
-    assert collector.balance(0, lost=False) == {"monitors": 20, "downs": 5, "missing": 17, "strange": 2, "wrong": 2}
-    assert collector.balance(0, lost=True)["wrong"] == 2
+    assert collector.balance(0, ended=math.inf) == {"monitors": 20, "downs": 5, "missing": 17, "strange": 2, "wrong": 2}
+    assert collector.balance(0, ended=0)["wrong"] == 2
+
+
+def test_the_books_expect_nodedown_from_those_that_ended_with_their_node() -> None:
+    collector = _collector(4)
+    for number, reason in [(0, usual(0)), (1, atoms.nodedown), (2, atoms.nodedown), (3, usual(3))]:
+        collector.handle_info(_down(number, reason))
+
+    assert collector.balance(0, ended=2)["wrong"] == 2
 
 
 async def test_the_probe_sees_a_blocked_loop() -> None:

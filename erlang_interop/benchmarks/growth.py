@@ -24,7 +24,7 @@ ROWS: Final = (PAUSE, GROWTH)
 
 STEPS: Final = {100: 5, 10: 3, 1: 1}
 """Into how many parts ``--size`` is divided for a size of ``growth``, and how often that is measured."""
-VARIANTS: Final = {"every process ends": "usual", "the node is lost": "lost"}
+VARIANTS: Final = {"every process ends": True, "the node is lost": False}
 SMALL_HEAPS: Final = ("+hms", "20")
 """A million idle processes of the usual size take 2.7 GB."""
 
@@ -43,7 +43,7 @@ async def run(rig: Rig, options: Options, wanted: Collection[Row]) -> list[Resul
 
 
 async def _pause(rig: Rig, size: int) -> Result:
-    details = {variant: await _firing(rig, size, reasons) for variant, reasons in VARIANTS.items()}
+    details = {variant: await _firing(rig, size, ends=ends) for variant, ends in VARIANTS.items()}
     pauses = [found["pause_ms"] for found in details.values()]
     parts = [f"{variant}: {_pause_text(found)}" for variant, found in details.items()]
     return Result(
@@ -64,7 +64,7 @@ def _pause_text(found: Mapping[str, Any]) -> str:
     )
 
 
-async def _firing(rig: Rig, size: int, reasons: str) -> dict[str, float]:
+async def _firing(rig: Rig, size: int, *, ends: bool) -> dict[str, float]:
     """Let ``size`` monitors fire; the longest pause of the loop and the memory meanwhile."""
     watched = Watched(await rig.elixir(*SMALL_HEAPS))
     local = await start_local(rig, "ours", watched)
@@ -75,13 +75,13 @@ async def _firing(rig: Rig, size: int, reasons: str) -> dict[str, float]:
     established = resident(local.pid)
     forget_peak(local.pid)
     await local.call("probe_start")
-    if reasons == "lost":
-        await watched.node.kill()
-    else:
+    if ends:
         await watched.node.call("finish", first, end, timeout=TIMEOUT)
+    else:
+        await watched.node.kill()
     await local.call("await_collected", size, round(TIMEOUT * 1000), timeout=TIMEOUT)
     probe, peak = await figures(local, "probe_stop"), peak_resident(local.pid)
-    await balanced(local, size, reasons)
+    await balanced(local, size, ended=size if ends else 0)
     await local.kill()
     await watched.node.kill()
     return {

@@ -81,9 +81,9 @@ class Watched:
         return Storm(established / count, delivered / count)
 
 
-async def balanced(local: BeamNode, count: int, *how: str) -> None:
-    """Check that each monitor had its one DOWN, with target and reason."""
-    books = await figures(local, "collected", *how, timeout=TIMEOUT)
+async def balanced(local: BeamNode, count: int, *, ended: int | None = None) -> None:
+    """Check that each monitor had its one DOWN, with target and reason: ``nodedown`` for all after ``ended``."""
+    books = await figures(local, "collected", *([] if ended is None else [ended]), timeout=TIMEOUT)
     expected = {"monitors": count, "downs": count, "missing": 0, "strange": 0, "wrong": 0}
     check(books == expected, f"the books of {local.name} do not balance: {books}")
 

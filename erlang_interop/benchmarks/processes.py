@@ -149,8 +149,14 @@ class Collector(Counting):
         if self._count == self._awaited:
             self._reached.set()
 
-    def balance(self, first: int, *, lost: bool) -> dict[str, int]:
-        """Return ``monitors downs missing strange wrong``; with ``lost`` every reason has to be ``nodedown``."""
+    def balance(self, first: int, *, ended: float) -> dict[str, int]:
+        """Return ``monitors downs missing strange wrong``.
+
+        Args:
+            first: Index of the first target.
+            ended: How many of the targets ended by themselves; the reason of all others has to be ``nodedown``.
+        """
+        end = first + ended
         references, targets = chain.from_iterable(self._references), chain.from_iterable(self._targets)
         pairs = zip(references, targets, strict=True)
         missing = {reference: (target, index) for index, (reference, target) in enumerate(pairs, first)}
@@ -160,7 +166,7 @@ class Collector(Counting):
             expected = missing.pop(reference, None)
             if expected is None:
                 strange += 1
-            elif target != expected[0] or reason != (atoms.nodedown if lost else usual(expected[1])):
+            elif target != expected[0] or reason != (usual(expected[1]) if expected[1] < end else atoms.nodedown):
                 wrong += 1
         figures = {"monitors": monitors, "downs": self._count, "missing": len(missing)}
         return {**figures, "strange": strange, "wrong": wrong}

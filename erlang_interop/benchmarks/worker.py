@@ -134,8 +134,11 @@ class Worker:
             await self._collector.reached(int(count))
         return self._collector.count
 
-    async def do_collected(self, reasons: str = "usual") -> dict[str, int]:
-        return self._collector.balance(self._first, lost=reasons == "lost")
+    async def do_collected(self, ended: str = "inf") -> dict[str, int]:
+        return self._collector.balance(self._first, ended=float(ended))
+
+    async def do_statistics(self) -> dict[str, int]:
+        return self._node.zen.statistics().sizes()
 
     # ---- terms
 
