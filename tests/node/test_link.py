@@ -1,4 +1,4 @@
-"""One link that is up, and the queue of one that is being dialled; the I/O thread itself is in `test_link_thread`."""
+"""One link that is up, and the queue of one that is being dialled; the I/O thread is in `tests.link.test_thread`."""
 
 from __future__ import annotations
 

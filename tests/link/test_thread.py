@@ -1,14 +1,13 @@
-"""The I/O thread, over loopback sockets; what it must not do to a process is in `test_link_process`."""
+"""The I/O thread, over loopback sockets; what it must not do to a process is in `test_process`."""
 
 from __future__ import annotations
 
 import select
 import socket
 import struct
-import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,138 +24,26 @@ from pyzen._native import (
     SENT,
     WRITABLE,
     LinkThread,
-    Session,
 )
 from pyzen.config import Limits
 from pyzen.errors import EncodeError, LinkOverloaded
-from pyzen.terms import Atom, ImproperList, Pid, Reference
+from pyzen.terms import Atom
+from tests.link.peer import (
+    OUR,
+    OUR_OTHER,
+    REF,
+    THEIR,
+    TICK,
+    Event,
+    Node,
+    at_end,
+    read,
+    read_packet,
+    session,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-HERE, THERE = Atom("here@test"), Atom("there@test")
-FLAGS = 0xD07DF5FBD
-OUR, OUR_OTHER = Pid(HERE, 5, 0, 7), Pid(HERE, 6, 0, 7)
-THEIR = Pid(THERE, 9, 0, 8)
-REF = Reference(HERE, 7, [1, 2, 3])
-THEIR_REF = Reference(THERE, 8, [4, 5, 6])
-TICK = bytes(4)
-
-Event = tuple[int, int, Any, Any, Any]
-
-
-class Node:
-    """A link thread with the events that it has yielded."""
-
-    def __init__(self, ticktime: float = 60.0, **limits: Any) -> None:
-        self.thread = LinkThread(Limits(**limits), ticktime)
-        self.events: list[Event] = []
-        self.peers: list[socket.socket] = []
-        self.address = self.thread.listen("127.0.0.1", 0)
-
-    def wait(self, kind: int, *, seconds: float = 10.0) -> Event:
-        """Return the first event of this kind that has not been waited for, and forget those before it."""
-        deadline = time.monotonic() + seconds
-        while True:
-            for index, event in enumerate(self.events):
-                if event[0] == kind:
-                    del self.events[: index + 1]
-                    return event
-            assert time.monotonic() < deadline, f"no event {kind} but {self.events}"
-            self.drain()
-
-    def drain(self, timeout: float = 0.1) -> None:
-        select.select([self.thread.fileno()], [], [], timeout)
-        more = True
-        while more:
-            events, more = self.thread.drain()
-            self.events += events
-
-    def wait_until(self, condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
-        """Drain until a condition holds."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline
-            self.drain_stopped()
-
-    def drain_stopped(self) -> None:
-        """Drain, also when there is no descriptor to wait for any more."""
-        try:
-            self.drain(0.01)
-        except ValueError:
-            self.events += self.thread.drain()[0]
-
-    def connect(self, receive_buffer: int | None = None) -> tuple[int, socket.socket]:
-        """Return an inbound link in handshake mode and its other end."""
-        peer = socket.socket()
-        self.peers.append(peer)
-        if receive_buffer is not None:
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        peer.settimeout(10)
-        peer.connect(self.address)
-        _kind, link, host, port, _ = self.wait(ACCEPTED)
-        assert (host, port) == peer.getsockname()
-        return link, peer
-
-    def activate(
-        self, link: int, first: list[tuple[Any, Any, Any]] | None = None, last_frame: bytes | None = None
-    ) -> None:
-        self.thread.activate(
-            link, node=HERE, creation=7, peer=THERE, flags=FLAGS, last_frame=last_frame, first=first or []
-        )
-
-    def link_up(self, receive_buffer: int | None = None) -> tuple[int, socket.socket]:
-        link, peer = self.connect(receive_buffer)
-        self.activate(link)
-        return link, peer
-
-
-@pytest.fixture
-def make_node() -> Iterator[Callable[..., Node]]:
-    nodes = []
-
-    def make(ticktime: float = 60.0, **limits: Any) -> Node:
-        nodes.append(Node(ticktime, **limits))
-        return nodes[-1]
-
-    yield make
-    for node in nodes:
-        node.thread.stop()
-        for peer in node.peers:
-            peer.close()
-
-
-@pytest.fixture
-def node(make_node: Callable[..., Node]) -> Node:
-    return make_node()
-
-
-def session() -> Session:
-    """Return the other end of a link."""
-    return Session(Limits(), node=THERE, creation=8, peer=HERE, flags=FLAGS)
-
-
-def read(peer: socket.socket, count: int) -> bytes:
-    data = bytearray()
-    while len(data) < count:
-        part = peer.recv(count - len(data))
-        assert part, "the link was closed"
-        data += part
-    return bytes(data)
-
-
-def read_packet(peer: socket.socket) -> bytes:
-    return read(peer, struct.unpack(">I", read(peer, 4))[0])
-
-
-def at_end(peer: socket.socket) -> bool:
-    """Read until the link is closed."""
-    try:
-        while peer.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass
-    return True
+    from collections.abc import Callable
 
 
 # ---- handshake mode
@@ -371,230 +258,6 @@ def test_large_message_of_one_process_does_not_delay_another(node: Node) -> None
         packet = read_packet(peer)
         messages += there.receive_data(struct.pack(">I", len(packet)) + packet)
     assert [event[4] for event in messages[1:]] == [large, 1]
-
-
-# ---- large binaries
-
-
-def test_large_binary_is_lent_until_it_is_written(node: Node) -> None:
-    link, peer = node.link_up(receive_buffer=65536)
-    large = bytes(range(256)) * 100_000
-    before = sys.getrefcount(large)
-
-    node.thread.send(link, OUR, THEIR, (1, large, [large], bytes(10)))
-
-    assert node.thread.statistics()["lent_bytes"] == 2 * len(large)
-    there = session()
-    messages: list[Event] = []
-    while not messages:
-        packet = read_packet(peer)
-        messages = there.receive_data(struct.pack(">I", len(packet)) + packet)
-    assert messages[0][4] == (1, large, [large], bytes(10))
-    node.wait_until(lambda: node.thread.statistics()["lent_bytes"] == 0)
-    assert sys.getrefcount(large) == before
-
-
-def test_end_of_a_loan_is_a_reason_to_drain(node: Node) -> None:
-    link, peer = node.link_up()
-    node.drain(0)
-
-    assert node.thread.send(link, OUR, THEIR, bytes(300_000)) == SENT
-
-    assert select.select([node.thread.fileno()], [], [], 10)[0]
-    assert node.thread.drain() == ([], False)
-    assert node.thread.statistics()["lent_bytes"] == 0
-    assert read_packet(peer)
-
-
-@pytest.mark.parametrize("how", ["peer", "close", "stop", "overloaded", "no link"])
-def test_what_is_lent_comes_back_at_every_end(make_node: Callable[..., Node], how: str) -> None:
-    large = bytes(40_000_000)
-    before = sys.getrefcount(large)
-    node = make_node(max_unsent_bytes=10_000_000 if how == "overloaded" else 100_000_000)
-    link, peer = node.link_up(receive_buffer=65536)
-    match how:
-        case "overloaded":
-            with pytest.raises(LinkOverloaded):
-                node.thread.send(link, OUR, THEIR, large)
-        case "no link":
-            peer.close()
-            select.select([node.thread.fileno()], [], [], 10)
-            assert node.thread.send(link, OUR, THEIR, large) == NO_LINK
-        case _:
-            assert node.thread.send(link, OUR, THEIR, large) == BUSY
-            assert sys.getrefcount(large) > before
-    match how:
-        case "peer":
-            peer.close()
-        case "close":
-            node.thread.close(link, "closed here")
-        case "stop":
-            node.thread.stop()
-
-    node.wait_until(lambda: sys.getrefcount(large) == before)
-
-
-LARGE = bytes(range(256)) * 200_000
-THEIR_OTHER = Pid(THERE, 10, 0, 8)
-
-
-def all_queued(node: Node, peer: socket.socket, stream: bytes) -> None:
-    """Send a stream and the end, and wait until all of it waits for a drain."""
-    peer.settimeout(None)
-    peer.sendall(stream)
-    peer.close()
-    deadline = time.monotonic() + 10
-    while node.thread.statistics()["queued_bytes"] < 0.99 * len(stream):  # the headers of fragments are gone
-        assert time.monotonic() < deadline
-        select.select([], [], [], 0.01)
-
-
-def test_message_of_another_sender_overtakes_a_large_one(make_node: Callable[..., Node]) -> None:
-    node = make_node(max_queued_bytes=2**30)
-    link, peer = node.link_up()
-    there = session()
-    message = (1, LARGE, [LARGE, b"small"], {1: LARGE}, {LARGE[:300_000]: 2})
-    stream = [
-        there.send(THEIR, OUR, message),
-        there.send(THEIR, OUR, 2),
-        there.signal(1, (19, THEIR_OTHER, OUR, THEIR_REF)),
-        there.send(THEIR_OTHER, OUR, 3),
-        there.signal(1, (28, Atom("name"), OUR, THEIR_REF), 4),  # who has the name is not known here
-        there.send(THEIR_OTHER, OUR, 5),
-        there.send(THEIR, OUR, LARGE),
-    ]
-
-    all_queued(node, peer, b"".join(stream))
-
-    drains = []
-    while not node.events or node.events[-1][0] != DOWN:
-        select.select([node.thread.fileno()], [], [], 0.1)
-        more = True
-        while more:
-            start = time.thread_time()
-            events, more = node.thread.drain()
-            drains.append(time.thread_time() - start)
-            node.events += events
-    first, second, large, *rest = node.events
-    assert first[:3] == (19, link, (19, THEIR_OTHER, OUR, THEIR_REF))
-    assert second[4] == 3
-    assert large[4] == message
-    assert [event[4] for event in rest[:-1]] == [2, 4, 5, LARGE]
-    assert rest[-1] == (DOWN, link, "closed", None, None)
-    assert len(drains) > 10
-    assert max(drains) < 0.05
-    assert node.thread.statistics()["queued_bytes"] == 0
-
-
-def test_fault_behind_a_large_message_ends_the_link_after_it(make_node: Callable[..., Node]) -> None:
-    node = make_node(max_queued_bytes=2**30)
-    _link, peer = node.link_up()
-    there = session()
-    broken = there.send(THEIR_OTHER, OUR, b"x")[:-3] + b"\xff\xff\xff"
-
-    all_queued(node, peer, there.send(THEIR, OUR, LARGE) + broken + there.send(THEIR_OTHER, OUR, 2))
-
-    assert node.wait(MESSAGE)[4] == LARGE
-    assert "control message 22" in node.wait(DOWN)[2]
-    node.drain(0)
-    assert node.events == []
-
-
-def test_stop_amid_a_large_message_delivers_it(make_node: Callable[..., Node]) -> None:
-    node = make_node(max_queued_bytes=2**30)
-    _link, peer = node.link_up()
-    all_queued(node, peer, session().send(THEIR, OUR, LARGE))
-    assert node.thread.drain() == ([], True)
-
-    node.thread.stop()
-
-    while not node.events or node.events[-1][0] != ENDED:
-        node.events += node.thread.drain()[0]
-    assert [event[0] for event in node.events] == [MESSAGE, DOWN, ENDED]
-    assert node.events[0][4] == LARGE
-
-
-# ---- reflexes: nobody drains
-
-NAME_SERVER, NET_KERNEL = Atom("global_name_server"), Atom("net_kernel")
-NOT_A_PROCESS = Pid(HERE, 0, 0, 7)
-
-
-def answers(peer: socket.socket, count: int = 1) -> list[Event]:
-    """Return what was sent to the other end."""
-    packets = [read_packet(peer) for _ in range(count)]
-    there = session()
-    return [event for one in packets for event in there.receive_data(struct.pack(">I", len(one)) + one)]
-
-
-def test_monitor_of_global_name_server_is_answered_at_once(node: Node) -> None:
-    _link, peer = node.link_up()
-
-    peer.sendall(session().signal(0, (19, THEIR, NAME_SERVER, THEIR_REF)))
-
-    assert answers(peer) == [(28, 1, (28, NAME_SERVER, THEIR, THEIR_REF), None, Atom("noproc"))]
-    assert node.thread.statistics()["reflex_answers"] == 1
-    node.drain(0)
-    assert node.events == []
-
-
-@pytest.mark.parametrize(
-    ("tag", "to"),
-    [
-        ([Atom("alias"), THEIR_REF], None),
-        (ImproperList([Atom("alias")], THEIR_REF), THEIR_REF),
-        (ImproperList([ImproperList([Atom("alias")], THEIR_REF)], REF), THEIR_REF),
-        ((THEIR_REF, THERE), THEIR.number),
-        (THEIR_REF, THEIR.number),
-        (Atom("own tag"), None),
-    ],
-)
-def test_is_auth_is_answered_at_once(node: Node, tag: Any, to: Any) -> None:
-    _link, peer = node.link_up()
-    call = (Atom("$gen_call"), (THEIR, tag), (Atom("is_auth"), THERE))
-
-    peer.sendall(session().send(THEIR, NET_KERNEL, call))
-
-    if to is None:  # a form that none of OTP's callers has: the process answers
-        assert node.wait(MESSAGE)[2:] == (THEIR, NET_KERNEL, call)
-    else:
-        assert answers(peer) == [(MESSAGE, 1, NOT_A_PROCESS, to, (tag, Atom("yes")))]
-
-
-def test_other_signals_pass_the_reflexes_in_order(node: Node) -> None:
-    _link, peer = node.link_up()
-    there = session()
-    stream = [
-        there.send(THEIR, NET_KERNEL, 1),
-        there.signal(0, (19, THEIR, NET_KERNEL, THEIR_REF)),
-        there.signal(0, (19, THEIR, Atom("name"), THEIR_REF)),
-        there.signal(0, (19, THEIR, NAME_SERVER, THEIR_REF)),
-        there.signal(0, (20, THEIR, NET_KERNEL, THEIR_REF)),
-        there.signal(0, (20, THEIR, NAME_SERVER, THEIR_REF)),
-        there.send(THEIR, NAME_SERVER, 2),
-        there.signal(0, (19, THEIR, OUR, THEIR_REF)),
-    ]
-
-    peer.sendall(b"".join(stream))
-
-    assert answers(peer)[0][2] == (28, NAME_SERVER, THEIR, THEIR_REF)
-    assert node.wait(MESSAGE)[3:] == (NET_KERNEL, 1)
-    assert node.wait(19)[2] == (19, THEIR, Atom("name"), THEIR_REF)
-    assert node.wait(MESSAGE)[3:] == (NAME_SERVER, 2)
-    assert node.wait(19)[2] == (19, THEIR, OUR, THEIR_REF)
-
-
-def test_peer_that_reads_no_answers_gets_them_from_the_interpreter(make_node: Callable[..., Node]) -> None:
-    node = make_node(max_unsent_bytes=300_000)
-    _link, peer = node.link_up(receive_buffer=65536)
-    monitor = session().signal(0, (19, THEIR, NAME_SERVER, THEIR_REF))
-
-    peer.settimeout(0.1)
-    while not any(event[0] == 19 for event in node.events):
-        peer.sendall(monitor * 1000)
-        node.drain(0)
-
-    assert node.thread.statistics()["unsent_bytes"] <= 300_000
 
 
 # ---- back-pressure
