@@ -22,7 +22,8 @@ $(VENV)/base: constraints.txt
 
 $(VENV)/tools: $(VENV)/base pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    coverage cryptography hypothesis import-linter mypy pytest pytest-asyncio pytest-timeout ruff
+	    coverage cryptography hypothesis import-linter mypy opentelemetry-api opentelemetry-sdk prometheus_client \
+	    pytest pytest-asyncio pytest-timeout ruff
 	@touch $@
 
 $(VENV)/native: $(VENV)/base pyproject.toml $(NATIVE)

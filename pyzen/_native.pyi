@@ -369,6 +369,8 @@ class MonitorTable:
     @property
     def fired(self) -> int: ...
     def sizes(self) -> dict[str, int]: ...
+    def counts(self) -> dict[str, int]:
+        """What has happened since the table was made, by the names of ZenMonitor's statistics."""
 
 @final
 class SubscriptionTable:
@@ -406,6 +408,8 @@ class SubscriptionTable:
     def reap(self, limit: int, /) -> tuple[list[Reference], bool]:
         """Remove at most `limit` rows of ended Connectors; ERTS monitors nobody needs, and whether rows are left."""
     def sizes(self) -> dict[str, int]: ...
+    def counts(self) -> dict[str, int]:
+        """What has happened since the table was made, by the names of ZenMonitor's statistics."""
 
 # ---------------------------------------------------------------------------------------------- link
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from pyzen.dist.flags import Flag, own_flags
@@ -41,6 +42,9 @@ __all__ = ["Connections"]
 log = logging.getLogger("pyzen.dist")
 
 GLOBAL_NAME_SERVER: Final = atoms.global_name_server
+
+EVENTS: Final = ("links_up", "links_lost", "dials_failed", "connections_refused")
+"""What is counted."""
 
 ORDERLY: Final = frozenset({"closed", "stopped"})
 """The reasons of links that the peer has closed, or that end with this node."""
@@ -139,6 +143,10 @@ class Connections:
         allow: Node or host names that may connect; None for all.
         resolve: Finds where a node listens.
         tls: How links are encrypted; None for plain ones.
+
+    Attributes:
+        links: Those that are up, by peer.
+        counters: What has happened since the start, by the names in ``EVENTS``.
     """
 
     def __init__(
@@ -162,6 +170,7 @@ class Connections:
         self._allow = allow
         self._resolve = resolve
         self._tls = tls
+        self.counters = Counter(dict.fromkeys(EVENTS, 0))
         self._dials: dict[Atom, Dial] = {}
         self._channels: dict[int, Channel] = {}
         self._accepting: dict[Atom, Channel] = {}
@@ -220,6 +229,23 @@ class Connections:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    # ---- what can be seen
+
+    @property
+    def busy_count(self) -> int:
+        """How many links are above their high mark."""
+        return sum(link.busy for link in self.links.values())
+
+    @property
+    def dial_count(self) -> int:
+        """How many dials are under way."""
+        return len(self._dials)
+
+    @property
+    def handshake_count(self) -> int:
+        """How many connections are in their handshake."""
+        return len(self._channels)
 
     # ---- dialling
 
@@ -299,6 +325,7 @@ class Connections:
         if self._dials.get(node) is not dial or node in self._accepting:
             return
         del self._dials[node]
+        self.counters["dials_failed"] += 1
         if isinstance(error, HandshakeError):
             log.warning("no link to %s: %s", node, error)
         else:
@@ -330,6 +357,7 @@ class Connections:
             await self._activate(channel, outcome, handshake.last_frame)
         except (DistributionError, ConfigError) as error:
             channel.close("handshake failed")
+            self.counters["connections_refused"] += 1
             log.warning("refused a connection from %s: %s", handshake.peer or address, error)
             self._give_up_accept(handshake.peer, channel, error)
         except BaseException:
@@ -420,6 +448,7 @@ class Connections:
             last_frame=last_frame,
             first=first,
         )
+        self.counters["links_up"] += 1
         log.info("%s is connected to %s%s", self.name, node, "" if outcome.visible else " (hidden)")
         self._router.link_up(node)
         if dial is not None:
@@ -456,6 +485,7 @@ class Connections:
         for node, link in self.links.items():
             if link.id == link_id:
                 del self.links[node]
+                self.counters["links_lost"] += 1
                 self._log_loss(link, reason)
                 self._router.link_lost(node)
                 break

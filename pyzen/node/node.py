@@ -21,6 +21,7 @@ from pyzen.actor.scheduler import Scheduler
 from pyzen.config import EpmdConfig, Limits, ZenConfig
 from pyzen.dist.names import check_node_name
 from pyzen.errors import ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit
+from pyzen.metrics import Registry
 from pyzen.node.addresses import resolve_host
 from pyzen.node.connections import Connections
 from pyzen.node.cookies import Cookies
@@ -29,6 +30,7 @@ from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.inbound import Inbound
 from pyzen.node.join import Mesh
 from pyzen.node.link import LinkDriver, guard_fd, release_fd, tls_context
+from pyzen.node.metrics import register_metrics
 from pyzen.node.router import Router
 from pyzen.node.services.builtins import Builtins
 from pyzen.node.services.caller import Caller
@@ -174,6 +176,7 @@ class Node:
         if self._zen_config is not None:
             self._zen = Zen(self._router, self._zen_config)
             self._zen.start()
+            self._zen.system.register_metrics(self._metrics)
             ZenExports(self._zen.system).export_to(self._exports)
         try:
             self._driver.start(Inbound(self._router), self._scheduler, self._connections)
@@ -239,6 +242,8 @@ class Node:
         self._router.spawn(Rex(exports), name=atoms.rex)
         self._router.refused = RESERVED
         self._connections.start(self._router, self._caller.pid)
+        self._metrics = Registry()
+        register_metrics(self._metrics, self._router, self._connections)
 
     async def _resolve(self, alive: str, host: str) -> tuple[str, int] | None:
         address = await resolve_host(host)
@@ -307,6 +312,12 @@ class Node:
         """The runtime of this node's processes."""
         self._check_thread()
         return self._router
+
+    @property
+    def metrics(self) -> Registry:
+        """What an operator can watch: ``metrics.text()`` is for Prometheus. A node that starts anew has new ones."""
+        self._check_thread()
+        return self._metrics
 
     @property
     def zen(self) -> Zen:

@@ -34,6 +34,7 @@ from pyzen.actor.process import GEN_CAST, Sent
 from pyzen.errors import LinkOverloaded
 from pyzen.monitor_table import MORE
 from pyzen.terms import Atom, ImproperList, Pid, Reference
+from pyzen.zen.metrics import nodedown_event
 from pyzen.zen.names import (
     DEAD,
     DIAL_FAILED,
@@ -198,7 +199,7 @@ class Connector(ZenServer):
         self._context.act(MORE)  # also where only instructions were pending, rows have to go
         if count:
             cause = self._remote.last_loss or "never connected"
-            self._context.count(f"nodedown_{cause.replace(' ', '_')}", count)
+            self._context.count(nodedown_event(cause), count)
             log.info("%s: %d monitors to %s fired nodedown: %s", self.node, count, self._peer, cause)
             self._context.fired(count)
 
@@ -392,6 +393,11 @@ class Connector(ZenServer):
             case _:
                 self.stray(message)
         return None
+
+    def stray(self, message: Any) -> None:
+        """Count and ignore a message; the original counts those of its Connectors by themselves."""
+        self._context.count("unhandled_info")
+        super().stray(message)
 
     def _dead(self, certificates: Any, message: Any) -> Continue | None:
         if isinstance(certificates, ImproperList):

@@ -25,6 +25,7 @@ from pyzen.zen.batcher import Batchers
 from pyzen.zen.connector import Connectors
 from pyzen.zen.dispatcher import Dispatcher
 from pyzen.zen.local import Local
+from pyzen.zen.metrics import register_metrics
 from pyzen.zen.names import (
     BATCHERS,
     CONNECTORS,
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 __all__ = ["CachedCompatibility", "Target", "ZenStatistics", "ZenSystem"]
 
 Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
+
+STOP_TURNS: Final = 100
+"""Turns of the scheduler in which all processes end, with plenty to spare."""
 
 SUBSCRIBERS: Final = elixir.ZenMonitor.Proxy.Tables.Subscribers
 
@@ -130,6 +134,7 @@ class ZenSystem:
         self._context = Context(runtime, self.config, random)
         self._monitors = self._context.monitors
         self._supervisor: Supervisor | None = None
+        self._stopping: Supervisor | None = None
         self.config.watch(self._setting_changed)
 
     # ---- life
@@ -142,6 +147,7 @@ class ZenSystem:
         """
         if alive(self._supervisor) is not None:
             return
+        self._await_stop()
         self._supervisor = Supervisor(
             [
                 ChildSpec("local", self._local_supervisor, name=LOCAL_SUPERVISOR),
@@ -153,10 +159,19 @@ class ZenSystem:
         while self._runtime.whereis(BATCHERS) is None and not self._supervisor.ended:
             self._runtime.scheduler.run()
 
+    def _await_stop(self) -> None:
+        """Let a predecessor end, which has the names until then. One suspended by ``sys`` never does."""
+        for _ in range(STOP_TURNS):
+            if alive(self._stopping) is None:
+                break
+            self._runtime.scheduler.run()
+        self._stopping = None
+
     def stop(self) -> None:
         """End all processes and drop all rows: references that have not been delivered never are."""
         supervisor, self._supervisor = alive(self._supervisor), None
         if supervisor is not None:
+            self._stopping = supervisor
             supervisor.send_exit(supervisor.pid, SHUTDOWN)
         self._context.drop_rows()
         self._monitors = self._context.monitors
@@ -369,19 +384,12 @@ class ZenSystem:
             **proxy_half,
             connectors=len(connectors.live()) if connectors else 0,
             batchers=len(batchers.live()) if batchers else 0,
-            counters=dict(context.counters),
+            counters=context.counted(),
         )
 
     def register_metrics(self, registry: Registry) -> None:
-        """Make two gauges, ``pyzen_zen_size`` and ``pyzen_zen_events``, that read the statistics when asked for."""
-        registry.gauge("pyzen_zen_size", "Rows of ZenMonitor's tables and pending sets.", self._sizes)
-        registry.gauge("pyzen_zen_events", "What ZenMonitor has counted since its start.", self._events)
-
-    def _sizes(self) -> dict[tuple[tuple[str, str], ...], float]:
-        return {(("table", name),): value for name, value in self.statistics().sizes().items()}
-
-    def _events(self) -> dict[tuple[tuple[str, str], ...], float]:
-        return {(("event", name),): value for name, value in self._context.counters.items()}
+        """Make metrics that read the statistics when asked for: the original's, and ours."""
+        register_metrics(registry, self._context, lambda: self.statistics().sizes())
 
 
 def is_zen_down(message: Any) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar, final
+from typing import TYPE_CHECKING, Literal, TypeVar, final, get_args
 
 from pyzen.monitor_table import IDLE, MORE, WOKEN, MonitorTable, SubscriptionTable
+from pyzen.zen.metrics import EVENTS
 from pyzen.zen.server import ZenServer
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Context:
         self.monitors = MonitorTable(runtime.references)
         self.remotes: dict[Atom, Remote] = {}
         self.subscriptions = SubscriptionTable(runtime.name, runtime.creation)
-        self.counters: Counter[str] = Counter()
+        self.counters = Counter(dict.fromkeys(EVENTS, 0))
         self.local: Local | None = None
         self.connectors: Connectors | None = None
         self.dispatcher: Dispatcher | None = None
@@ -103,14 +104,28 @@ class Context:
         """Add to a counter."""
         self.counters[name] += number
 
+    def counted(self) -> Counter[str]:
+        """Return all counters; what happens to rows is counted by the rows."""
+        counted = self.counters.copy()
+        counted.update(self.monitors.counts())
+        counted.update(self.subscriptions.counts())
+        return counted
+
+    def remotes_by_status(self) -> dict[str, int]:
+        """Return how many remote nodes have which entry in the compatibility cache."""
+        found = Counter(remote.status for remote in self.remotes.values())
+        return {status: found[status] for status in get_args(Status)}
+
     def drop_rows(self) -> None:
         """Forget everything but the counters."""
+        self.counters.update(self.monitors.counts())
         self.monitors = MonitorTable(self.runtime.references)
         self.remotes.clear()
         self.forget_subscriptions()
 
     def forget_subscriptions(self) -> None:
         """Start the Proxy half anew."""
+        self.counters.update(self.subscriptions.counts())
         self.subscriptions = SubscriptionTable(self.runtime.name, self.runtime.creation)
 
     def penalty(self, attempt: int) -> float:

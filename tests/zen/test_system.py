@@ -484,6 +484,15 @@ def test_stop_ends_everything(linked: World) -> None:
     assert set(linked.statistics().sizes().values()) == {0}
 
 
+def test_start_in_the_step_of_stop_begins_anew(linked: World) -> None:
+    linked.a.zen.stop()
+
+    linked.a.zen.start()
+
+    assert linked.a.zen.is_running
+    assert linked.a.runtime.whereis(PROXY) is not None
+
+
 def test_start_after_stop_works(linked: World) -> None:
     linked.a.zen.stop()
     linked.wait()

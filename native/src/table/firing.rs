@@ -57,6 +57,7 @@ impl<R> Monitors<R> {
         (row.lost, row.holders) = (true, row.holders + 1);
         let count = std::mem::take(&mut row.live);
         self.live -= count;
+        self.counts.fired += count as u64;
         self.batches.push_back(Batch::Cohort(cohort));
         count
     }

@@ -4,6 +4,7 @@
 //! for the Proxy half. Rows are compact (no object per pid or reference), and no call takes time for rows that it
 //! does not answer: a million monitors can end without a pause.
 
+mod counts;
 mod firing;
 mod identity;
 mod index;
@@ -20,9 +21,10 @@ mod sweep;
 #[cfg(test)]
 mod model;
 
+pub use counts::{Counts, Sizes};
 pub use firing::{Dispatch, Object};
 pub use identity::Identity;
-pub use monitors::{Monitors, News, Removed, Sizes};
+pub use monitors::{Monitors, News, Removed};
 pub use rows::Words;
 pub use subscriptions::{Echo, Needs, SubscriptionSizes, Subscriptions};
 pub use sweep::Instruction;

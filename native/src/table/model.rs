@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Dispatch, Identity, Instruction, Monitors, Object, Removed, Words};
+use super::{Counts, Dispatch, Identity, Instruction, Monitors, Object, Removed, Words};
 use crate::term::atom::Name;
 
 /// Node, then target: below `NAMED` a process, else a name.
@@ -63,6 +63,7 @@ struct Model {
     held: BTreeSet<Place>,
     renew: BTreeSet<Place>,
     certificates: u32,
+    counts: Counts,
 }
 
 impl Model {
@@ -79,6 +80,7 @@ impl Model {
             self.renew.insert(place);
         }
         self.rows.push(Row { place, subscriber, state: State::Live });
+        self.counts.monitors += 1;
     }
 
     fn consume(&mut self, i: usize) {
@@ -91,6 +93,7 @@ impl Model {
     }
 
     fn fire(&mut self, ids: Vec<usize>, reason: Option<u32>) {
+        self.counts.fired += ids.len() as u64;
         for i in ids {
             self.rows[i].state = State::Fired(reason);
             self.fired.push(i);
@@ -123,6 +126,10 @@ impl Model {
             Instruction::Subscribe => self.held.insert(place),
             Instruction::Unsubscribe => self.renew.remove(&place) | self.held.remove(&place),
         };
+        match instruction {
+            Instruction::Subscribe => self.counts.subscribes += 1,
+            Instruction::Unsubscribe => self.counts.unsubscribes += 1,
+        }
     }
 }
 
@@ -182,6 +189,7 @@ impl Pair {
 
     fn remove(&mut self, i: usize) {
         let (removed, _) = self.table.remove(&words(i));
+        self.model.counts.demonitors += 1;
         let state = self.model.rows.get(i).map_or(State::Done, |row| row.state);
         let expected = match state {
             State::Live => Removed::Live,
@@ -292,6 +300,7 @@ impl Pair {
         let sizes = self.table.sizes();
         assert_eq!(sizes.live, count(|state| *state == State::Live));
         assert_eq!(sizes.fired, count(|state| matches!(state, State::Fired(_))));
+        assert_eq!(self.table.counts(), self.model.counts);
         for (i, row) in self.model.rows.iter().enumerate() {
             let expected = (row.state != State::Done).then_some(row.subscriber);
             assert_eq!(self.table.subscriber_of(&words(i)), expected);

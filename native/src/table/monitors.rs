@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::counts::{Counts, Sizes};
 use super::identity::{Identity, Key};
 use super::index::Sharded;
 use super::list::List;
@@ -46,29 +47,6 @@ pub enum Removed {
     Fired,
 }
 
-/// Counts of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sizes {
-    /// References at any stage.
-    pub references: usize,
-    /// References that have not fired.
-    pub live: usize,
-    /// References whose DOWN waits for demand.
-    pub fired: usize,
-    /// Targets, those whose references have fired included.
-    pub targets: usize,
-    /// Processes that monitor, or did until a moment ago.
-    pub subscribers: usize,
-    /// Nodes with live references or pending instructions.
-    pub nodes: usize,
-    /// Targets that need an instruction.
-    pub pending: usize,
-    /// Reasons kept.
-    pub reasons: usize,
-    /// Decisions that are not carried out to the end.
-    pub batches: usize,
-}
-
 /// All rows of the Local half. `R` is the type of reasons.
 #[derive(Debug)]
 pub struct Monitors<R> {
@@ -92,6 +70,7 @@ pub struct Monitors<R> {
     pub(super) reasons: Shared<R>,
     woken: Vec<Name>,
     pub(super) live: usize,
+    pub(super) counts: Counts,
     /// Dead subscribers whose references are being removed.
     pub(super) gone: usize,
     generation: u32,
@@ -116,6 +95,7 @@ impl<R> Default for Monitors<R> {
             reasons: Shared::default(),
             woken: Vec::new(),
             live: 0,
+            counts: Counts::default(),
             gone: 0,
             generation: 1,
         }
@@ -125,6 +105,7 @@ impl<R> Default for Monitors<R> {
 impl<R> Monitors<R> {
     /// Make a live reference. The words must be new.
     pub fn add(&mut self, words: Words, node: &Name, identity: Identity, subscriber: u64) -> News {
+        self.counts.monitors += 1;
         self.forget_gone(node, &identity);
         let cohort = self.cohort(node);
         let target = self.target(cohort, identity);
@@ -144,6 +125,7 @@ impl<R> Monitors<R> {
 
     /// Consume a reference, whatever its stage.
     pub fn remove(&mut self, words: &Words) -> (Removed, News) {
+        self.counts.demonitors += 1;
         let Some(id) = self.by_words.get(words) else { return (Removed::Unknown, News::default()) };
         let removed = match self.rows[id].stage {
             Stage::Placed if self.is_live(self.rows[id].target) => Removed::Live,
@@ -214,6 +196,11 @@ impl<R> Monitors<R> {
             reasons: self.reasons.len(),
             batches: self.batches.len(),
         }
+    }
+
+    /// What has happened since the table was made.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     // ---- subscribers -----------------------------------------------------------------------------

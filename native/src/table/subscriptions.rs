@@ -130,6 +130,8 @@ pub struct Subscriptions<R> {
     /// Connectors that ended and whose rows are being removed.
     gone: VecDeque<u32>,
     certificates: usize,
+    /// Certificates ever made.
+    certified: u64,
     leftover: usize,
     watches: usize,
 }
@@ -147,6 +149,7 @@ impl<R> Default for Subscriptions<R> {
             values: Shared::default(),
             gone: VecDeque::new(),
             certificates: 0,
+            certified: 0,
             leftover: 0,
             watches: 0,
         }
@@ -308,6 +311,7 @@ impl<R> Subscriptions<R> {
         let connector = &mut self.connectors[self.rows[row].connector];
         connector.certificates.push::<OWN, _>(&mut self.rows, row);
         self.certificates += 1;
+        self.certified += 1;
         if connector.certificates.len() == 1 { connector.pid.clone() } else { None }
     }
 
@@ -412,6 +416,11 @@ impl<R> Subscriptions<R> {
         self.values.take_released()
     }
 
+    /// How many certificates have been made since the table was.
+    pub fn certified(&self) -> u64 {
+        self.certified
+    }
+
     /// Counts of rows.
     pub fn sizes(&self) -> SubscriptionSizes {
         SubscriptionSizes {
@@ -489,6 +498,7 @@ mod tests {
         certificates: BTreeMap<u8, Vec<(u32, u32)>>,
         watches: BTreeMap<u8, u32>,
         counter: u32,
+        certified: u64,
     }
 
     struct Pair {
@@ -561,6 +571,7 @@ mod tests {
             let woken = self.table.died(&[words, 0, 0], reason, 1);
             let told: Vec<u8> = (0..4).filter(|one| self.model.subscribed.remove(&(*one, number))).collect();
             for one in &told {
+                self.model.certified += 1;
                 let waiting = self.model.certificates.entry(*one).or_default();
                 assert_eq!(woken.contains(&connector(*one)), waiting.is_empty());
                 waiting.push((number.into(), reason));
@@ -572,6 +583,7 @@ mod tests {
             let reason = self.model.counter;
             self.table.certify(&connector(number), 100 + reason, reason, 1);
             self.model.known.insert(number);
+            self.model.certified += 1;
             self.model.certificates.entry(number).or_default().push((100 + reason, reason));
         }
 
@@ -602,6 +614,7 @@ mod tests {
             assert_eq!(sizes.certificates, self.model.certificates.values().map(Vec::len).sum::<usize>());
             assert_eq!(sizes.connectors, self.model.known.len());
             assert_eq!(sizes.watches, self.model.watches.len());
+            assert_eq!(self.table.certified(), self.model.certified);
             for (number, to) in (0..4).flat_map(|one| (0..5).map(move |to| (one, to))) {
                 let expected = self.model.subscribed.contains(&(number, to));
                 assert_eq!(self.table.is_subscribed(&connector(number), &target(to)), expected);

@@ -74,6 +74,8 @@ impl<R> Monitors<R> {
     /// Note that the first instruction of a target is sent; false if it needs none.
     fn hand(&mut self, target: u32) -> bool {
         let needed = self.needs(target);
+        self.counts.subscribes += u64::from(needed == Some(Instruction::Subscribe));
+        self.counts.unsubscribes += u64::from(needed == Some(Instruction::Unsubscribe));
         let row = &mut self.targets[target];
         row.renew = false;
         row.held = match needed {
@@ -136,7 +138,9 @@ impl<R> Monitors<R> {
 
     /// All live references of a target fire. The moving is left to `settle`.
     pub(super) fn condemn(&mut self, target: u32, fate: Fate) {
-        self.count_dead(target, self.targets[target].placed.len());
+        let count = self.targets[target].placed.len();
+        self.counts.fired += u64::from(count);
+        self.count_dead(target, count);
         self.unlist(target);
         self.unindex(target);
         let row = &mut self.targets[target];

@@ -295,4 +295,15 @@ impl MonitorTable {
         dict.set_item("batches", sizes.batches)?;
         Ok(dict)
     }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = self.with(|core| core.counts());
+        let dict = PyDict::new(py);
+        dict.set_item("monitors", counts.monitors)?;
+        dict.set_item("demonitors", counts.demonitors)?;
+        dict.set_item("references_fired", counts.fired)?;
+        dict.set_item("subscribes_sent", counts.subscribes)?;
+        dict.set_item("unsubscribes_sent", counts.unsubscribes)?;
+        Ok(dict)
+    }
 }

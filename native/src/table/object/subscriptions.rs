@@ -196,4 +196,10 @@ impl SubscriptionTable {
         dict.set_item("leftover", sizes.leftover)?;
         Ok(dict)
     }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("certificates_queued", self.with(|core| core.certified()))?;
+        Ok(dict)
+    }
 }
