@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from pyzen import commands, consult
-from pyzen.config import EpmdConfig
+from pyzen.config import EpmdConfig, ZenConfig, parse_setting
 from pyzen.demo import demo
-from pyzen.errors import PyzenError
+from pyzen.errors import ConfigError, PyzenError
 from pyzen.node.epmd import EpmdServer, answers, names
 from pyzen.terms import Atom
 
@@ -30,6 +30,7 @@ __all__ = ["main"]
 
 DAEMON_LINGER: Final = 60.0  # seconds that an epmd outlives the last node it knew
 READY: Final = b"ready"
+LEVELS: Final = ("debug", "info", "warning", "error")
 CONNECT_TIME: Final = 7.0  # seconds, as `Node.connect`
 
 
@@ -189,6 +190,20 @@ def add_node(subparsers: Any) -> None:
         "--listen", metavar="HOST:PORT", type=address, help="where others connect; port 0 is a free one"
     )
     parser.add_argument("--exports", metavar="MODULE", nargs="+", default=[], help="what others may call, or: all")
+    parser.add_argument(
+        "--metrics", metavar="[HOST:]PORT", type=metrics_address, help="where to serve /metrics (default: nowhere)"
+    )
+    parser.add_argument(
+        "--zen",
+        metavar="NAME=VALUE",
+        type=zen_setting,
+        action="append",
+        default=[],
+        help="a setting of ZenMonitor, such as demand_amount=500; goes before PYZEN_<NAME> of the environment",
+    )
+    parser.add_argument(
+        "--log", choices=LEVELS, help="what to tell on stderr (default: warning, once it has its peers)"
+    )
     add_tls(parser)
     parser.set_defaults(timeout=CONNECT_TIME)
 
@@ -281,6 +296,23 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"an address is HOST:PORT, not {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def metrics_address(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``, or of a port alone, which is on the loopback."""
+    return address(text if ":" in text else f"{commands.LOOPBACK}:{text}")
+
+
+def zen_setting(text: str) -> tuple[str, str]:
+    """Return name and value of ``NAME=VALUE``, which can be set."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"a setting is NAME=VALUE, not {text!r}")
+    try:
+        setattr(ZenConfig(), name, parse_setting(name, value))
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return name, value
 
 
 def seconds(text: str) -> float:

@@ -10,19 +10,23 @@ import asyncio
 import logging
 import secrets
 import socket
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from pyzen import consult
+from pyzen.config import ZenConfig
 from pyzen.dist.names import check_node_name
 from pyzen.errors import ConfigError, ConnectionLost, DistributionError, RpcError
 from pyzen.node.cookies import read_cookie_file
 from pyzen.node.epmd import lookup
+from pyzen.node.metrics_server import MetricsServer
 from pyzen.node.node import Node
 from pyzen.node.tls import TLSConfig
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import AsyncIterator
 
 __all__ = ["call", "monitor", "ping", "run_node"]
 
@@ -31,6 +35,8 @@ LOOPBACK: Final = "127.0.0.1"
 
 async def run_node(options: Namespace) -> int:
     """Run a node until it is stopped."""
+    if options.log is not None:
+        log_to_stderr(options.log)
     node = Node(
         options.name,
         cookie=cookie(options),
@@ -38,14 +44,16 @@ async def run_node(options: Namespace) -> int:
         listen=options.listen,
         tls=tls(options),
         exports="all" if options.exports == ["all"] else options.exports,
+        zen=zen_config(options),
     )
-    async with node:
+    async with node, serve_metrics(node, options.metrics):
         print(f"ready {node.name} {listening(node)}", flush=True)
         for peer in options.connect:
             await reach(node, peer, options.timeout)
         for peer in options.join:
             await node.join(peer)
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        if options.log is None:
+            log_to_stderr("warning")
         await asyncio.Event().wait()
     return 0
 
@@ -111,6 +119,39 @@ def visitor_name(peer: str) -> str:
     if ("." in own) != ("." in host):
         own = LOOPBACK if "." in host else "localhost"
     return f"pyzen-{secrets.token_hex(6)}@{own}"
+
+
+@asynccontextmanager
+async def serve_metrics(node: Node, address: tuple[str, int] | None) -> AsyncIterator[None]:
+    """Serve a node's metrics meanwhile; without an address do nothing.
+
+    Raises:
+        ConfigError: The address can't be listened on.
+    """
+    server = MetricsServer(node.metrics.text)
+    try:
+        if address is not None:
+            await server.start(*address)
+        yield
+    finally:
+        await server.stop()
+
+
+def log_to_stderr(level: str) -> None:
+    """Let the log lines of a level, and those above it, go to stderr."""
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+
+
+def zen_config(options: Namespace) -> ZenConfig:
+    """Return the settings of ZenMonitor: defaults, below the environment, below the options.
+
+    Raises:
+        ConfigError: A variable of the environment can't be used.
+    """
+    config = ZenConfig.from_environment()
+    for name, text in options.zen:
+        config.set_text(name, text, source="--zen")
+    return config
 
 
 def cookie(options: Namespace) -> str | None:

@@ -190,8 +190,10 @@ def parse_setting(name: str, text: str) -> int | bool | str:
     """Parse the text of one setting; range is checked when it is assigned.
 
     Raises:
-        ConfigError: If the text has not the setting's form.
+        ConfigError: If there is no such setting, or the text has not its form.
     """
+    if name not in setting_names():
+        raise unknown_setting(name)
     if name == "incompatible":
         return text
     if name in ZenConfig.BOOLEANS:
@@ -202,7 +204,12 @@ def parse_setting(name: str, text: str) -> int | bool | str:
     try:
         return int(text)
     except ValueError:
-        raise ConfigError(f"{name} must be an integer, not {text!r}") from None
+        raise integer_expected(name, text) from None
+
+
+def unknown_setting(name: str) -> ConfigError:
+    """Return the error for a setting that there is not."""
+    return ConfigError(f"there is no setting {name!r}; the settings are {', '.join(setting_names())}")
 
 
 def check_setting(name: str, value: object) -> None:
@@ -210,7 +217,7 @@ def check_setting(name: str, value: object) -> None:
     if name == "_watchers":
         return
     if name not in ZenConfig.__dataclass_fields__:
-        raise ConfigError(f"there is no setting {name!r}; the settings are {', '.join(setting_names())}")
+        raise unknown_setting(name)
     if name == "incompatible":
         if value not in {"nodedown", "erts"}:
             raise ConfigError(f"incompatible must be 'nodedown' or 'erts', not {value!r}")
@@ -220,4 +227,10 @@ def check_setting(name: str, value: object) -> None:
     else:
         minimum = ZenConfig.MINIMUM.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= INTEGER_MAXIMUM:
-            raise ConfigError(f"{name} must be an integer from {minimum} to {INTEGER_MAXIMUM}, not {value!r}")
+            raise integer_expected(name, value)
+
+
+def integer_expected(name: str, value: object) -> ConfigError:
+    """Return the error for a value that is none of a setting's integers."""
+    minimum = ZenConfig.MINIMUM.get(name, 1)
+    return ConfigError(f"{name} must be an integer from {minimum} to {INTEGER_MAXIMUM}, not {value!r}")

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from pyzen.cli import address, main
+from pyzen.cli import address, main, metrics_address
 from pyzen.config import EpmdConfig
 from pyzen.dist.epmd import Alive2Request, KillRequest, NodeEntry, serialize_request
 from pyzen.node.epmd_server import EpmdServer
@@ -69,6 +69,9 @@ def asked(port: int, request: bytes) -> bytes:
         ["node"],
         ["node", "--name", "a@h", "--listen", "localhost"],
         ["node", "--name", "a@h", "--listen", "localhost:65536"],
+        ["node", "--name", "a@h", "--metrics", "9100x"],
+        ["node", "--name", "a@h", "--metrics", "127.0.0.1:65536"],
+        ["node", "--name", "a@h", "--log", "loud"],
         ["monitor", "a@h"],
         ["ping"],
         ["ping", "a@h", "--timeout", "0"],
@@ -86,6 +89,46 @@ def test_usage_errors_exit_2(arguments: Sequence[str], capsys: pytest.CaptureFix
 
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("usage: pyzen")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("demand_amount=0", "demand_amount must be an integer from 1 to 2147483647, not 0"),
+        ("demand_amount=many", "demand_amount must be an integer from 1 to 2147483647, not 'many'"),
+        ("max_binary_size=3", "max_binary_size must be an integer from 4 to 2147483647, not 3"),
+        ("fair=maybe", "fair must be true or false, not 'maybe'"),
+        ("incompatible=other", "incompatible must be 'nodedown' or 'erts', not 'other'"),
+        ("demand=1", "there is no setting 'demand'; the settings are connector_sweep_interval,"),
+        ("demand_amount", "a setting is NAME=VALUE, not 'demand_amount'"),
+    ],
+)
+def test_bad_setting_of_zen_monitor_is_a_usage_error_that_tells_the_range(
+    setting: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["node", "--name", "a@h", "--zen", setting])
+
+    assert caught.value.code == 2
+    assert f"argument --zen: {words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("9100", ("127.0.0.1", 9100)), ("0.0.0.0:0", ("0.0.0.0", 0)), ("[::1]:9", ("::1", 9))]
+)
+def test_metrics_are_on_the_loopback_unless_a_host_is_given(text: str, found: tuple[str, int]) -> None:
+    assert metrics_address(text) == found
+
+
+def test_bad_setting_in_the_environment_is_one_line_of_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYZEN_DEMAND_AMOUNT", "0")
+
+    assert main(["node", "--name", "a@127.0.0.1", "--cookie", "c"]) == 1
+
+    told = "pyzen: PYZEN_DEMAND_AMOUNT: demand_amount must be an integer from 1 to 2147483647, not 0\n"
+    assert capsys.readouterr() == ("", told)
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,6 +342,16 @@ def test_node_stops_in_order_by_a_signal(
     assert main(["node", "--name", "n@127.0.0.1", "--cookie", "secret"]) == 0
 
     assert capsys.readouterr().out.startswith("ready n@127.0.0.1 127.0.0.1:")
+    assert not is_registered("name n at port")
+
+
+def test_node_whose_metrics_have_no_port_prints_one_line(peer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+
+        assert main(["node", "--name", "n@127.0.0.1", "--cookie", "secret", "--metrics", f"{HOST}:{port}"]) == 1
+
+    assert capsys.readouterr() == ("", f"pyzen: can't listen on {HOST}:{port} for metrics: Address already in use\n")
     assert not is_registered("name n at port")
 
 

@@ -1,5 +1,8 @@
 import asyncio
+import http.client
+import logging
 import re
+import socket
 from argparse import Namespace
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -7,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from pyzen import commands
 from pyzen.actor.gen_server import GenServer
@@ -357,6 +362,66 @@ async def test_node_ends_when_a_peer_given_is_out_of_reach(
 
     with pytest.raises(error, match=r"nobody@127\.0\.0\.1"):
         await running.task
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def scrape(port: int) -> list[Metric]:
+    """Return what Prometheus would see."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    client.request("GET", "/metrics")
+    return list(text_string_to_metric_families(client.getresponse().read().decode()))
+
+
+async def test_node_serves_its_metrics_where_it_is_told(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str], port: int
+) -> None:
+    peer = await make_peer()
+    running = Running(capsys, "--name", "n@127.0.0.1", "--connect", str(peer.name), "--metrics", str(port))
+    assert re.fullmatch(r"ready n@127\.0\.0\.1 127\.0\.0\.1:\d+\n", await running.ready())
+    await until(lambda: bool(peer.nodes()))
+
+    families = await asyncio.to_thread(scrape, port)
+
+    samples = {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+    assert samples["pyzen_node_links", "visible"] == 1
+    assert samples["zen_monitor_local_monitor_total",] == 0
+    await running.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.to_thread(scrape, port)
+
+
+async def test_node_logs_where_its_metrics_are(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, port: int
+) -> None:
+    await make_peer()
+    caplog.set_level(logging.INFO, "pyzen.node")
+
+    running = Running(capsys, "--name", "n@127.0.0.1", "--metrics", f"127.0.0.1:{port}")
+    await running.ready()
+
+    assert f"metrics are at http://127.0.0.1:{port}/metrics" in caplog.messages
+    await running.stop()
+
+
+async def test_node_takes_settings_from_options_before_the_environment(
+    make_peer: MakePeer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = await make_peer()
+    monkeypatch.setenv("PYZEN_DEMAND_AMOUNT", "5")
+    monkeypatch.setenv("PYZEN_BATCHER_CHUNK_SIZE", "6")
+    running = Running(capsys, "--name", "n@127.0.0.1", "--zen", "demand_amount=7", "--zen", "demand_interval=70")
+    await running.ready()
+
+    names = ("demand_amount", "demand_interval", "batcher_chunk_size", "connector_chunk_size")
+    found = [await peer.rpc("n@127.0.0.1", "application", "get_env", [atoms.zen_monitor, Atom(n)]) for n in names]
+
+    assert found == [(atoms.ok, 7), (atoms.ok, 70), (atoms.ok, 6), (atoms.ok, 5000)]
+    await running.stop()
 
 
 async def test_exports_that_can_not_be_imported_are_named() -> None:

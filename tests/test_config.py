@@ -68,10 +68,16 @@ def test_environment_overrides_defaults() -> None:
     assert (config.demand_amount, config.fair, config.incompatible) == (7, False, "erts")
 
 
-@pytest.mark.parametrize(("text", "what"), [("many", "integer"), ("0", "from 1 to")])
+@pytest.mark.parametrize(("text", "what"), [("many", "from 1 to"), ("0", "from 1 to")])
 def test_bad_environment_names_the_variable(text: str, what: str) -> None:
     with pytest.raises(ConfigError, match=rf"PYZEN_DEMAND_AMOUNT.*{what}"):
         ZenConfig.from_environment({"PYZEN_DEMAND_AMOUNT": text})
+
+
+@pytest.mark.parametrize("text", ["many", "7"])
+def test_text_of_an_unknown_setting_is_refused_with_the_known_ones(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"--zen: there is no setting 'demand'; the settings are .*demand_interval"):
+        ZenConfig().set_text("demand", text, source="--zen")
 
 
 def test_limits_must_be_positive() -> None:

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyzen.errors import ConfigError
+from pyzen.node.metrics_server import MAX_CONNECTIONS, MAX_HEAD, MetricsServer
+from tests.node.conftest import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+HOST = "127.0.0.1"
+GET = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n"
+TEXT = "# HELP é x\n"
+SHORT = 0.2  # seconds, for tests in which time runs out
+
+
+class Served:
+    """A server, and how clients see it."""
+
+    def __init__(self, server: MetricsServer) -> None:
+        self.server = server
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        assert self.server.address is not None
+        return await asyncio.open_connection(*self.server.address)
+
+    async def ask(self, request: bytes, *parts: bytes) -> bytes:
+        """Send a request, read until the server closes."""
+        reader, writer = await self.connect()
+        try:
+            for part in (request, *parts):
+                writer.write(part)
+                await writer.drain()
+            async with asyncio.timeout(5):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    async def status(self, request: bytes) -> int:
+        return int((await self.ask(request)).split(b" ", 2)[1])
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    server = MetricsServer(lambda: TEXT)
+    await server.start(HOST, 0)
+    yield Served(server)
+    await server.stop()
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Served]:
+    """A server that has no patience."""
+    server = MetricsServer(lambda: TEXT, request_time=SHORT)
+    await server.start(HOST, 0)
+    yield Served(server)
+    await server.stop()
+
+
+async def test_get_answers_the_text_and_closes(served: Served) -> None:
+    head, _, body = (await served.ask(GET)).partition(b"\r\n\r\n")
+
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 200 OK",
+        b"Content-Type: text/plain; version=0.0.4; charset=utf-8",
+        b"Content-Length: 12",
+        b"Connection: close",
+    ]
+    assert body == TEXT.encode()
+
+
+async def test_head_answers_as_get_without_the_text(served: Served) -> None:
+    head, _, _ = (await served.ask(GET)).partition(b"\r\n\r\n")
+
+    assert await served.ask(GET.replace(b"GET", b"HEAD")) == head + b"\r\n\r\n"
+
+
+async def test_clients_of_the_standard_library_understand_it(served: Served) -> None:
+    def ask() -> tuple[int, str | None, str]:
+        assert served.server.address is not None
+        client = http.client.HTTPConnection(*served.server.address, timeout=5)
+        client.request("GET", "/metrics")
+        response = client.getresponse()
+        return response.status, response.getheader("Content-Type"), response.read().decode()
+
+    status, kind, text = await asyncio.to_thread(ask)
+
+    assert (status, text) == (200, TEXT)
+    assert kind is not None
+    assert kind.startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /metrics?a=b HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+        (b"GET http://h:9/metrics HTTP/1.1\r\nHost: h:9\r\n\r\n", 200),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", 404),
+        (b"HEAD /metrics/ HTTP/1.1\r\nHost: h\r\n\r\n", 404),
+        (b"POST /other HTTP/1.1\r\nHost: h\r\n\r\n", 404),
+        (b"POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 405),
+        (b"get /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 405),
+        (b"GET /metrics HTTP/1.1\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost : h\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost: h\0\r\n\r\n", 400),
+        (b"GET /metrics HTTP/2\r\nHost: h\r\n\r\n", 400),
+        (b"GET /metrics\r\n\r\n", 400),
+        (b"GET  /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET /\xe9 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET http://[/metrics HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+    ],
+)
+async def test_requests_are_judged(served: Served, request_: bytes, status: int) -> None:
+    assert await served.status(request_) == status
+
+
+async def test_method_that_is_not_allowed_hears_which_are(served: Served) -> None:
+    assert b"\r\nAllow: GET, HEAD\r\n" in await served.ask(GET.replace(b"GET", b"DELETE"))
+
+
+async def test_head_of_a_missing_page_has_no_body(served: Served) -> None:
+    assert (await served.ask(b"HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n")).endswith(b"\r\n\r\n")
+
+
+async def test_request_may_come_byte_by_byte(served: Served) -> None:
+    answer = await served.ask(*(GET[i : i + 1] for i in range(len(GET))))
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(("size", "status"), [(MAX_HEAD, 200), (MAX_HEAD + 1, 400)])
+async def test_head_has_a_largest_size(served: Served, size: int, status: int) -> None:
+    start = b"GET /metrics HTTP/1.1\r\nHost: h\r\nX: "
+    head = start + b"x" * (size - len(start))
+
+    assert await served.status(head + b"\r\n\r\n") == status
+
+
+async def test_head_without_an_end_is_cut_off_at_the_largest_size(served: Served) -> None:
+    assert await served.status(b"x" * (MAX_HEAD + len(b"\r\n\r\n"))) == 400
+
+
+async def test_client_that_ends_early_gets_no_answer(served: Served) -> None:
+    reader, writer = await served.connect()
+
+    writer.write(GET[:-1])
+    writer.write_eof()
+
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:10]])
+async def test_client_that_is_too_slow_is_cut_off(hasty: Served, sent: bytes) -> None:
+    reader, writer = await hasty.connect()
+    writer.write(sent)
+
+    async with asyncio.timeout(5):
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
+
+
+async def test_client_that_does_not_read_is_cut_off() -> None:
+    huge = "x" * 50_000_000
+    server = MetricsServer(lambda: huge, request_time=SHORT)
+    await server.start(HOST, 0)
+    assert server.address is not None
+    with socket.create_connection(server.address) as client:
+        client.sendall(GET)
+        await until(lambda: len(server._connections) == 1)
+
+        await until(lambda: not server._connections)
+
+    await server.stop()
+
+
+async def test_many_clients_are_answered_side_by_side(served: Served) -> None:
+    answers = await asyncio.gather(*(served.status(GET) for _ in range(MAX_CONNECTIONS)))
+
+    assert answers == [200] * MAX_CONNECTIONS
+
+
+async def test_one_connection_too_many_is_turned_away_until_one_ends(served: Served) -> None:
+    idle = [await served.connect() for _ in range(MAX_CONNECTIONS)]
+    await until(lambda: len(served.server._connections) == MAX_CONNECTIONS)
+    assert await served.status(GET) == 503
+
+    idle[0][1].write(GET)
+    assert (await idle[0][0].read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    await until(lambda: len(served.server._connections) < MAX_CONNECTIONS)
+
+    assert await served.status(GET) == 200
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_stop_ends_connections_and_frees_the_port(served: Served) -> None:
+    reader, writer = await served.connect()
+    await until(lambda: len(served.server._connections) == 1)
+    address = served.server.address
+    assert address is not None
+
+    await served.server.stop()
+    await served.server.stop()
+
+    async with asyncio.timeout(5):
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*address)
+    assert served.server.address is None
+    writer.close()
+
+
+async def test_port_in_use_is_one_clear_error(served: Served) -> None:
+    assert served.server.address is not None
+    port = served.server.address[1]
+
+    with pytest.raises(ConfigError, match=f"can't listen on {HOST}:{port} for metrics: Address already in use"):
+        await MetricsServer(lambda: TEXT).start(HOST, port)
