@@ -25,15 +25,12 @@ from pyzen.actor.receiver import Waiting
 from pyzen.actor.system import SYSTEM, is_system, reply_to, state_of
 from pyzen.errors import ProcessExit
 from pyzen.terms import Atom, Pid, atoms
+from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 log = logging.getLogger("pyzen.actor")
-
-STRAY_LOG_INTERVAL: Final = 10.0
-"""Seconds between two log lines about messages that nobody handles, per process."""
-
 
 Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
 """A callback, its arguments, and whom to reply to."""
@@ -109,8 +106,7 @@ class GenServer(Waiting):
         self._initialised = False
         self._stopping = False
         self.sys_suspended = False
-        self._stray_count = 0
-        self._stray_logged_at = float("-inf")
+        self._strays: Throttle | None = None  # few servers ever need it
 
     @classmethod
     async def start(
@@ -174,13 +170,12 @@ class GenServer(Waiting):
         return frozenset(vars(GenServer())) | {"pid", "_runtime", "_relations"}
 
     def stray(self, message: Any) -> None:
-        """Count a message that nobody handles, and log at a bounded rate."""
-        self._stray_count += 1
-        now = self._runtime.now()
-        if now - self._stray_logged_at >= STRAY_LOG_INTERVAL:
-            self._stray_logged_at = now
+        """Ignore a message that nobody handles; one log line per ten seconds."""
+        if self._strays is None:
+            self._strays = Throttle()
+        if count := self._strays.let(self._runtime.now()):
             who = self.registered_name or self.pid
-            log.warning("%r got a message it does not handle (%d so far): %.200r", who, self._stray_count, message)
+            log.warning("messages that %r does not handle: %d, the last one %.200r", who, count, message)
 
     # ---- how they are run
 

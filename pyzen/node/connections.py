@@ -28,6 +28,7 @@ from pyzen.errors import (
 )
 from pyzen.node.link import DialQueue, Link, LinkDriver, down_error
 from pyzen.terms import Atom, Pid, atoms
+from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,6 +43,9 @@ __all__ = ["Connections"]
 log = logging.getLogger("pyzen.dist")
 
 GLOBAL_NAME_SERVER: Final = atoms.global_name_server
+
+BURST: Final = 20
+"""Log lines about attempts that failed, per ten seconds and level."""
 
 EVENTS: Final = ("links_up", "links_lost", "dials_failed", "connections_refused")
 """What is counted."""
@@ -177,6 +181,7 @@ class Connections:
         self._ended: dict[int, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._throttles = {level: Throttle(BURST) for level in (logging.INFO, logging.WARNING)}
 
     def start(self, router: Router, system: Pid) -> None:
         """Get to know the router, and the pid that node-level messages come from."""
@@ -326,10 +331,8 @@ class Connections:
             return
         del self._dials[node]
         self.counters["dials_failed"] += 1
-        if isinstance(error, HandshakeError):
-            log.warning("no link to %s: %s", node, error)
-        else:
-            log.info("no link to %s: %s", node, error)
+        level = logging.WARNING if isinstance(error, HandshakeError) else logging.INFO
+        self._tell(level, f"no link to {node}: {error}")
         if not dial.done.done():
             if isinstance(error, HandshakeError):
                 dial.done.set_exception(error)
@@ -358,7 +361,7 @@ class Connections:
         except (DistributionError, ConfigError) as error:
             channel.close("handshake failed")
             self.counters["connections_refused"] += 1
-            log.warning("refused a connection from %s: %s", handshake.peer or address, error)
+            self._tell(logging.WARNING, f"refused a connection from {handshake.peer or address}: {error}")
             self._give_up_accept(handshake.peer, channel, error)
         except BaseException:
             channel.close("handshake failed")
@@ -408,6 +411,11 @@ class Connections:
         dial = self._dials.get(node)
         if dial is not None and dial.task is None:
             self._fail(node, dial, ConnectionLost(f"the attempt of {peer} failed: {error}", peer=peer))
+
+    def _tell(self, level: int, text: str) -> None:
+        """Log what went wrong with an attempt; whoever tries again and again is not told of every time."""
+        if count := self._throttles[level].let(self._router.now()):
+            log.log(level, "%s%s", text, "" if count == 1 else f" ({count - 1} lines of this kind left out)")
 
     # ---- link up, link down
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from pyzen._native import (
@@ -43,6 +44,7 @@ from pyzen.errors import (
     TLSError,
 )
 from pyzen.terms import Atom, Pid, Reference, atoms
+from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
     import asyncio
@@ -111,6 +113,7 @@ class Link(ControlEncoder):
         self.closing: str | None = None
         self._thread = thread
         self._waiting: set[Actor] = set()
+        self._unencodable = Throttle()
 
     def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Send a message. Raises ``EncodeError``, ``LinkOverloaded``."""
@@ -126,7 +129,9 @@ class Link(ControlEncoder):
         except EncodeError as error:
             if control[0] == SPAWN_REQUEST:
                 raise
-            log.warning("a signal to %s had a reason without an Erlang form: %s", self.peer, error)
+            if count := self._unencodable.let(time.monotonic()):
+                text = "signals to %s that had a reason without an Erlang form: %d, the last one: %s"
+                log.warning(text, self.peer, count, error)
             sent = self._thread.signal(self.id, order_key, *without_reason(control, payload))
         if sent == BUSY:
             self.busy = True

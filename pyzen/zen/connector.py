@@ -25,7 +25,6 @@ Latency: up to one ``connector_sweep_interval`` from a monitor to its subscribe.
 
 from __future__ import annotations
 
-import logging
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
@@ -59,8 +58,6 @@ if TYPE_CHECKING:
     from pyzen.actor.process import TimerHandle
     from pyzen.zen.names import Compatibility, Loss
     from pyzen.zen.tables import Context
-
-log = logging.getLogger("pyzen.zen")
 
 PING_TIMEOUT: Final = 5.0
 DIAL_TIMEOUT: Final = 7.0
@@ -200,7 +197,7 @@ class Connector(ZenServer):
         if count:
             cause = self._remote.last_loss or "never connected"
             self._context.count(nodedown_event(cause), count)
-            log.info("%s: %d monitors to %s fired nodedown: %s", self.node, count, self._peer, cause)
+            self._remote.log.fired(self.node, count, cause, self._runtime.now())
             self._context.fired(count)
 
     # ---- dialling
@@ -258,7 +255,9 @@ class Connector(ZenServer):
     def _note_incompatible(self, cause: Loss, attempt: int) -> None:
         remote = self._remote
         remote.status, remote.last_loss, remote.attempts = "incompatible", cause, attempt
-        remote.until = self._runtime.now() + self._context.penalty(attempt)
+        penalty = self._context.penalty(attempt)
+        remote.until = self._runtime.now() + penalty
+        remote.log.incompatible(self.node, cause, penalty)
 
     def _answered(self, answer: Any) -> None:
         if answer is not PONG:
@@ -288,6 +287,7 @@ class Connector(ZenServer):
         remote = self._remote
         remote.status, remote.attempts, remote.failed_dials, remote.dial_at = "compatible", 0, 0, 0.0
         self._retiring.cancel()
+        remote.log.compatible(self.node)
         remote.answer("compatible")
         self._rest()
 

@@ -10,6 +10,7 @@ In: ``ping``; ``{process, ConnectorPid, Instructions}``; ``{subscribe, Connector
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.gen_server import Continue
@@ -17,6 +18,7 @@ from pyzen.errors import EncodeError
 from pyzen.etf import encode
 from pyzen.monitor_table import MONITOR
 from pyzen.terms import Atom, ImproperList, Pid, Reference
+from pyzen.throttle import Throttle
 from pyzen.zen.names import (
     DOWN,
     NODEDOWN,
@@ -36,6 +38,8 @@ from pyzen.zen.truncator import truncate
 if TYPE_CHECKING:
     from pyzen.zen.tables import Context
 
+log = logging.getLogger("pyzen.zen")
+
 OBEY_SLICE: Final = 500
 """Instructions in one turn: about two milliseconds."""
 
@@ -52,6 +56,7 @@ class Proxy(ZenServer):
         self._context = context
         self._nodes: set[Atom] = set()
         self._reaping = Ticker(self, self._reap)
+        self._senseless: dict[Atom, Throttle] = {}
 
     def init(self, *_args: Any) -> None:
         """Begin without rows: whoever watched through a predecessor has been told ``nodedown``."""
@@ -121,7 +126,7 @@ class Proxy(ZenServer):
                 case (tag, target) if tag is UNSUBSCRIBE:
                     self._unsubscribe(connector, target)
                 case _:
-                    self._context.count("instructions_skipped")
+                    self._skip(connector, instruction)
         self._context.count("instructions_received", len(instructions[start:end]))
         return Continue((connector, instructions, end)) if end < len(instructions) else None
 
@@ -130,7 +135,7 @@ class Proxy(ZenServer):
             if self._context.subscriptions.subscribe(connector, target) & MONITOR:
                 self._context.subscriptions.watch(target, self.monitor(target))
         elif is_named(target) and is_reserved_name(target[0]):
-            self._context.count("instructions_skipped")
+            self._skip(connector, (SUBSCRIBE, target))
         else:
             self._certify_refused(connector, target)
 
@@ -151,11 +156,19 @@ class Proxy(ZenServer):
         try:
             encode(target)
         except EncodeError:
-            self._context.count("instructions_skipped")
+            self._skip(connector, (SUBSCRIBE, target))
             return
         self._context.count("targets_refused")
         if self._context.subscriptions.certify(connector, target, NOPROC, len(encode(NOPROC))):
             self._wake_batcher(connector)
+
+    def _skip(self, connector: Pid, instruction: Any) -> None:
+        """Ignore an instruction that makes no sense; one log line per node and ten seconds."""
+        self._context.count("instructions_skipped")
+        throttle = self._senseless.setdefault(connector.node, Throttle())
+        if count := throttle.let(self._runtime.now()):
+            text = "%s: instructions of %s that make no sense: %d, the last one %.200r"
+            log.warning(text, self.node, connector.node, count, instruction)
 
     # ---- deaths
 
@@ -178,6 +191,7 @@ class Proxy(ZenServer):
 
     def _drop_node(self, node: Atom) -> None:
         self._nodes.discard(node)
+        self._senseless.pop(node, None)
         self._runtime.demonitor_node(node, self.pid)
         batchers = alive(self._context.batchers)
         for connector in self._context.subscriptions.drop_node(node):

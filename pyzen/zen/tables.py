@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, final, get_args
 
 from pyzen.monitor_table import IDLE, MORE, WOKEN, MonitorTable, SubscriptionTable
 from pyzen.zen.metrics import EVENTS
+from pyzen.zen.peer_log import PeerLog
 from pyzen.zen.server import ZenServer
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Remote:
         last_loss: Why references last fired with ``nodedown``.
         ended_connectors: Connectors whose rows a peer's Proxy may still have, since it ended before they did.
         waiters: Whom to tell once it is decided whether the node is compatible.
+        log: What an operator is told of it.
     """
 
     node: Atom
@@ -64,6 +66,10 @@ class Remote:
     last_loss: Loss | None = None
     ended_connectors: list[Pid] = field(default_factory=list)
     waiters: list[Callable[[Compatibility], None]] = field(default_factory=list)
+    log: PeerLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = PeerLog(self.node)
 
     def is_expired(self, now: float) -> bool:
         """Say whether an ``incompatible`` entry no longer counts."""

@@ -14,6 +14,7 @@ from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.flags import own_flags
 from pyzen.dist.handshake import Acceptor
 from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
+from pyzen.node.connections import BURST
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.terms import Atom, atoms
 from tests.node.conftest import RawPeer, until
@@ -356,6 +357,30 @@ async def test_garbage_instead_of_a_handshake_is_refused(
     assert await raw.at_end()
     await until(lambda: "refused a connection" in caplog.text)
     assert node.nodes() == []
+
+
+async def test_refusals_are_told_at_a_bounded_rate(
+    node: Node, make_raw: Callable[..., RawPeer], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(BURST + 5):
+        with pytest.raises(CookieMismatch):
+            await make_raw().connect(node, cookie="wrong")
+
+    await until(lambda: refusals(node) == BURST + 5)
+    assert caplog.text.count("refused a connection from raw@127.0.0.1") == BURST
+
+
+def refusals(node: Node) -> float:
+    return {one.name: one for one in node.metrics.metrics()}["pyzen.node.events"].value(event="connections_refused")
+
+
+async def test_failed_dials_are_told_at_a_bounded_rate(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pyzen.dist")
+
+    for _ in range(BURST + 5):
+        assert not await node.connect("nobody@127.0.0.1")
+
+    assert caplog.text.count("no link to nobody@127.0.0.1") == BURST
 
 
 async def test_peer_that_is_not_allowed_is_told(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:

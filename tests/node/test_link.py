@@ -152,6 +152,19 @@ async def test_reason_without_an_erlang_form_still_tells_the_end(
     assert "without an Erlang form" in caplog.text
 
 
+async def test_reasons_without_an_erlang_form_are_told_at_a_bounded_rate(
+    make_node: MakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    async with a.mailbox() as me:
+        for pid in [b.spawn(Idle) for _ in range(3)]:
+            me.monitor(pid)
+            a.cast(pid, atoms.oddly)
+            await me.receive(timeout=5)
+
+    assert caplog.text.count("without an Erlang form: 1") == caplog.text.count("without an Erlang form") == 1
+
+
 async def linked(node: Node, raw: RawPeer) -> None:
     await raw.connect(node)
     await until(lambda: node.nodes() == [raw.name])
