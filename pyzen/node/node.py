@@ -177,7 +177,7 @@ class Node:
             self._zen = Zen(self._router, self._zen_config)
             self._zen.start()
             self._zen.system.register_metrics(self._metrics)
-            ZenExports(self._zen.system).export_to(self._exports)
+            ZenExports(self._zen.system, self._router).export_to(self._exports)
         try:
             self._driver.start(Inbound(self._router), self._scheduler, self._connections)
         except NotImplementedError as error:

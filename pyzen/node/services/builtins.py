@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyzen.node.router import Router
     from pyzen.node.services.exports import Exports
 
-__all__ = ["Builtins", "badarg"]
+__all__ = ["Builtins", "badarg", "named"]
 
 UNDEFINED: Final = atoms.undefined
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.config import setting_names
 from pyzen.errors import ConfigError
-from pyzen.node.services.builtins import badarg
+from pyzen.node.services.builtins import badarg, named
 from pyzen.terms import Atom, Pid, atoms, elixir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyzen.actor.runtime import Runtime
     from pyzen.node.services.exports import Exports
     from pyzen.zen.system import ZenSystem
 
@@ -49,8 +50,9 @@ UNSET: Final = object()
 class ZenExports:
     """What peers may read and change of one node's ZenMonitor."""
 
-    def __init__(self, system: ZenSystem) -> None:
+    def __init__(self, system: ZenSystem, runtime: Runtime) -> None:
         self._system = system
+        self._runtime = runtime
 
     def export_to(self, exports: Exports) -> None:
         """Make all of it reachable."""
@@ -59,17 +61,31 @@ class ZenExports:
         table: dict[tuple[str, str], Callable[..., Any]] = {
             ("Elixir.ZenMonitor.Local.Dispatcher", "maximum_mps"): self.maximum_mps,
             ("Elixir.ZenMonitor.Proxy", "ping"): lambda: atoms.pong,
+            ("Elixir.ZenMonitor.Local", "batch_length"): lambda: self._system.statistics().fired,
+            ("Elixir.ZenMonitor.Metrics", "message_queue_len"): self.message_queue_len,
+            ("Elixir.ZenMonitor.Metrics", "table_size"): self.table_size,
+            ("Elixir.ZenMonitor", "compatibility"): self.compatibility,
+            ("Elixir.ZenMonitor", "compatibility_for_node"): self.compatibility_for_node,
+            ("Elixir.ZenMonitor.Local.Connector", "compatibility"): self.compatibility_for_node,
+            ("Elixir.ZenMonitor.Local.Connector", "cached_compatibility"): self.cached_compatibility,
+            ("pyzen", "statistics"): self.statistics,
             ("Elixir.Application", "get_env"): self.get_env,
+            ("Elixir.Application", "get_all_env"): self.get_all_env,
             ("Elixir.Application", "put_env"): self.put_env,
             ("Elixir.Application", "stop"): self.stop,
             ("Elixir.Application", "ensure_all_started"): self.ensure_all_started,
             ("application", "get_env"): self.erlang_get_env,
+            ("application", "get_all_env"): self.get_all_env,
             ("application", "set_env"): self.put_env,
+            ("application", "stop"): self.stop,
+            ("application", "ensure_all_started"): self.ensure_all_started,
             ("ets", "lookup"): self.lookup,
             ("ets", "info"): self.info,
         }
         for (module, function), callable_ in table.items():
             exports.add(module, function, callable_)
+
+    # ---- settings
 
     def _knob(self, name: str) -> Callable[..., Any]:
         def knob(value: Any = UNSET) -> Any:
@@ -99,6 +115,12 @@ class ZenExports:
         value = getattr(self._system.config, str(key))
         return atoms[value] if isinstance(value, str) else value
 
+    def get_all_env(self, application: Any) -> list[tuple[Atom, Any]]:
+        """``Application.get_all_env/1``: every setting."""
+        if application is not APPLICATION:
+            return []
+        return [(atoms[name], self.get_env(application, name)) for name in setting_names()]
+
     def erlang_get_env(self, application: Any, key: Any) -> Any:
         """``application:get_env/2``."""
         value = self.get_env(application, key, UNDEFINED)
@@ -126,6 +148,49 @@ class ZenExports:
         self._system.start()
         return OK, [APPLICATION]
 
+    # ---- what it does
+
+    def message_queue_len(self, process: Any) -> int | None:
+        """``ZenMonitor.Metrics.message_queue_len/1`` of a pid or name of this node; None where there is none."""
+        pid = self._runtime.whereis(process) if isinstance(process, Atom) else process
+        if pid is None:
+            return None
+        if not isinstance(pid, Pid) or pid.node is not self._runtime.name:
+            raise badarg()
+        found = self._runtime.process(pid)
+        return None if found is None else found.message_queue_len
+
+    def table_size(self, table: Any) -> int | None:
+        """``ZenMonitor.Metrics.table_size/1``; None for a table that is not there."""
+        if not isinstance(table, Atom):
+            raise badarg()
+        return self._system.table_sizes().get(table)
+
+    def compatibility(self, target: Any) -> Atom:
+        """``ZenMonitor.compatibility/1`` of a target's node."""
+        try:
+            return Atom(self._system.compatibility(target))
+        except TypeError:
+            raise badarg() from None
+
+    def compatibility_for_node(self, peer: Any) -> Atom:
+        """``ZenMonitor.compatibility_for_node/1``."""
+        return Atom(self._system.compatibility_for_node(named(peer)))
+
+    def cached_compatibility(self, peer: Any) -> Any:
+        """``ZenMonitor.Local.Connector.cached_compatibility/1``."""
+        match self._system.cached_compatibility(named(peer)):
+            case (_, attempts):
+                return atoms.expired, attempts
+            case str() as word:
+                return atoms[word]
+
+    def statistics(self) -> dict[Atom, Any]:
+        """``node.zen.statistics()`` as a map: the sizes by name, and ``counters``, a map of its own."""
+        statistics = self._system.statistics()
+        counters = {atoms[name]: count for name, count in statistics.counters.items()}
+        return {**{atoms[name]: size for name, size in statistics.sizes().items()}, atoms.counters: counters}
+
     # ---- the tables
 
     def lookup(self, table: Any, key: Any) -> list[Any]:
@@ -139,7 +204,7 @@ class ZenExports:
 
     def info(self, table: Any, item: Any = None) -> Any:
         """``ets:info/1`` and ``/2``; a table that is not there is ``undefined``."""
-        size = self._system.table_sizes().get(table)
+        size = self.table_size(table)
         if size is None:
             return UNDEFINED
         items = {atoms.name: table, atoms.size: size, atoms.named_table: True, atoms.protection: atoms.public}

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.config import setting_names
+from pyzen.config import ZenConfig, setting_names
 from pyzen.errors import RpcError
-from pyzen.node.services.zen_exports import SETTINGS
-from pyzen.terms import atoms, elixir
+from pyzen.node.services.zen_exports import SETTINGS, ZenExports
+from pyzen.terms import Pid, atoms, elixir
+from pyzen.testing import Cluster
 
 if TYPE_CHECKING:
     from tests.node.services.conftest import Two
@@ -106,3 +107,96 @@ async def test_other_tables_are_not_there(two: Two) -> None:
     with pytest.raises(RpcError, match="badarg"):
         await ask(two, "ets", "info", SUBSCRIBERS, atoms.nonsense)
     assert dict(await ask(two, "ets", "info", SUBSCRIBERS))[atoms.size] == 0
+
+
+async def test_all_settings_are_read_at_once(two: Two) -> None:
+    await ask(two, elixir.Application, "put_env", atoms.zen_monitor, atoms.incompatible, atoms.erts)
+
+    for module in (elixir.Application, "application"):
+        found = dict(await ask(two, module, "get_all_env", atoms.zen_monitor))
+        assert [str(name) for name in found] == setting_names()
+        assert (found[atoms.incompatible], found[atoms.fair], found[atoms.demand_amount]) == (atoms.erts, True, 1000)
+        assert await ask(two, module, "get_all_env", atoms.kernel) == []
+
+
+async def test_application_of_erlang_is_stopped_and_started(two: Two) -> None:
+    assert await ask(two, "application", "stop", atoms.zen_monitor) is atoms.ok
+    assert not two.callee.zen.system.is_running
+
+    assert await ask(two, "application", "ensure_all_started", atoms.zen_monitor) == (atoms.ok, [atoms.zen_monitor])
+    assert two.callee.zen.system.is_running
+
+
+async def test_mailboxes_are_measured_by_name_and_pid(two: Two) -> None:
+    metrics = elixir.ZenMonitor.Metrics
+    proxy = await ask(two, "erlang", "whereis", elixir.ZenMonitor.Proxy)
+    nobody = Pid(two.callee.name, 99_999, 0, proxy.creation)
+
+    for process in (proxy, elixir.ZenMonitor.Proxy):
+        assert await ask(two, metrics, "message_queue_len", process) == 0
+    for process in (nobody, atoms.nobody, None):
+        assert await ask(two, metrics, "message_queue_len", process) is None
+    for process in (two.caller.whereis(elixir.ZenMonitor.Proxy), b"proxy", 5):
+        with pytest.raises(RpcError, match="badarg"):
+            await ask(two, metrics, "message_queue_len", process)
+
+
+async def test_sizes_are_those_of_the_statistics(two: Two) -> None:
+    async with two.callee.mailbox() as me:
+        two.callee.zen.monitor((atoms.worker, two.callee.name), subscriber=me.pid)
+
+        assert await ask(two, elixir.ZenMonitor.Metrics, "table_size", elixir.ZenMonitor.Local.Tables.References) == 1
+        assert await ask(two, elixir.ZenMonitor.Metrics, "table_size", atoms.nothing) is None
+        assert await ask(two, elixir.ZenMonitor.Local, "batch_length") == two.callee.zen.statistics().fired
+
+
+async def test_statistics_are_a_map(two: Two) -> None:
+    found = await ask(two, "pyzen", "statistics")
+
+    statistics = two.callee.zen.statistics()
+    counters = found.pop(atoms.counters)
+    assert {str(name): size for name, size in found.items()} == statistics.sizes()
+    assert {str(name): count for name, count in counters.items()} == statistics.counters
+
+
+async def test_compatibility_is_read_under_the_names_of_the_original(two: Two) -> None:
+    name, peer = two.caller.name, two.caller.whereis(elixir.ZenMonitor.Proxy)
+
+    async def seen() -> list[Any]:
+        return [
+            await ask(two, elixir.ZenMonitor, "compatibility", peer),
+            await ask(two, elixir.ZenMonitor, "compatibility_for_node", name),
+            await ask(two, elixir.ZenMonitor.Local.Connector, "compatibility", name),
+            await ask(two, elixir.ZenMonitor.Local.Connector, "cached_compatibility", name),
+        ]
+
+    assert await seen() == [*[atoms.incompatible] * 3, atoms.miss]
+    assert await two.callee.zen.connect(name) == "compatible"
+    assert await seen() == [atoms.compatible] * 4
+
+
+def test_expired_cache_entry_is_read_with_its_attempts() -> None:
+    cluster = Cluster()
+    node, plain = cluster.node("a@memory", zen=ZenConfig()), cluster.node("plain@memory")
+    exports = ZenExports(node.zen, node.runtime)
+    cluster.connect(node, plain)
+    node.zen.connect(plain.name, lambda _: None)
+    cluster.advance(1)
+    assert exports.cached_compatibility(plain.name) is atoms.incompatible
+
+    cluster.link(node, plain).freeze()
+    cluster.advance(2)
+
+    assert exports.cached_compatibility(plain.name) == (atoms.expired, 1)
+
+
+@pytest.mark.parametrize("call", [("ets", "info"), ("Elixir.ZenMonitor.Metrics", "table_size")])
+async def test_table_that_is_no_name_is_badarg(two: Two, call: tuple[str, str]) -> None:
+    with pytest.raises(RpcError, match="badarg"):
+        await ask(two, *call, [])
+
+
+@pytest.mark.parametrize(("function", "argument"), [("compatibility", 5), ("compatibility_for_node", b"n@h")])
+async def test_what_has_no_compatibility_is_badarg(two: Two, function: str, argument: Any) -> None:
+    with pytest.raises(RpcError, match="badarg"):
+        await ask(two, elixir.ZenMonitor, function, argument)
