@@ -28,6 +28,9 @@ class Throttle:
         self._lines = 0
         self._kept = 0
 
+    def __repr__(self) -> str:
+        return f"<Throttle {self._kept} left out>"
+
     def let(self, now: float, number: int = 1) -> int:
         """Count what happened at ``now``, in monotonic seconds.
 

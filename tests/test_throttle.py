@@ -19,6 +19,15 @@ def test_burst_is_per_interval() -> None:
     assert [throttle.let(now) for now in (0.0, 1.0, 2.0, 10.0, 10.0, 10.0)] == [1, 1, 0, 2, 1, 0]
 
 
+def test_repr_tells_what_was_left_out() -> None:
+    throttle = Throttle()
+
+    throttle.let(0.0)
+    throttle.let(1.0, 3)
+
+    assert repr(throttle) == "<Throttle 3 left out>"
+
+
 def test_interval_begins_with_a_line() -> None:
     throttle = Throttle(interval=10.0)
     throttle.let(0.0)

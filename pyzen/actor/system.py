@@ -16,6 +16,8 @@ Source: OTP, "sys"; ``get_state`` is answered with ``{ok, State}`` as from 26.1 
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.errors import EncodeError
@@ -85,7 +87,7 @@ def state_of(attributes: Mapping[str, Any]) -> Any:
 
 
 def presentable(value: Any, depth: int = 0) -> Any:
-    """Return a value in a form that can be sent: terms as they are, objects by their ``repr``."""
+    """Return a value in a form that can be sent: terms as they are, dataclasses as maps, others by their ``repr``."""
     if depth > MAX_DEPTH:
         return atoms["..."]
 
@@ -99,6 +101,10 @@ def presentable(value: Any, depth: int = 0) -> Any:
             return tuple(inner(value))
         case dict() | TermMap():
             return TermMap(zip(inner(value.keys()), inner(value.values()), strict=True))
+        case Enum():
+            return presentable(value.value, depth)
+    if is_dataclass(value) and not isinstance(value, type):
+        return presentable({atoms[one.name]: getattr(value, one.name) for one in fields(value) if one.repr}, depth)
     return value if is_sendable(value) else f"{value!r:.200}"
 
 

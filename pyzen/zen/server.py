@@ -37,6 +37,10 @@ class Sturdy(GenServer):
         """Ignore a cast that is not ours."""
         self.stray(request)
 
+    def _base_attributes(self) -> frozenset[str]:
+        """Leave out of ``sys:get_state`` what all of them share."""
+        return super()._base_attributes() | {"_context", "_counting"}
+
     def stray(self, message: Any) -> None:
         """Count and ignore a message; one log line per ten seconds."""
         self._counting.count("stray_messages")
@@ -77,6 +81,9 @@ class Ticker:
         self._armed_at = 0.0
         self._due = 0.0
         self._round = 0
+
+    def __repr__(self) -> str:
+        return f"<Ticker {'armed' if self.armed else 'idle'}>"
 
     @property
     def armed(self) -> bool:

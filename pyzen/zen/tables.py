@@ -66,7 +66,7 @@ class Remote:
     last_loss: Loss | None = None
     ended_connectors: list[Pid] = field(default_factory=list)
     waiters: list[Callable[[Compatibility], None]] = field(default_factory=list)
-    log: PeerLog = field(init=False)
+    log: PeerLog = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.log = PeerLog(self.node)

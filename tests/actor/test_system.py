@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,3 +125,22 @@ def test_any_value_can_be_shown() -> None:
     assert etf.decode(etf.encode(shown)) is not None
     assert shown[2] == (1, [None, 1.5])
     assert len(shown[5]) == 1000
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Point:
+    x: int
+    colour: Colour
+    inner: Point | None = None
+    hidden: int = field(default=7, repr=False)
+
+
+def test_records_are_shown_as_maps_of_what_their_repr_has() -> None:
+    shown = presentable([Point(1, Colour.RED, Point(2, Colour.RED)), Point])
+
+    inner = {atoms.x: 2, atoms.colour: "red", atoms.inner: None}
+    assert shown == [{atoms.x: 1, atoms.colour: "red", atoms.inner: inner}, repr(Point)]

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from pyzen.actor.gen_server import GenServer
+from pyzen.config import ZenConfig
+from pyzen.etf import decode, encode
+from pyzen.terms import atoms
 from pyzen.testing import Cluster, MemoryNode
 from pyzen.zen.server import Ticker, ZenServer
 
@@ -100,3 +104,28 @@ def test_ticker_of_an_ended_process_does_not_fire(cluster: Cluster, process: Tic
     cluster.advance(5)
 
     assert process.times == []
+
+
+def test_state_is_shown_without_what_all_processes_share(cluster: Cluster, process: Ticking) -> None:
+    process.ticker.arm(1.0)
+    assert process.get_state() == {atoms.times: [], atoms.ticker: "<Ticker armed>"}
+
+    cluster.advance(1)
+
+    assert process.get_state() == {atoms.times: [1.0], atoms.ticker: "<Ticker idle>"}
+
+
+def test_states_of_all_processes_can_be_sent(cluster: Cluster) -> None:
+    node, peer = cluster.node("a@memory", zen=ZenConfig()), cluster.node("b@memory", zen=ZenConfig())
+    cluster.connect(node, peer)
+    node.zen.connect(peer.name, lambda _: None)
+    cluster.advance(1)
+    servers = [node.process(pid) for pid in node.runtime.processes()]
+    states = [server.get_state() for server in servers if isinstance(server, GenServer)]
+
+    assert decode(encode(states))
+    connector = node.zen.connector_pid(peer.name)
+    assert connector is not None
+    shown = cast("GenServer", node.process(connector)).get_state()
+    assert shown[atoms.phase] == "open"
+    assert shown[atoms.remote][atoms.status] == "compatible"

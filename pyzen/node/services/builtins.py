@@ -59,6 +59,8 @@ class Builtins:
             ("Elixir.Process", "alive?"): self.is_process_alive,
             ("Elixir.Process", "whereis"): lambda name: self._router.whereis(named(name)),
             ("Elixir.Process", "info"): self.info,
+            ("Elixir.Process", "list"): self._router.processes,
+            ("Elixir.Process", "registered"): lambda: list(self._router.names),
             ("Elixir.Process", "exit"): self.exit,
             ("Elixir.Process", "sleep"): sleep,
             ("Elixir.Node", "self"): lambda: self._router.name,

@@ -31,6 +31,8 @@ async def test_who_is_here(two: Two) -> None:
     assert await ask("whereis", atoms.nobody, module="Elixir.Process") is None
     assert atoms.idle in await ask("registered")
     assert pid in await ask("processes")
+    assert pid in await ask("list", module="Elixir.Process")
+    assert await ask("registered", module="Elixir.Process") == await ask("registered")
     assert await ask("is_process_alive", pid) is True
     assert await ask("alive?", Pid(two.callee.name, 9999, 0, 1), module="Elixir.Process") is False
 
