@@ -1,8 +1,8 @@
 """Fixtures of the tests against real nodes: ``cluster``, ``elixir_node``, ``erl_node``, ``epmd_port``, ``release``.
 
 A test that cannot run for want of Erlang or Elixir skips and says so; ``PYZEN_REQUIRE_ERLANG=1`` makes that a
-failure. ``elixir_node`` and ``erl_node`` are functions that start a node; they and the nodes they have started last
-for one test, the epmd and the compiled fixture for the whole run.
+failure. ``elixir_node`` and ``erl_node`` are functions that start a node, ``python_node`` one that starts a node of
+ours; they and the nodes they have started last for one test, the epmd and the compiled fixture for the whole run.
 
 With ``--releases``, whatever starts a node through these fixtures runs once per release: OTP 25 is the ``erl`` on the
 path, `erlang_interop.releases` fetches the others. A release that can't be had skips; ``PYZEN_REQUIRE_MATRIX=1`` makes
@@ -12,16 +12,20 @@ that a failure. What a release does not have is "not available", which is no fai
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from erlang_interop import releases
 from erlang_interop.matrix import Matrix, case_of
 from erlang_interop.nodes import FIXTURE, ON_PATH, ElixirNode, Epmd, ErlangCluster, ErlNode
+from pyzen.config import EpmdConfig
+from pyzen.node.node import Node
 from tests import profiles
 
 if TYPE_CHECKING:
@@ -213,6 +217,21 @@ async def cluster(release: Release, epmd_port: int, erlang_drivers: Path) -> Asy
         yield nodes
     finally:
         await nodes.close()
+
+
+@pytest.fixture
+async def python_node(cluster: ErlangCluster) -> AsyncIterator[Callable[..., Awaitable[Node]]]:
+    """``await python_node(**options)`` starts a node of ours in the cluster; options are those of ``Node``."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> Node:
+            settings: dict[str, Any] = {
+                "cookie": cluster.cookie,
+                "epmd": EpmdConfig(port=cluster.epmd_port, start=False),
+            } | options
+            return await stack.enter_async_context(Node(f"z{secrets.token_hex(5)}@127.0.0.1", **settings))
+
+        yield start
 
 
 @pytest.fixture

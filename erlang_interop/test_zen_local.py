@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from pyzen import etf
 from pyzen.actor.gen_server import GenServer
-from pyzen.config import EpmdConfig, ZenConfig
-from pyzen.node.node import Node
+from pyzen.config import ZenConfig
 from pyzen.terms import Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
-    from erlang_interop.nodes import ElixirNode, ErlangCluster
+    from erlang_interop.nodes import ElixirNode
+    from pyzen.node.node import Node
 
     StartElixir = Callable[..., Awaitable[ElixirNode]]
 
 
 class MakeNode(Protocol):
     async def __call__(self, **options: Any) -> Node: ...
-
-
-@pytest.fixture
-async def python_node(cluster: ErlangCluster) -> AsyncIterator[MakeNode]:
-    async with AsyncExitStack() as stack:
-
-        async def make(**options: Any) -> Node:
-            settings: dict[str, Any] = {
-                "cookie": cluster.cookie,
-                "epmd": EpmdConfig(port=cluster.epmd_port, start=False),
-            } | options
-            return await stack.enter_async_context(Node(f"z{secrets.token_hex(5)}@127.0.0.1", **settings))
-
-        yield make
 
 
 class Ledger(GenServer):

@@ -99,7 +99,13 @@ class Connector(ZenServer):
         """Hear of the link from now on, and look at what there is to do."""
         if self._peer is not self.node:
             self._runtime.monitor_node(self._peer, self.pid)
+            self._note_missed_loss()
         self._rest()
+
+    def _note_missed_loss(self) -> None:
+        """The link was lost after the predecessor ended and before this began: nobody was told."""
+        if self._remote.status == "incompatible" and self._runtime.link(self._peer) is None:
+            self._remote.status = "unavailable"
 
     # ---- what others ask for
 

@@ -148,15 +148,16 @@ class ZenSystem:
         if alive(self._supervisor) is not None:
             return
         self._await_stop()
-        self._supervisor = Supervisor(
+        supervisor = Supervisor(
             [
                 ChildSpec("local", self._local_supervisor, name=LOCAL_SUPERVISOR),
                 ChildSpec("proxy", self._proxy_supervisor, name=PROXY_SUPERVISOR),
             ]
         )
-        self._runtime.spawn(self._supervisor, name=SUPERVISOR)
+        self._runtime.spawn(supervisor, name=SUPERVISOR)
+        self._supervisor = supervisor
         # Each level starts in the turn after the one above; an Elixir Connector pings as soon as there is a link.
-        while self._runtime.whereis(BATCHERS) is None and not self._supervisor.ended:
+        while self._runtime.whereis(BATCHERS) is None and not supervisor.ended:
             self._runtime.scheduler.run()
 
     def _await_stop(self) -> None:

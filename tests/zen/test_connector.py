@@ -89,6 +89,21 @@ def test_connector_disowns_its_predecessor_after_the_proxy_ended(linked: World) 
     assert connector_of(linked) != before
 
 
+def test_link_lost_right_behind_the_end_of_the_proxy_makes_the_node_unavailable(linked: World) -> None:
+    ref = linked.monitor(linked.worker())
+    linked.wait()
+
+    linked.b.kill(PROXY)
+    linked.b.scheduler_run()
+    way = linked.cluster.link(linked.a, linked.b).way(linked.b)
+    way.flush(len(way.waiting))
+    linked.cluster.cut(linked.a, linked.b)
+    linked.wait()
+
+    assert linked.downs() == [(ref, atoms.nodedown)]
+    assert linked.a.zen.cached_compatibility(linked.b.name) == "unavailable"
+
+
 def test_connector_never_sends_over_the_next_link(linked: World) -> None:
     linked.monitor(linked.worker())
     old = connector_of(linked)

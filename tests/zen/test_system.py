@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.config import ZenConfig
+from pyzen.errors import NameTaken
 from pyzen.metrics import Registry
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.testing import Cluster, Hoarder, Recorder
@@ -471,6 +472,17 @@ def test_start_registers_everything_at_once() -> None:
 
     for name in (SUPERVISOR, LOCAL, CONNECTORS, DISPATCHER, PROXY, BATCHERS):
         assert node.runtime.whereis(name) is not None
+
+
+def test_a_start_that_fails_leaves_nothing_to_stop(quiet: None) -> None:
+    node = Cluster().node("n@memory")
+    other = node.spawn(Recorder(), name=SUPERVISOR)
+
+    with pytest.raises(NameTaken):
+        node.start_zen(ZenConfig())
+    node.zen.stop()
+
+    assert node.runtime.processes() == [other]
 
 
 def test_stop_ends_everything(linked: World) -> None:
