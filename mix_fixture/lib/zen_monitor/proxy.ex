@@ -5,7 +5,7 @@ defmodule ZenMonitor.Proxy do
     * In: the call `:ping`, answered `:pong`: that is what makes a node compatible.
     * In: the cast `{:process, subscriber, instructions}`, each `{:subscribe, target}` or
       `{:unsubscribe, target}`; also the older `{:subscribe, subscriber, targets}`. One ERTS monitor serves all
-      subscribers of a target. It stays when they unsubscribe: its `:DOWN` then finds nobody.
+      subscribers of a target. It stays when they unsubscribe, and serves later ones, whoever has the name by then.
     * In: `:DOWN` of a target. Each subscriber's Batcher gets a certificate with the truncated reason.
 
   Anything else kills it, and a dead Proxy means to every Connector that this whole node is down.
@@ -34,40 +34,44 @@ defmodule ZenMonitor.Proxy do
   ## Server
 
   @impl GenServer
-  def init(_argument), do: {:ok, nil}
+  def init(_argument), do: {:ok, :ets.new(:monitored, [:private, :set])}
 
   @impl GenServer
-  def handle_call(:ping, _from, state), do: {:reply, :pong, state}
+  def handle_call(:ping, _from, monitored), do: {:reply, :pong, monitored}
 
   @impl GenServer
-  def handle_cast({:process, subscriber, instructions}, state) do
-    Enum.each(instructions, &obey(&1, subscriber))
-    {:noreply, state}
+  def handle_cast({:process, subscriber, instructions}, monitored) do
+    Enum.each(instructions, &obey(&1, subscriber, monitored))
+    {:noreply, monitored}
   end
 
-  def handle_cast({:subscribe, subscriber, targets}, state) do
-    Enum.each(targets, &obey({:subscribe, &1}, subscriber))
-    {:noreply, state}
+  def handle_cast({:subscribe, subscriber, targets}, monitored) do
+    Enum.each(targets, &obey({:subscribe, &1}, subscriber, monitored))
+    {:noreply, monitored}
   end
 
   @impl GenServer
-  def handle_info({:DOWN, _monitor, :process, target, reason}, state) do
+  def handle_info({:DOWN, _monitor, :process, target, reason}, monitored) do
+    :ets.delete(monitored, target)
+
     case Tables.withdraw(target) do
       [] -> :ok
       subscribers -> certify(subscribers, target, Truncator.truncate(reason))
     end
 
-    {:noreply, state}
+    {:noreply, monitored}
   end
 
   ## Private
 
-  defp obey({:subscribe, target}, subscriber) do
-    Tables.subscribed?(target) || Process.monitor(target)
+  defp obey({:subscribe, target}, subscriber, monitored) do
     Tables.subscribe(target, subscriber)
+    :ets.insert_new(monitored, {target}) && Process.monitor(target)
   end
 
-  defp obey({:unsubscribe, target}, subscriber), do: Tables.unsubscribe(target, subscriber)
+  defp obey({:unsubscribe, target}, subscriber, _monitored) do
+    Tables.unsubscribe(target, subscriber)
+  end
 
   defp certify(subscribers, target, reason) do
     Enum.each(subscribers, &Batcher.enqueue(&1, target, reason))

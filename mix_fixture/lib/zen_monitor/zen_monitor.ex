@@ -10,7 +10,9 @@ defmodule ZenMonitor do
     * a `ZenMonitor.Local.Connector` keeps its pid over any number of connections;
     * a `ZenMonitor.Proxy.Batcher` is started by the first death that it has to report;
     * hidden nodes, and nodes not yet connected, count as down;
-    * a bare local name as a target never fires.
+    * a bare local name as a target never fires, and a monitor of the name `_` fires those of all other names;
+    * what was demonitored in the same sweep, or never monitored, is unsubscribed all the same;
+    * the ERTS monitor of a target stays when nobody is subscribed any more.
 
   `monitor/1` returns a reference; when the target ends the caller receives
 

@@ -137,7 +137,9 @@ defmodule ZenMonitor.Local.Connector do
   end
 
   def handle_call({:monitors, target, subscriber}, _from, %State{monitors: monitors} = state) do
-    references = for {reference, ^subscriber} <- rows(monitors, target), do: reference
+    references =
+      for [reference] <- :ets.match(monitors, {{target, :"$1"}, subscriber}), do: reference
+
     {:reply, references, state}
   end
 
@@ -149,8 +151,9 @@ defmodule ZenMonitor.Local.Connector do
   end
 
   def handle_cast({:demonitor, target, reference}, %State{monitors: monitors} = state) do
-    removed = :ets.take(monitors, {target, reference})
-    last? = removed != [] and not watched?(monitors, target)
+    :ets.delete(monitors, {target, reference})
+    # Also for a reference that nobody knows.
+    last? = not watched?(monitors, target)
     {:noreply, if(last?, do: push(state, {:unsubscribe, target}), else: state)}
   end
 
@@ -280,31 +283,18 @@ defmodule ZenMonitor.Local.Connector do
 
   ## Monitors
 
-  # The rows of a target stand together, and a number sorts before every reference.
-  defp watched?(monitors, target), do: match?({^target, _}, :ets.next(monitors, {target, 0}))
-
-  defp rows(monitors, target), do: rows(monitors, target, {target, 0}, [])
-
-  defp rows(monitors, target, key, found) do
-    case :ets.next(monitors, key) do
-      {^target, reference} = next ->
-        subscriber = :ets.lookup_element(monitors, next, 2)
-        rows(monitors, target, next, [{reference, subscriber} | found])
-
-      _end_or_other ->
-        found
-    end
+  # The rows of a target stand together. A target is a pattern here: the name `_` stands for every name of its node,
+  # names such as `$1` for none.
+  defp watched?(monitors, target) do
+    :ets.match(monitors, {{target, :_}, :_}, 1) != :"$end_of_table"
   end
 
   defp fire({target, _reason} = certificate, fired, monitors) do
-    case :ets.next(monitors, {target, 0}) do
-      {^target, reference} = key ->
-        [{_key, subscriber}] = :ets.take(monitors, key)
-        fire(certificate, [dispatch(subscriber, reference, certificate) | fired], monitors)
-
-      _end_or_other ->
-        fired
-    end
+    Enum.reduce(:ets.match(monitors, {{target, :"$1"}, :"$2"}), fired, fn row, fired ->
+      [reference, subscriber] = row
+      :ets.delete(monitors, {target, reference})
+      [dispatch(subscriber, reference, certificate) | fired]
+    end)
   end
 
   defp fire_all(%State{monitors: monitors} = state) do

@@ -14,10 +14,6 @@ defmodule ZenMonitor.Proxy.Tables do
   @spec subscribers() :: :ets.tab()
   def subscribers, do: @subscribers
 
-  @doc "Whether anybody is subscribed to `target`."
-  @spec subscribed?(ZenMonitor.destination()) :: boolean()
-  def subscribed?(target), do: match?({^target, _}, :ets.next(@subscribers, {target, 0}))
-
   @doc "Adds a subscription."
   @spec subscribe(ZenMonitor.destination(), pid()) :: true
   def subscribe(target, subscriber), do: :ets.insert(@subscribers, {{target, subscriber}})
@@ -26,16 +22,16 @@ defmodule ZenMonitor.Proxy.Tables do
   @spec unsubscribe(ZenMonitor.destination(), pid()) :: true
   def unsubscribe(target, subscriber), do: :ets.delete(@subscribers, {target, subscriber})
 
-  @doc "Deletes all subscriptions to `target`; answers who had one."
+  @doc """
+  Deletes all subscriptions to `target`; answers who had one.
+
+  A target is a pattern here: the name `_` stands for every name of its node, names such as `$1` for none.
+  """
   @spec withdraw(ZenMonitor.destination()) :: [pid()]
   def withdraw(target) do
-    case :ets.next(@subscribers, {target, 0}) do
-      {^target, subscriber} = key ->
-        :ets.delete(@subscribers, key)
-        [subscriber | withdraw(target)]
-
-      _end_or_other ->
-        []
+    for [subscriber] <- :ets.match(@subscribers, {{target, :"$1"}}) do
+      :ets.delete(@subscribers, {target, subscriber})
+      subscriber
     end
   end
 
