@@ -14,6 +14,8 @@ from typing import TypeAlias
 import pytest
 
 from erlang_interop.nodes import CommandError, ElixirNode, Epmd, ErlangCluster, ErlNode, NodeEnded
+from pyzen import etf
+from pyzen.terms import atoms
 
 StartElixir: TypeAlias = Callable[..., Awaitable[ElixirNode]]
 StartErl: TypeAlias = Callable[..., Awaitable[ErlNode]]
@@ -71,6 +73,23 @@ async def _assert_reasons_are_those_of_the_indexes(node: ElixirNode, count: int)
     expected == Fixture.Ledger.downs() |> Enum.map(fn {i, _, r} -> {i, r} end) |> Enum.sort()
     """
     assert await node.eval(code % (count - 1)) == "true"
+
+
+async def test_ledger_tells_what_came_of_each_monitor_and_when(elixir_node: StartElixir) -> None:
+    one, other = await _two_that_know_each_other(elixir_node)
+    await _watch(one, other, 3)
+    await one.call("demonitor", 1, 2, "flush")
+    await _until(other, SUBSCRIPTIONS, "2")
+    await other.call("kill", 2, 3, "boom")
+    await one.await_downs(1, timeout=30)
+
+    open_, undone, fired = etf.decode(await one.call_etf("entries"))
+
+    assert open_ == (0, open_[1], atoms.pending, atoms.nil, atoms.nil)
+    assert undone == (1, undone[1], atoms.demonitored, undone[3], atoms.nil)
+    assert fired == (2, fired[1], atoms.down, fired[3], (atoms.zen_monitor, atoms.boom))
+    assert open_[1] <= undone[1] <= fired[1] <= fired[3]
+    assert undone[1] <= undone[3] <= fired[3]
 
 
 async def test_stand_in_forgets_what_is_demonitored(elixir_node: StartElixir) -> None:
