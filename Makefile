@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 NATIVE := $(shell find native/src -name '*.rs') native/Cargo.toml native/Cargo.lock
 CARGO := cargo
 FUZZ_SECONDS ?= 600
+MINUTES ?= 3
 export CARGO_TERM_COLOR ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check bench matrix fuzz format clean native tools erlang check-python check-rust check-elixir
+.PHONY: help demo test check bench matrix fuzz chaos format clean native tools erlang check-python check-rust check-elixir
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +79,9 @@ bench: native tools erlang ## Measure against BEAM in one run; prints a table.
 fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for each part of the link.
 	$(BIN)/python -m tests.fuzz_etf --inputs 10000000
 	$(BIN)/python -m tests.fuzz_link --seconds $(FUZZ_SECONDS)
+
+chaos: native tools erlang ## Break everything for MINUTES with SEED; every monitor must have one allowed outcome.
+	$(BIN)/python -m erlang_interop.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29; writes docs/conformance.md.
 	$(BIN)/python -m erlang_interop.releases || :

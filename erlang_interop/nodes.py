@@ -191,6 +191,11 @@ class BeamNode:
         """The operating system process, which is the VM itself."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there, frozen or not."""
+        return self._process.returncode is None
+
     async def call(self, command: str, *arguments: object, timeout: float = CALL_TIMEOUT) -> str:
         """Run a command and return the text of its answer.
 

@@ -1,0 +1,1 @@
+"""The chaos ledger: monitors made at random while everything around them breaks, and books that have to balance."""
