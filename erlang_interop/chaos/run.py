@@ -34,7 +34,7 @@ OVERSHOOT: Final = 1.7
 """Live monitors aimed at, by those asked for: what fires is made up for within seconds, not at once."""
 
 FILL_TIMEOUT: Final = 120.0
-QUIET_TIMEOUT: Final = 150.0
+QUIET_TIMEOUT: Final = 90.0
 KEPT: Final = frozenset({"connectors", "batchers", "remote_connectors"})
 """Rows that stay while the link stays."""
 
