@@ -75,6 +75,24 @@ async def _assert_reasons_are_those_of_the_indexes(node: ElixirNode, count: int)
     assert await node.eval(code % (count - 1)) == "true"
 
 
+async def test_stand_in_monitors_anew_after_a_crash_of_its_proxy(elixir_node: StartElixir) -> None:
+    one, other = await _two_that_know_each_other(elixir_node)
+    await _watch(one, other, 1)
+    await other.eval("Process.exit(Process.whereis(ZenMonitor.Proxy), :kill)")
+    await one.await_downs(1, timeout=30)
+    async with asyncio.timeout(30):
+        while await one.call("compatibility", other.name) != ":compatible":
+            await asyncio.sleep(0.1)
+
+    await other.call("spawn", 1)
+    await one.call("monitor_peer", "zen", other.name, 0, 2)
+    await _until(other, SUBSCRIPTIONS, "2")  # the row of the first was there before, that of the second comes after it
+    await other.call("kill", 0, 1, "boom")
+
+    await one.await_downs(2, timeout=10)
+    assert (await one.call("downs")).endswith("{:zen_monitor, :boom}}]")
+
+
 async def test_ledger_tells_what_came_of_each_monitor_and_when(elixir_node: StartElixir) -> None:
     one, other = await _two_that_know_each_other(elixir_node)
     await _watch(one, other, 3)
