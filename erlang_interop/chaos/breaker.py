@@ -195,11 +195,12 @@ class Breaker:
         if not member.is_running or now - member.zen_killed_at < ZEN_PAUSE:
             return
         member.zen_killed_at = now
-        fault = self._truth.begin("zen", member.alive, detail="proxy")
+        fault = self._truth.begin("zen", member.alive, detail=what)
         try:
             if member.kind == "elixir":
-                # With its table: a Proxy that finds rows of before does not monitor their targets.
-                await member.call("eval", "Process.exit(Process.whereis(ZenMonitor.Proxy.Tables), :kill)")
+                process = dice.choice(("Proxy", "Proxy.Tables"))
+                fault.detail = f"proxy by {process}"
+                await member.call("eval", f"Process.exit(Process.whereis(ZenMonitor.{process}), :kill)")
             else:
                 fault.detail = what if what != "connector" else f"connector to {peer.alive}"
                 await member.call("kill_zen", what, *([peer.name] if what == "connector" else []))

@@ -213,7 +213,7 @@ class Judgement:
         ends = [
             fault
             for fault in faults
-            if (fault.kind == "start" or (fault.kind == "zen" and fault.detail == "proxy"))
+            if (fault.kind == "start" or (fault.kind == "zen" and fault.detail.startswith("proxy")))
             and fault.nodes == (alive(peer),)
             and fault.overlaps(time, time, grace=4 + slack)
         ]
