@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from erlang_interop.chaos.oracle import Direction, Verdict, judge
-from erlang_interop.chaos.truth import Fault, LifeTime, Truth
+from erlang_interop.chaos.truth import Fault, LifeTime, Truth, Vacancy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,7 @@ def judged(tmp_path: Path) -> Judge:
                 faults=list(faults),
                 lives=lives,
                 deaths={TARGET: deaths or {}},
+                vacancies={PEER: [[Vacancy(105.0, 105.1, number=1), Vacancy(110.0, 110.1, number=2)]]},
                 journals={WATCHER: str(path)},
                 ending_at=900.0,
                 closing_at=1000.0,
@@ -157,6 +158,30 @@ def test_a_dead_subscriber_gets_nothing_after_a_while(judged: Judge) -> None:
     assert balance(judged(MADE, "s 3 110.0", deaths=deaths)) == (0, 0, 0)
     assert balance(judged(MADE, "s 3 119.2", "d 0 119.3 =", deaths=deaths)) == (0, 0, 0)
     assert balance(judged(MADE, "s 3 110.0", "d 0 119.3 =", deaths=deaths)) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("made", "down", "invented"),
+    [
+        ("106.0", "110.2 =2", 0),
+        ("106.0", "109.9 =2", 1),  # before it died
+        ("101.0", "110.2 =2", 1),  # the death before was missed
+        ("109.0", "110.2 =1", 1),  # of a process long gone
+        ("106.0", "110.2 =3", 1),  # of none
+        ("105.05", "105.2 noproc", 0),
+        ("106.0", "109.0 noproc", 1),
+        ("106.0", "109.0 nodedown", 1),
+    ],
+)
+def test_a_name_fires_for_who_has_it(judged: Judge, made: str, down: str, invented: int) -> None:
+    assert balance(judged(f"m 0 3 {PEER}#names 0 {made}", f"d 0 {down}")) == (0, 0, invented)
+
+
+def test_a_name_fires_nodedown_where_its_connector_crashed(judged: Judge) -> None:
+    lines = (f"m 0 3 {PEER}#names 0 106.0", "d 0 109.0 nodedown")
+
+    assert judged(*lines, faults=[Fault("zen", ("p0",), 108.9, 108.9, "connector to e1")]).failures == 0
+    assert balance(judged(*lines, faults=[Fault("zen", ("p0",), 108.9, 108.9, "local")])) == (0, 0, 1)
 
 
 def test_messages_that_nobody_expects_are_told(judged: Judge) -> None:

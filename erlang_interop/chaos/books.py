@@ -7,7 +7,8 @@ monotonic clock, which all processes of a machine share.
 line                                          means
 ============================================= ==========================================================
 ``m N SUBSCRIBER LABEL INDEX TIME``           monitor number N, of the process at INDEX of a node's life
-``d N TIME REASON``                           its DOWN: ``=`` for the reason that belongs to the index, else as text
+``d N TIME REASON``                           its DOWN: ``=`` for the reason that belongs to the index, ``=M`` for
+                                              that of death M of a named process, else as text
 ``x N TIME HOW``                              demonitor: ``flush``; ``unread`` if a DOWN lay in the mailbox; ``plain``
 ``s SUBSCRIBER TIME``                         the subscriber is told to die
 ``u TIME TEXT``                               a message that nobody expects
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.benchmarks.processes import usual
 from pyzen.actor.gen_server import GenServer
-from pyzen.terms import Pid, Reference, atoms
+from pyzen.terms import Atom, Pid, Reference, atoms
 
 if TYPE_CHECKING:
     import random
@@ -36,8 +37,20 @@ if TYPE_CHECKING:
 BLOCK: Final = 50
 """Targets that live and die together."""
 
-Row = tuple[int, str, int, Pid]
-"""Number of the monitor, label and index of the target, the target."""
+NAMES: Final = 8
+"""Registered names of each node; their holders come and go."""
+
+NAMED: Final = "names"
+"""In a label, instead of the number of a life: a name outlives its node's lives."""
+
+
+def name_of(index: int) -> str:
+    """Return one of the names."""
+    return f"name{index}"
+
+
+Row = tuple[int, str, int, Pid | tuple[Atom, Atom]]
+"""Number of the monitor, label and index of the target, the object of its DOWN."""
 
 
 class Journal:
@@ -139,13 +152,13 @@ class Books:
         self._closed.update(subscriber.open)
         subscriber.send_exit(subscriber.pid, atoms.kill)
 
-    def monitor(self, subscriber: Subscriber, label: str, index: int, target: Pid) -> None:
+    def monitor(self, subscriber: Subscriber, label: str, index: int, target: Pid | Atom | tuple[Atom, Atom]) -> None:
         """Make a monitor."""
         number = self.made
         self.made += 1
         self._journal.write(f"m {number} {subscriber.number} {label} {index} {time.monotonic():.4f}")
         ref = self._node.zen.monitor(target, subscriber=subscriber.pid)
-        subscriber.add(ref, (number, label, index, target))
+        subscriber.add(ref, (number, label, index, (target, self._node.name) if isinstance(target, Atom) else target))
 
     def demonitor(self, subscriber: Subscriber, ref: Reference, *, flush: bool) -> None:
         """Undo a monitor."""
@@ -165,12 +178,7 @@ class Books:
             return
         self._closed[ref] = row
         number, _, index, expected = row
-        if target != expected:
-            how = f"'{target!r}' instead of the target"
-        elif reason == usual(index):
-            how = "="
-        else:
-            how = text_of(reason)
+        how = text_of(index, target, reason) if target == expected else f"'{target!r}' instead of the target"
         self._journal.write(f"d {number} {time.monotonic():.4f} {how}")
 
     def unexpected(self, message: Any) -> None:
@@ -178,8 +186,13 @@ class Books:
         self._journal.write(f"u {time.monotonic():.4f} {message!r:.300}")
 
 
-def text_of(reason: Any) -> str:
-    """Return a reason as a line takes it; ``noproc`` and ``nodedown`` as they are."""
-    if reason is atoms.noproc or reason is atoms.nodedown:
-        return str(reason)
+def text_of(index: int, target: Pid | tuple[Atom, Atom], reason: Any) -> str:
+    """Return a reason as a line takes it; see above."""
+    match reason:
+        case atoms.noproc | atoms.nodedown:
+            return str(reason)
+        case (atoms.named, int() as number) if not isinstance(target, Pid):
+            return f"={number}"
+        case _ if isinstance(target, Pid) and reason == usual(index):
+            return "="
     return f"'{reason!r:.200}'".replace("\n", " ")

@@ -80,7 +80,12 @@ class Change:
     @property
     def is_bad(self) -> bool:
         """Whether monitors of its processes may fire with ``nodedown``."""
-        return not self.linked or self.status == "incompatible"
+        return not self.linked or self.is_incompatible
+
+    @property
+    def is_incompatible(self) -> bool:
+        """Whether it was incompatible; a loop that was busy for long may see only that the penalty is over."""
+        return self.status in {"incompatible", "expired"}
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from erlang_interop.chaos.books import BLOCK
-from erlang_interop.chaos.truth import LifeTime
+from erlang_interop.chaos.books import BLOCK, NAMES, name_of
+from erlang_interop.chaos.truth import LifeTime, Vacancy
 from erlang_interop.chaos.worker import COOKIE, TICKTIME
 from erlang_interop.nodes import MAX_LINE, BeamNode, CommandError, NodeEnded
 from pyzen import etf
@@ -86,6 +86,7 @@ class Member:
         """Begin another life; the process is up on return, without targets."""
         self.life += 1
         self.blocks, self._spawned, self.live = [], 0, 0
+        self._truth.vacancies.setdefault(self.name, [[Vacancy(0.0)] for _ in range(NAMES)])
         self._truth.lives[self.label] = LifeTime(time.monotonic())
         self._truth.deaths[self.label] = {}
         if self.kind == "elixir":
@@ -97,6 +98,8 @@ class Member:
             process = await self._start_worker()
         await process.call("sink", "sink")
         self.process = process
+        for index in range(NAMES):
+            await self._name(index)
         self._listener = asyncio.create_task(self._listen(process))
 
     async def _start_worker(self) -> BeamNode:
@@ -126,6 +129,8 @@ class Member:
         process, self.process = self.process, None
         if process is not None:
             self._truth.lives[self.label].end = time.monotonic()
+            for vacancies in self._truth.vacancies[self.name]:
+                vacancies.append(Vacancy(time.monotonic()))
             self.blocks, self.live, self.is_stopped = [], 0, False
             await process.kill()
             assert self._listener is not None
@@ -175,6 +180,35 @@ class Member:
         deaths[first] = (start, math.inf)
         await self.call("finish", first, first + BLOCK)
         deaths[first] = (start, time.monotonic())
+
+    # ---- names
+
+    async def _name(self, index: int) -> None:
+        """Let somebody have a name, as soon as the last one has let go of it."""
+        while True:
+            try:
+                await self.call("name", name_of(index))
+                break
+            except CommandError:
+                await asyncio.sleep(0.02)
+        now = time.monotonic()
+        for vacancy in self._truth.vacancies[self.name][index]:
+            vacancy.end = min(vacancy.end, now)
+
+    async def kill_named(self, index: int) -> None:
+        """End whoever has a name."""
+        vacancies = self._truth.vacancies[self.name][index]
+        number = len(vacancies)
+        vacancies.append(Vacancy(time.monotonic(), number=number))
+        await self.call("kill_name", name_of(index), f"{{named,{number}}}")
+
+    async def renew_named(self, index: int, pause: float) -> None:
+        """End whoever has a name, and let somebody else have it after a while."""
+        label = self.label
+        await self.kill_named(index)
+        await asyncio.sleep(pause)
+        if self.label == label:
+            await self._name(index)
 
     def pick_block(self, dice: random.Random) -> int | None:
         """Return one of the blocks that live."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from erlang_interop.chaos.books import BLOCK
+from erlang_interop.chaos.books import BLOCK, NAMED
 from erlang_interop.chaos.journal import Entry, Life, read
 from erlang_interop.chaos.truth import SLOWING, Truth
 
@@ -29,6 +29,9 @@ SILENCE: Final = 4.0
 """Seconds without a byte in which no link is lost: half of the tick time, and less than the peers' three quarters."""
 
 SILENCE_WINDOW: Final = 14.0
+CERTIFICATE: Final = 3.0
+"""Seconds that a certificate may be under way while nothing is broken."""
+
 DYING: Final = 5.0
 """Seconds in which a DOWN may come to a subscriber that was told to die, at the most: the loop may be blocked."""
 
@@ -102,7 +105,7 @@ class Judgement:
                     self._explain_loss(life.label, peer, time)
         for peer, views in life.views.items():
             for before, now in zip([None, *views], views, strict=False):
-                if now.status == "incompatible" and (before is None or before.status != "incompatible"):
+                if now.is_incompatible and not (before and before.is_incompatible):
                     self._explain_incompatible(life.label, peer, now.time, now.loss)
         self._verdict.unexplained += [f"{life.label}: {text}" for text in life.unexpected]
 
@@ -152,6 +155,8 @@ class Judgement:
         return first.what == "subscriber" and second.time - first.time < DYING
 
     def _is_allowed(self, life: Life, entry: Entry, time: float, reason: str) -> bool:
+        if entry.label.endswith(NAMED):
+            return self._is_allowed_of_a_name(life, entry, time, reason)
         death = self._truth.death(entry.label, entry.index // BLOCK * BLOCK)
         was_told = death is not None and death[0] <= time
         if reason == "=":
@@ -160,18 +165,47 @@ class Judgement:
             if death is not None and was_told:
                 return not self._was_subscribed(life, entry, death[0])
             return self._truth.lives[entry.label].end <= time
-        peer = entry.label.partition("#")[0]
-        return reason == "nodedown" and time < self._truth.ending_at and life.is_bad(peer, entry.made, time)
+        return reason == "nodedown" and time < self._truth.ending_at and life.is_bad(peer_of(entry), entry.made, time)
+
+    def _is_allowed_of_a_name(self, life: Life, entry: Entry, time: float, reason: str) -> bool:
+        vacancies = self._truth.vacancies[peer_of(entry)][entry.index]
+        if reason == "noproc":
+            return any(one.start <= time and entry.made <= one.end for one in vacancies)
+        if reason == "nodedown":
+            return time < self._truth.ending_at and (
+                life.is_bad(peer_of(entry), entry.made, time) or self._lost_a_connector(entry, time)
+            )
+        own = [one for one in vacancies if reason == f"={one.number}" and one.number]
+        if not own or own[0].start > time:
+            return False
+        # A certificate that is under way may fire a newer reference to the name.
+        if own[0].start < entry.made - CERTIFICATE:
+            return self._is_disturbed(entry, own[0].start, time)
+        earlier = [one for one in vacancies if entry.made < one.start < own[0].start]
+        return not any(self._was_subscribed(life, entry, one.start) for one in earlier)
+
+    def _lost_a_connector(self, entry: Entry, time: float) -> bool:
+        """Say whether the watching Connector crashed: a name may belong to another process by then."""
+        peer = alive(entry.label)
+        return any(
+            fault.kind == "zen"
+            and fault.nodes == (alive(entry.watcher),)
+            and fault.detail in {"connectors", f"connector to {peer}"}
+            and fault.overlaps(entry.made, time, grace=2)
+            for fault in self._truth.faults
+        )
+
+    def _is_disturbed(self, entry: Entry, start: float, end: float) -> bool:
+        faults = self._truth.between(alive(entry.watcher), alive(entry.label))
+        return any(fault.overlaps(start - 5, end, grace=15) for fault in faults)
 
     def _was_subscribed(self, life: Life, entry: Entry, death: float) -> bool:
         """Say whether the subscribe must have been there before the death: nothing was broken, for seconds."""
         if death - entry.made < 3.0:
             return False
-        peer = entry.label.partition("#")[0]
-        if life.is_bad(peer, entry.made - 1, death):
+        if life.is_bad(peer_of(entry), entry.made - 1, death):
             return False
-        faults = self._truth.between(alive(entry.watcher), alive(entry.label))
-        return not any(fault.overlaps(entry.made - 5, death, grace=15) for fault in faults)
+        return not self._is_disturbed(entry, entry.made, death)
 
     def _text(self, entry: Entry) -> str:
         """Tell of a monitor that offends, with everything that was broken around it."""
@@ -182,6 +216,9 @@ class Judgement:
             for fault in self._truth.between(alive(entry.watcher), alive(entry.label))
             if fault.overlaps(entry.made - 5, end, grace=15)
         ]
+        if entry.label.endswith(NAMED):
+            vacancies = [one for one in self._truth.vacancies[peer_of(entry)][entry.index] if one.end > entry.made - 5]
+            return f"{entry}; vacancies {vacancies[:6]}; broken: {'; '.join(faults[-8:])}"
         life = self._truth.lives[entry.label]
         told = f"told to die {death[0]:.2f}..{death[1]:.2f}" if death else "never told to die"
         return f"{entry}; target {told}, its node {life.start:.2f}..{life.end:.2f}; broken: {'; '.join(faults[-8:])}"
@@ -224,6 +261,11 @@ class Judgement:
 def alive(name: str) -> str:
     """Return the first half of a node's name, or of a label."""
     return name.partition("@")[0]
+
+
+def peer_of(entry: Entry) -> str:
+    """Return the node of the target."""
+    return entry.label.partition("#")[0]
 
 
 def union(intervals: Iterable[tuple[float, float]]) -> float:

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from erlang_interop.chaos.books import BLOCK
+from erlang_interop.chaos.books import BLOCK, NAMED, NAMES
 from erlang_interop.chaos.breaker import Breaker
 from erlang_interop.chaos.members import GONE, Member
 from erlang_interop.chaos.network import FaultyNetwork
@@ -231,6 +231,7 @@ class Run:
         breaker = Breaker(self, self._network, self._members, end)
         workers = [self._watch_live(end), breaker.play()]
         workers += [self._kill_targets(member, end) for member in self._members]
+        workers += [self._kill_named(member, end) for member in self._members]
         workers += [watcher.play(end) for watcher in self.watchers]
         await asyncio.gather(*workers)
         self._say("break: " + ", ".join(f"{count} {kind}" for kind, count in self.fault_counts()))
@@ -259,6 +260,15 @@ class Run:
                 await self._replace(member, [dice.choice(member.blocks) for _ in range(count)])
             except GONE:
                 continue
+
+    async def _kill_named(self, member: Member, end: float) -> None:
+        dice = random.Random(f"{self.options.seed} names {self._members.index(member)}")
+        while time.monotonic() < end:
+            await asyncio.sleep(dice.uniform(0.2, 1.5))
+            index, pause = dice.randrange(NAMES), dice.choice((0.0, 0.0, 0.3))
+            if member.is_running:
+                with contextlib.suppress(*GONE):
+                    await member.renew_named(index, pause)
 
     async def _replace(self, member: Member, blocks: list[int]) -> None:
         """End blocks of targets, and start as many."""
@@ -302,7 +312,7 @@ class Run:
         overdue = []
         for member in self.python:
             for label, first, count in await member.term("balance"):
-                if (str(label), first) not in living:
+                if (str(label), first) not in living and not str(label).endswith(NAMED):
                     overdue.append(f"{member.name} has {count} on {label} {first}")
         return overdue
 
@@ -326,6 +336,8 @@ class Run:
     async def _end_targets(self, member: Member) -> None:
         for first in list(member.blocks):
             await member.finish(first)
+        for index in range(NAMES):
+            await member.kill_named(index)
 
     async def _rows(self) -> dict[str, int]:
         rows: dict[str, int] = {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BREAKING", "SLOWING", "Fault", "Kind", "LifeTime", "Truth"]
+__all__ = ["BREAKING", "SLOWING", "Fault", "Kind", "LifeTime", "Truth", "Vacancy"]
 
 Kind = Literal[
     "cut", "refuse", "freeze", "delay", "drop", "disconnect", "stop", "kill", "block", "zen", "burst", "start"
@@ -72,6 +72,21 @@ class LifeTime:
 
 
 @dataclass(slots=True)
+class Vacancy:
+    """A time in which nobody had a name.
+
+    Attributes:
+        start: When its holder was told to die, or its node was killed.
+        end: When there was a holder again.
+        number: What the holder's reason says; 0 where there was no kill of the holder itself.
+    """
+
+    start: float
+    end: float = math.inf
+    number: int = 0
+
+
+@dataclass(slots=True)
 class Truth:
     """Everything that the judgement is based on.
 
@@ -79,6 +94,7 @@ class Truth:
         faults: In the order of their beginning.
         lives: By label.
         deaths: By label and first index of the block: when it was told to die, and when it had been.
+        vacancies: By node, and by the index of a name.
         journals: The file of each life of a Python node.
         ending_at: When everything was whole again, and the last targets were told to die.
         closing_at: When the run was over, and the nodes ended one after the other.
@@ -87,6 +103,7 @@ class Truth:
     faults: list[Fault] = field(default_factory=list)
     lives: dict[str, LifeTime] = field(default_factory=dict)
     deaths: dict[str, dict[int, tuple[float, float]]] = field(default_factory=dict)
+    vacancies: dict[str, list[list[Vacancy]]] = field(default_factory=dict)
     journals: dict[str, str] = field(default_factory=dict)
     ending_at: float = math.inf
     closing_at: float = math.inf
@@ -123,6 +140,9 @@ class Truth:
             deaths={
                 label: {int(first): (one[0], one[1]) for first, one in blocks.items()}
                 for label, blocks in data["deaths"].items()
+            },
+            vacancies={
+                node: [[Vacancy(**one) for one in name] for name in names] for node, names in data["vacancies"].items()
             },
             journals=data["journals"],
             ending_at=data["ending_at"],

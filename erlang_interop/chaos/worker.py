@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ctypes
+import gc
 import os
 import random
 import sys
@@ -19,8 +20,8 @@ from typing import Any, Final
 
 from erlang_interop.benchmarks.processes import usual
 from erlang_interop.benchmarks.worker import Worker
-from erlang_interop.chaos.books import BLOCK, Books, Journal
-from pyzen import etf
+from erlang_interop.chaos.books import BLOCK, NAMED, NAMES, Books, Journal, name_of
+from pyzen import consult, etf
 from pyzen.actor.gen_server import GenServer, Stop
 from pyzen.config import EpmdConfig, ZenConfig
 from pyzen.node.node import Node
@@ -123,6 +124,16 @@ class ChaosWorker(Worker):
                 self._watch.send_exit(target.pid, reason)
         return int(end) - int(first)
 
+    async def do_name(self, name: str) -> str:
+        self._node.runtime.spawn(Idle(), name=name)
+        return name
+
+    async def do_kill_name(self, name: str, reason: str) -> str:
+        pid = self._node.whereis(name)
+        assert pid is not None, f"nobody is called {name}"
+        self._watch.send_exit(pid, consult.parse(reason))
+        return reason
+
     # ---- targets of all nodes
 
     async def do_targets(self, label: str, first: str, pids: str) -> int:
@@ -189,6 +200,7 @@ class ChaosWorker(Worker):
             return
         self._make(min(self._quota - self._books.open_count, MADE_PER_TICK), self._lives_to_watch())
         self._make(dice.randrange(CHURN_PER_TICK), list(self._lives.items()))
+        self._make_named()
         for _ in range(dice.randrange(CHURN_PER_TICK)):
             subscriber = dice.choice(self._books.subscribers)
             ref = subscriber.pick(dice)
@@ -216,6 +228,13 @@ class ChaosWorker(Worker):
             pids = life.blocks[first]
             place = dice.randrange(len(pids))
             self._books.monitor(dice.choice(subscribers), label, first + place, pids[place])
+
+    def _make_named(self) -> None:
+        dice = self._random
+        node, index = dice.choice(list(self._peers)), dice.randrange(NAMES)
+        name, subscriber = atoms[name_of(index)], dice.choice(self._books.subscribers)
+        is_bare = node is self._node.name and dice.random() < 0.5
+        self._books.monitor(subscriber, f"{node}#{NAMED}", index, name if is_bare else (name, node))
 
     # ---- faults
 
@@ -290,6 +309,8 @@ class ChaosWorker(Worker):
                 self._journal.write(f"p {peer} {time.monotonic():.4f} {up} {name} {loss}")
 
     def _report(self) -> None:
+        # The books only grow; to walk them in each collection would block the loop for seconds, unplanned.
+        gc.freeze()
         print(f"! live {self._node.zen.statistics().live} {self._books.made}", flush=True)
 
 
