@@ -274,6 +274,8 @@ class Run:
         """End blocks of targets, and start as many."""
         label, ended = member.label, sorted(set(blocks))
         for first in ended:
+            if member.label != label or first not in member.blocks:
+                return  # it was killed meanwhile
             await member.finish(first)
             # Not at once: some monitors shall be made of the dead.
             asyncio.get_running_loop().call_later(0.3, self.tell, "forget", label, first)
