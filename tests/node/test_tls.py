@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from pyzen.config import Limits
+from pyzen.dist.flags import own_flags
+from pyzen.dist.handshake import Initiator
 from pyzen.errors import ConfigError, HandshakeError, NotAllowed, TLSError
 from pyzen.node.epmd import Registration
 from pyzen.node.link import tls_context
@@ -128,6 +132,43 @@ async def test_a_lost_link_is_dialled_again(make_node: MakeNode, authority: Auth
     await until(lambda: not a.nodes() and not b.nodes())
 
     assert await b.connect(a.name)
+
+
+# ---- ends
+
+
+def linked(node: Node, tls: TLSConfig) -> socket.socket:
+    """Link a peer that the test plays; returns the connection below TLS."""
+    assert node.address is not None
+    context = ssl.create_default_context(cafile=tls.cafile)
+    context.load_cert_chain(str(tls.certfile), tls.keyfile)
+    connection = context.wrap_socket(socket.create_connection(node.address, timeout=5), server_hostname=HOST)
+    settings: dict[str, Any] = {"flags": own_flags(hidden=False), "creation": 9, "cookie": lambda _: "secret"}
+    handshake = Initiator("raw@127.0.0.1", str(node.name), **settings)
+    out = handshake.start()
+    with connection, connection.makefile("rwb") as file:
+        while not handshake.ended:
+            file.writelines(len(frame).to_bytes(4, "big") + frame for frame in out)
+            file.flush()
+            out = handshake.receive_frame(file.read(int.from_bytes(file.read(4), "big")))
+        below = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+    below.settimeout(5)
+    return below
+
+
+async def test_a_disconnected_peer_has_half_a_second_to_hang_up_first(
+    make_node: MakeNode, authority: Authority
+) -> None:
+    node = await make_node("a", tls=authority.config())
+    with await asyncio.to_thread(linked, node, authority.config()) as below:
+        await until(lambda: node.nodes() != [])
+        started = time.monotonic()
+
+        node.disconnect("raw@127.0.0.1")
+        while await asyncio.to_thread(below.recv, 4096):
+            pass
+
+    assert time.monotonic() - started > 0.4
 
 
 # ---- certificates

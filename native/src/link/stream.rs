@@ -114,6 +114,18 @@ impl Stream {
             Self::Tls(stream) => stream.farewell(data),
         }
     }
+
+    /// After a farewell: drop what still comes, until the peer has closed the connection.
+    ///
+    /// For TLS only. Where the end of the stream overtakes the alert that announces it, the TLS sender of an Erlang node
+    /// that writes just then gives up first; the process that got the alert waits five seconds for it, and with it
+    /// everybody who is to hear that the link is gone.
+    pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(()),
+            Self::Tls(stream) => stream.poll_closed(context),
+        }
+    }
 }
 
 /// Drop what the kernel holds unread, within bounds.

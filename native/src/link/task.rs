@@ -6,6 +6,8 @@
 //!      +------------------------+----------------------+--> ended: one `Down`, after all that was read
 //! ```
 //!
+//! An ended link with TLS stays for a moment, until its peer has hung up too.
+//!
 //! TLS shakes hands while a dialled link connects, and before an inbound one reads its first frame.
 
 use std::cell::RefCell;
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep, sleep_until};
 
 use super::events::{Event, Events};
 use super::handle::{Link, News, Request};
@@ -38,6 +40,9 @@ use crate::limits::Limits;
 const READ_SIZE: usize = 64 * 1024;
 /// Bytes gathered for one write: two fragments, so that senders take turns at short intervals.
 const WRITE_SIZE: usize = 128 * 1024;
+
+/// How long a peer has for hanging up after a link has ended.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Rounds before the other links have their turn.
 const ROUNDS: usize = 32;
@@ -199,6 +204,8 @@ struct Task {
     read_end: Option<Reason>,
     write_end: bool,
     early: Vec<Request>,
+    // Set when the link has ended.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl Task {
@@ -226,6 +233,7 @@ impl Task {
             read_end: None,
             write_end: false,
             early,
+            patience: None,
         }
     }
 
@@ -428,6 +436,9 @@ impl Task {
         // What is lent is let go before anybody hears of the end.
         self.sender = Sender::new(Format::PassThrough);
         end(&self.link, &self.events, reason);
+        // An unfinished handshake has its place to give back.
+        let patience = if matches!(self.phase, Phase::Active { .. }) { PATIENCE } else { Duration::ZERO };
+        self.patience = Some(Box::pin(sleep(patience)));
     }
 }
 
@@ -436,13 +447,17 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
+            if let Some(patience) = &mut self.patience {
+                return if patience.as_mut().poll(context).is_ready() {
+                    Poll::Ready(())
+                } else {
+                    self.stream.poll_closed(context)
+                };
+            }
             match self.round(context) {
                 ControlFlow::Continue(true) => {}
                 ControlFlow::Continue(false) => return Poll::Pending,
-                ControlFlow::Break(reason) => {
-                    self.finish(reason);
-                    return Poll::Ready(());
-                }
+                ControlFlow::Break(reason) => self.finish(reason),
             }
         }
         context.waker().wake_by_ref();

@@ -118,6 +118,20 @@ impl TlsStream {
         while self.session.wants_write() && self.session.write_tls(&mut &*socket).is_ok() {}
         drop_unread(&socket);
     }
+
+    /// Drop what still comes, until the peer has closed the connection.
+    pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if ready!(self.socket.poll_read_ready(context)).is_err() {
+                return Poll::Ready(());
+            }
+            match self.socket.try_read(&mut self.buffer) {
+                Ok(count) if count > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
 }
 
 /// A socket that is said to be writable; it tells the runtime when it is not.
