@@ -31,8 +31,8 @@ class Joiner(Protocol):
 
     name: Atom
 
-    def nodes(self) -> list[Atom]:
-        """Return the visible nodes connected."""
+    def nodes(self, hidden: bool = False) -> list[Atom]:
+        """Return the visible nodes connected; with ``hidden``, the hidden ones instead."""
 
     async def connect(self, peer: Atom) -> bool:
         """Connect to a node."""
@@ -48,6 +48,7 @@ class Mesh:
     def __init__(self, node: Joiner) -> None:
         self._node = node
         self._seeds: list[Atom] = []
+        self._members: set[Atom] = set()
         self._failed: dict[Atom, tuple[float, float]] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
@@ -73,14 +74,20 @@ class Mesh:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Ask every connected node whom it knows, and connect to those."""
+        """Ask every connected node of the cluster whom it knows, and connect to those."""
         known = set(self._seeds)
-        answers = await asyncio.gather(*(self._ask(node) for node in self._node.nodes()))
+        answers = await asyncio.gather(*(self._ask(node) for node in self._connected_members()))
         for answer in answers:
             known.update(answer)
-        known -= {self._node.name, *self._node.nodes()}
+        self._members = set(known)
+        known -= {self._node.name, *self._node.nodes(), *self._node.nodes(hidden=True)}
         self._failed = {node: row for node, row in self._failed.items() if node in known}
         await asyncio.gather(*(self._connect(node) for node in known if self._is_due(node)))
+
+    def _connected_members(self) -> list[Atom]:
+        # To a hidden node every link is a hidden one; strangers among them may have nothing to tell.
+        members = self._members.union(self._seeds)
+        return [*self._node.nodes(), *(node for node in self._node.nodes(hidden=True) if node in members)]
 
     async def _ask(self, node: Atom) -> list[Atom]:
         try:

@@ -25,13 +25,15 @@ class Place:
     def __init__(self) -> None:
         self.name = A
         self.connected = [B]
+        self.hidden = False
         self.answers: dict[Atom, Any] = {}
         self.refusing: set[Atom] = set()
         self.unreachable: set[Atom] = set()
         self.attempts: list[Atom] = []
+        self.asked: list[Atom] = []
 
-    def nodes(self) -> list[Atom]:
-        return list(self.connected)
+    def nodes(self, hidden: bool = False) -> list[Atom]:
+        return list(self.connected) if hidden is self.hidden else []
 
     async def connect(self, peer: Atom) -> bool:
         self.attempts.append(peer)
@@ -45,6 +47,7 @@ class Place:
         assert (module, function, list(args)) == (atoms.erlang, atoms.nodes, [])
         if peer not in self.answers:
             raise NodeDown(atoms.noconnection)
+        self.asked.append(peer)
         answer = self.answers[peer]
         return await answer if isinstance(answer, asyncio.Future) else answer
 
@@ -74,6 +77,18 @@ async def test_every_node_that_the_seed_knows_is_connected(place: Place, mesh: M
 
     assert set(place.connected) == {B, C, D}
     assert A not in place.attempts
+
+
+async def test_a_hidden_node_asks_those_it_has_joined(place: Place, mesh: Mesh) -> None:
+    # All its links are hidden ones; the one to D has nothing to do with the cluster.
+    place.hidden, place.connected = True, [B, D]
+    place.answers = {B: [C], C: [], D: []}
+
+    await mesh.add(B)
+    await mesh.refresh()
+
+    assert place.attempts == [C]
+    assert place.asked == [B, B, C]
 
 
 async def test_nodes_that_come_later_are_connected_in_time(
