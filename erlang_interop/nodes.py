@@ -296,7 +296,7 @@ class BeamNode:
     async def _read_answers(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            self._take(line.decode().rstrip("\n"))
+            self._take(line.decode(errors="replace").rstrip("\n"))
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(self._ended())

@@ -394,3 +394,12 @@ def test_unknown_release_is_a_usage_error() -> None:
 
     assert run.returncode == 4
     assert "'12' is not available" in run.stderr
+
+
+async def test_bytes_that_are_no_text_hinder_no_answer(erl_node: StartErl) -> None:
+    node = await erl_node()
+
+    await node.eval('ok = file:write_file("/dev/stdout", <<192, 10>>, [append])')
+
+    assert await node.eval("1 + 1") == "2"
+    assert "\ufffd" in node.stderr
