@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from erlang_interop import releases
-from erlang_interop.matrix import Matrix, case_of
+from erlang_interop.matrix import Matrix, run_of
 from erlang_interop.nodes import FIXTURE, ON_PATH, ElixirNode, Epmd, ErlangCluster, ErlNode
 from pyzen.config import EpmdConfig
 from pyzen.node.node import Node
 from tests import profiles
+from tests.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -37,6 +38,7 @@ __all__ = ["profiles"]  # imported for its effect on Hypothesis
 
 HERE: Final = Path(__file__).parent
 MISSING: Final = "needs a real node"
+NOT_AVAILABLE: Final = "not available: "
 MATRIX: Final = pytest.StashKey[Matrix]()
 
 
@@ -82,6 +84,17 @@ def _first_release(item: pytest.Item) -> int:
     return max((int(marker.args[0]) for marker in item.iter_markers("since")), default=0)
 
 
+def _forbidden_by(report: pytest.TestReport) -> str | None:
+    """Return the variable that makes a failure of a skip; a part that a release lacks may be missing."""
+    if not report.skipped:
+        return None
+    required = {
+        "PYZEN_REQUIRE_ERLANG": MISSING in str(report.longrepr),
+        "PYZEN_REQUIRE_MATRIX": NOT_AVAILABLE not in str(report.longrepr),
+    }
+    return next((name for name, applies in required.items() if applies and os.environ.get(name) == "1"), None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -89,13 +102,21 @@ def pytest_runtest_makereport(
     """Turn a skip for want of Erlang into a failure where Erlang is required; fill the table."""
     del call
     report = yield
-    if report.skipped and os.environ.get("PYZEN_REQUIRE_ERLANG") == "1" and MISSING in str(report.longrepr):
+    forbidden_by = _forbidden_by(report)
+    if forbidden_by is not None:
         report.outcome = "failed"
-        report.longrepr = f"{report.longrepr}, and PYZEN_REQUIRE_ERLANG=1 forbids to skip"
+        report.longrepr = f"{report.longrepr}, and {forbidden_by}=1 forbids to skip"
     if isinstance(item, pytest.Function) and "release" in item.fixturenames:
-        asked = _asked_for(item.config)
-        item.config.stash[MATRIX].add(*case_of(item, asked[0]), report)
+        _note(item, report)
     return report
+
+
+def _note(item: pytest.Function, report: pytest.TestReport) -> None:
+    matrix = item.config.stash[MATRIX]
+    run = run_of(item, _asked_for(item.config)[0])
+    matrix.add(run, report)
+    for marker in item.iter_markers("not_applicable"):
+        matrix.exclude(run.case, *marker.args)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -134,7 +155,7 @@ def release(request: pytest.FixtureRequest) -> Release:
     except releases.Unavailable as error:
         if os.environ.get("PYZEN_REQUIRE_MATRIX") == "1":
             pytest.fail(f"OTP {number}: {error}, and PYZEN_REQUIRE_MATRIX=1 forbids to skip")
-        pytest.skip(f"not available: {error}")
+        pytest.skip(f"{NOT_AVAILABLE}{error}")
     request.config.stash[MATRIX].ran(number, found)
     return found
 
@@ -148,10 +169,14 @@ def needs(request: pytest.FixtureRequest) -> None:
         return
     found: Release = request.getfixturevalue("release")
     if found.major < first:
-        pytest.skip(f"not available: new in OTP {first}")
+        pytest.skip(f"{NOT_AVAILABLE}new in OTP {first}")
     for one in wanted:
-        if found.lacks(one):
-            pytest.skip(f"not available: this OTP {found.version} comes without {one}")
+        _need_part(found, one)
+
+
+def _need_part(release: Release, part: str) -> None:
+    if release.lacks(part):
+        pytest.skip(f"{NOT_AVAILABLE}this OTP {release.version} comes without {part}")
 
 
 @pytest.fixture(scope="session")
@@ -162,6 +187,21 @@ def workplace(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Ite
         return
     with tempfile.TemporaryDirectory(prefix="pyzen-", dir=release.place.scratch) as folder:
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tls_folder(release: Release, workplace: Path) -> Path:
+    """A folder for certificates: nodes of the release find its files under the same paths as we do."""
+    release.place.mirror()
+    folder = workplace.resolve() / "tls"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def authority(tls_folder: Path) -> Authority:
+    """Who signs the certificates of this run and release."""
+    return Authority(tls_folder)
 
 
 @pytest.fixture(scope="session")
@@ -198,8 +238,7 @@ def mix_fixture(release: Release, workplace: Path) -> Path:
     """The ``mix_fixture``, compiled by the Elixir of the release."""
     if release.place == ON_PATH:
         _need("elixir", "mix")
-    if release.elixir is None:
-        pytest.skip(f"not available: this OTP {release.version} comes without Elixir")
+    _need_part(release, "Elixir")
     folder = FIXTURE
     if release.place != ON_PATH:
         folder = shutil.copytree(FIXTURE, workplace / "mix_fixture", ignore=shutil.ignore_patterns("_build"))

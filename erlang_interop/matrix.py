@@ -1,4 +1,8 @@
-"""The table case by release: what a run over several OTP releases has shown, for a terminal and for the documents."""
+"""The table case by release: what a run over several OTP releases has shown, for a terminal and for the documents.
+
+A case that runs over several ways has one row as well: a cell says "ok" when all of its ways are, and else tells them
+apart. Ways in which a case has no meaning stand in a column of their own, with the reason.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pytest
 
     from erlang_interop.releases import Release
 
-__all__ = ["Case", "Matrix", "case_of"]
+__all__ = ["Case", "Matrix", "Run", "run_of"]
 
 NOT_RUN: Final = "26"
 """Between the oldest and the newest release, but nothing that can be fetched has it."""
@@ -23,9 +27,19 @@ INTRODUCTION: Final = """\
 # Conformance
 
 Written by `make matrix`: every case runs once per release, a node of ours against real nodes of that release, the
-release's own epmd included. Cases marked "not available" need what that release, or this build of it, does not have.
+release's own epmd included. A case with a column "ways" runs once for each of them, too:
+
+- tcp: all nodes are visible and connect over plain TCP
+- tls: they are visible and connect over TLS, each end showing a certificate that the other one verifies
+- hidden: our node is hidden, theirs are visible, over plain TCP; what a hidden node may expect differs in places, and
+  the cases say where
+
+"ok" means all ways of the case. What is "not available" needs something that this release, or this build of it, does
+not have; what is "not applicable" has no meaning over that way.
 
 """
+
+COUNTED: Final = ("ok", "failed", "not available")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -41,44 +55,64 @@ class Case:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a case.
+
+    Attributes:
+        case: What runs.
+        number: The release asked for.
+        way: How the nodes meet; empty where there is only one.
+    """
+
+    case: Case
+    number: str
+    way: str = ""
+
+
 @dataclass(slots=True)
 class Matrix:
-    """Outcomes by case and release.
+    """Outcomes by case, release and way.
 
     Attributes:
         numbers: The releases asked for.
-        cases: Cases in the order they ran, each with its outcome by release: ``ok``, ``failed``, or why not.
+        cases: Cases in the order they ran, each with its outcome by release and way: ``ok``, ``failed``, or why not.
+        excluded: The ways in which a case has no meaning, with the reason.
     """
 
     numbers: Sequence[str]
-    cases: dict[Case, dict[str, str]] = field(default_factory=dict)
+    cases: dict[Case, dict[str, dict[str, str]]] = field(default_factory=dict)
+    excluded: dict[Case, dict[str, str]] = field(default_factory=dict)
     _versions: dict[str, Release] = field(default_factory=dict)
 
     def ran(self, number: str, release: Release) -> None:
         """Take note of what a release turned out to be."""
         self._versions[number] = release
 
-    def add(self, case: Case, number: str, report: pytest.TestReport) -> None:
+    def add(self, run: Run, report: pytest.TestReport) -> None:
         """Take note of one phase of a test."""
-        outcomes = self.cases.setdefault(case, {})
+        outcomes = self.cases.setdefault(run.case, {}).setdefault(run.number, {})
         if report.failed:
-            outcomes[number] = "failed"
+            outcomes[run.way] = "failed"
         elif report.skipped:
-            outcomes[number] = _reason(report)
+            outcomes[run.way] = _reason(report)
         elif report.when == "call":
-            outcomes[number] = "ok"
+            outcomes[run.way] = "ok"
+
+    def exclude(self, case: Case, way: str, reason: str) -> None:
+        """Take note of a way in which a case has no meaning."""
+        self.excluded.setdefault(case, {})[way] = reason
 
     def text(self) -> str:
         """Return the table for a terminal."""
-        width = max(len(case.name) for case in self.cases) + 2
-        lines = ["".join([f"{'':{width}}", *(f"{self._version(number):20}" for number in self.numbers)])]
         notes = _Notes()
+        rows = [["", "", *(self._version(number) for number in self.numbers)]]
         for theme, cases in self._themes():
-            lines.append(f"-- {theme}")
+            rows.append([f"-- {theme}"])
             for case in cases:
-                cells = [notes.mark(self.cases[case].get(number, "not run")) for number in self.numbers]
-                lines.append("".join([f"{case.name:{width}}", *(f"{cell:20}" for cell in cells)]).rstrip())
-        return "\n".join([*lines, "", *notes.lines(), *self._sums()])
+                cells = [self._cell(case, number, notes) for number in self.numbers]
+                rows.append([case.name, self._ways(case, notes), *cells])
+        return "\n".join([*_aligned(rows), "", *notes.lines(), *self._sums()])
 
     def markdown(self) -> str:
         """Return the document."""
@@ -86,12 +120,34 @@ class Matrix:
         notes = _Notes()
         lines = [f"{INTRODUCTION}{self._support()}\n", *self._releases(columns)]
         for theme, cases in self._themes():
-            heads = [f"OTP {number}" for number in columns]
-            lines += ["", f"## {theme}", "", _row(["case", *heads]), _row(["---"] * (len(columns) + 1))]
-            for case in cases:
-                cells = [notes.mark(self.cases[case].get(number, "not run")) for number in columns]
-                lines.append(_row([case.name, *cells]))
+            lines += ["", f"## {theme}", "", *self._theme(cases, columns, notes)]
         return "\n".join([*lines, "", *(f"{line}\n" for line in notes.lines())])
+
+    def _theme(self, cases: Sequence[Case], columns: Sequence[str], notes: _Notes) -> Iterator[str]:
+        in_ways = any(self._ways(case, notes) for case in cases)
+        yield from _head(["case", *(["ways"] if in_ways else []), *(f"OTP {number}" for number in columns)])
+        for case in cases:
+            ways = [self._ways(case, notes)] if in_ways else []
+            yield _row([case.name, *ways, *(self._cell(case, number, notes) for number in columns)])
+
+    def _ways(self, case: Case, notes: _Notes) -> str:
+        """Return the ways that a case runs over, and those that make no sense; empty where there is only one."""
+        seen = dict.fromkeys(way for outcomes in self.cases[case].values() for way in outcomes if way)
+        excluded = [
+            f"{way} {notes.mark(f'not applicable: {reason}')}" for way, reason in self.excluded.get(case, {}).items()
+        ]
+        return "; ".join([" ".join(seen), *excluded]) if seen else ""
+
+    def _cell(self, case: Case, number: str, notes: _Notes) -> str:
+        """Return what a release has shown: one outcome for all ways, or each with its ways."""
+        by_outcome: dict[str, list[str]] = {}
+        for way, outcome in self.cases[case].get(number, {}).items():
+            by_outcome.setdefault(outcome, []).append(way)
+        if not by_outcome:
+            return "not run"
+        if len(by_outcome) == 1:
+            return notes.mark(*by_outcome)
+        return "; ".join(f"{' '.join(ways)} {notes.mark(outcome)}" for outcome, ways in by_outcome.items())
 
     def _support(self) -> str:
         """Return the sentence of what was run and what was not."""
@@ -100,25 +156,24 @@ class Matrix:
         return f"OTP {ran} run; {', '.join(sorted([NOT_RUN, *absent]))} not run."
 
     def _releases(self, columns: Sequence[str]) -> Iterator[str]:
-        yield from (_row(["", *(f"OTP {number}" for number in columns)]), _row(["---"] * (len(columns) + 1)))
+        yield from _head(["", *(f"OTP {number}" for number in columns)])
         found = [self._versions.get(number) for number in columns]
         yield _row(["release run", *(one.version if one else "not run" for one in found)])
         yield _row(["Elixir", *((one.elixir or "-") if one else "not run" for one in found)])
-        for outcome in ("ok", "failed", "not available"):
+        for outcome in COUNTED:
             counts = [
                 self._count(number, outcome) if one else "not run" for number, one in zip(columns, found, strict=True)
             ]
-            yield _row([f"cases {outcome}", *counts])
+            yield _row([f"runs {outcome}", *counts])
 
     def _sums(self) -> Iterator[str]:
         for number in self.numbers:
-            sums = ", ".join(
-                f"{self._count(number, outcome)} {outcome}" for outcome in ("ok", "failed", "not available")
-            )
+            sums = ", ".join(f"{self._count(number, outcome)} {outcome}" for outcome in COUNTED)
             yield f"{self._version(number)}: {sums}"
 
     def _count(self, number: str, outcome: str) -> str:
-        return str(sum(outcomes.get(number, "").partition(":")[0] == outcome for outcomes in self.cases.values()))
+        outcomes = [one for releases in self.cases.values() for one in releases.get(number, {}).values()]
+        return str(sum(one.partition(":")[0] == outcome for one in outcomes))
 
     def _version(self, number: str) -> str:
         release = self._versions.get(number)
@@ -147,8 +202,21 @@ class _Notes:
         return [f"({number}) {reason}" for reason, number in self._numbers.items()]
 
 
+def _head(cells: Sequence[str]) -> list[str]:
+    return [_row(cells), _row(["---"] * len(cells))]
+
+
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Return rows as lines; headings, which are rows of one cell, stand on their own."""
+    columns = itertools.zip_longest(*(row for row in rows if len(row) > 1), fillvalue="")
+    widths = [max(map(len, column)) + 2 for column in columns]
+    for row in rows:
+        padded = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=False))
+        yield "".join(padded).rstrip() if len(row) > 1 else row[0]
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -157,14 +225,20 @@ def _reason(report: pytest.TestReport) -> str:
     return reason if reason.startswith("not available: ") else f"not available: {reason}"
 
 
-def case_of(item: pytest.Function, default: str) -> tuple[Case, str]:
-    """Return the case that a test is, and the release it runs on."""
+def run_of(item: pytest.Function, default: str) -> Run:
+    """Return which case a test is, and the release and the way it runs over; ``default`` is the only release."""
     callspec = getattr(item, "callspec", None)
-    number = default if callspec is None else str(callspec.params.get("release", default))
     words = [] if callspec is None else callspec.id.split("-")
-    if callspec is not None and "release" in callspec.params:
-        words.remove(number)
+    axes = {name: str(value) for name, value in _parameters(item).items() if name in {"release", "way"}}
+    for value in axes.values():
+        words.remove(value)
     name = re.sub(r"^test_", "", item.originalname).replace("_", " ")
     details = "-".join(words)
     theme = (item.module.__doc__ or item.module.__name__).splitlines()[0].rstrip(".")
-    return Case(theme, f"{name} ({details})" if details else name), number
+    case = Case(theme, f"{name} ({details})" if details else name)
+    return Run(case, axes.get("release", default), axes.get("way", ""))
+
+
+def _parameters(item: pytest.Function) -> Mapping[str, object]:
+    callspec = getattr(item, "callspec", None)
+    return {} if callspec is None else callspec.params

@@ -374,6 +374,7 @@ class ErlangCluster:
         epmd_port: Where their epmd listens.
         cookie: What they share unless told otherwise.
         fixture: The compiled ``mix_fixture`` that ``elixir`` starts.
+        flags: Flags of ``erl`` for every node, before its own.
     """
 
     def __init__(self, epmd_port: int, drivers: Path, place: Place = ON_PATH) -> None:
@@ -389,6 +390,7 @@ class ErlangCluster:
         self._place = place
         self._drivers = place.inside(drivers)
         self.fixture = FIXTURE
+        self.flags: Sequence[str] = ()
         self._nodes: list[BeamNode] = []
 
     async def elixir(self, alive_name: str | None = None, **options: Unpack[NodeOptions]) -> ElixirNode:
@@ -400,7 +402,7 @@ class ErlangCluster:
         """
         name, cookie = self._identity(alive_name, options)
         start = self._place.inside(self.fixture / "start")
-        node = ElixirNode(name, cookie, await self._execute([start, name, cookie, *_erl_flags(options)], options))
+        node = ElixirNode(name, cookie, await self._execute([start, name, cookie, *self._flags(options)], options))
         return await self._add(node).until_ready()
 
     async def erl(self, alive_name: str | None = None, **options: Unpack[NodeOptions]) -> ErlNode:
@@ -409,7 +411,7 @@ class ErlangCluster:
         kind = "-name" if options.get("names", "long") == "long" else "-sname"
         arguments = ["erl", "-noinput", "+fnu", kind, name, "-setcookie", cookie, "-start_epmd", "false"]
         arguments += ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-pa", self._drivers]
-        arguments += ["-s", "eval_server", *_erl_flags(options)]
+        arguments += ["-s", "eval_server", *self._flags(options)]
         node = ErlNode(name, cookie, await self._execute(arguments, options))
         return await self._add(node).until_ready()
 
@@ -422,6 +424,9 @@ class ErlangCluster:
         host = "127.0.0.1" if options.get("names", "long") == "long" else "localhost"
         alive_name = alive_name or f"n{secrets.token_hex(5)}"
         return f"{alive_name}@{host}", options.get("cookie", self.cookie)
+
+    def _flags(self, options: NodeOptions) -> list[str]:
+        return [*self.flags, *_erl_flags(options)]
 
     async def _execute(self, arguments: list[str], options: NodeOptions) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE

@@ -150,8 +150,8 @@ class Release:
         return "compiler" in self.applications
 
     def lacks(self, need: str) -> bool:
-        """Say whether ``need`` is missing: ``elixir``, or an application."""
-        return self.elixir is None if need == "elixir" else need not in self.applications
+        """Say whether ``need`` is missing: ``Elixir``, or an application."""
+        return self.elixir is None if need == "Elixir" else need not in self.applications
 
 
 def _system_program(name: str) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from erlang_interop import releases
-from erlang_interop.matrix import Case, Matrix
+from erlang_interop.matrix import Case, Matrix, Run
 from erlang_interop.nodes import ON_PATH
 from erlang_interop.releases import Place, Release, Unavailable, fetched, main, obtain
 
@@ -110,29 +110,59 @@ def test_fetch_that_failed_leaves_no_release_and_is_tried_again(erlang: None, tm
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("required", "outcome"), [("0", "1 skipped"), ("1", "1 error")])
-def test_release_that_cannot_be_had_skips_or_fails(tmp_path: Path, required: str, outcome: str) -> None:
-    # A copy without fetched releases, on a machine without a network.
-    shutil.copytree(ROOT / "erlang_interop", tmp_path / "erlang_interop", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for folder in ("pyzen", "tests", "mix_fixture"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+# ---- skips
+
+
+def run_copy(folder: Path, *arguments: str, required: str) -> subprocess.CompletedProcess[str]:
+    """Run tests of a copy without fetched releases, on a machine without a network."""
+    shutil.copytree(ROOT / "erlang_interop", folder / "erlang_interop", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name in ("pyzen", "tests", "mix_fixture"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "erlang_interop/test_idle.py").write_text(
+        "import pytest\n\ndef test_idle():\n    pytest.skip('no time')\n"
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environment |= {"PIP_NO_INDEX": "1", "PYZEN_REQUIRE_MATRIX": required}
-    arguments = ["-q", "-p", "no:cacheprovider", "--releases", "28", "--table", "table.md", "-k", "test_we_connect"]
-
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments, "erlang_interop/conformance/test_connect.py"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--releases", "28", *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("0", "5 skipped"), ("1", "5 errors")])
+def test_release_that_cannot_be_had_skips_or_fails(tmp_path: Path, required: str, outcome: str) -> None:
+    cases = ["erlang_interop/conformance/test_connect.py", "-k", "test_we_connect or test_peer_lets"]
+
+    run = run_copy(tmp_path, "--table", "table.md", *cases, required=required)
 
     assert outcome in run.stdout, run.stdout + run.stderr
     assert run.returncode == int(required)
     assert "failed, see .releases/28.log" in run.stdout
-    assert "26, 28 not run." in (tmp_path / "table.md").read_text()
+    table = (tmp_path / "table.md").read_text()
+    assert "26, 28 not run." in table
+    assert "| we connect | tcp tls hidden | not run |" in table
+    assert "| peer lets only some nodes in | tcp hidden; tls not applicable (" in table
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("0", "1 skipped"), ("1", "1 failed")])
+def test_skip_for_no_reason_of_a_release_fails_where_it_must_not(tmp_path: Path, required: str, outcome: str) -> None:
+    run = run_copy(tmp_path, "erlang_interop/test_idle.py", required=required)
+
+    assert outcome in run.stdout, run.stdout + run.stderr
+    assert run.returncode == int(required)
 
 
 # ---- the table
+
+
+def ran(matrix: Matrix, case: Case, number: str, way: str = "") -> None:
+    matrix.add(Run(case, number, way), report("passed", "setup"))
+    matrix.add(Run(case, number, way), report("passed"))
+
+
+def lacks(matrix: Matrix, case: Case, number: str, way: str = "", *, reason: str) -> None:
+    matrix.add(Run(case, number, way), report("skipped", "setup", reason))
 
 
 def test_table_tells_what_ran_and_what_did_not() -> None:
@@ -140,11 +170,10 @@ def test_table_tells_what_ran_and_what_did_not() -> None:
     matrix.ran("25", Release("25", "25.2.3", frozenset(), "1.14.0", ON_PATH))
     matrix.ran("28", Release("28", "28.5", frozenset(), None, ON_PATH))
     zen, ping = Case("Zen", "watches"), Case("Connecting", "ping")
-    for number in ("25", "28"):
-        matrix.add(ping, number, report("passed", "setup"))
-        matrix.add(ping, number, report("passed"))
-    matrix.add(zen, "25", report("failed"))
-    matrix.add(zen, "28", report("skipped", "setup", "not available: no Elixir"))
+    ran(matrix, ping, "25")
+    ran(matrix, ping, "28")
+    matrix.add(Run(zen, "25"), report("failed"))
+    lacks(matrix, zen, "28", reason="not available: no Elixir")
 
     document = matrix.markdown()
     assert "OTP 25, 28 run; 26 not run." in document
@@ -157,11 +186,59 @@ def test_table_tells_what_ran_and_what_did_not() -> None:
     assert "OTP 28.5: 1 ok, 0 failed, 1 not available" in matrix.text()
 
 
+def test_case_over_several_ways_has_one_row() -> None:
+    matrix = Matrix(["25", "28"])
+    ping, call, alone = (Case("Connecting", name) for name in ("ping", "call", "alone"))
+    for way in ("tcp", "tls", "hidden"):
+        ran(matrix, ping, "25", way)
+    for way in ("tcp", "hidden"):
+        ran(matrix, ping, "28", way)
+    lacks(matrix, ping, "28", "tls", reason="not available: no ssl")
+    ran(matrix, call, "25", "tcp")
+    matrix.add(Run(call, "25", "tls"), report("failed"))
+    matrix.exclude(call, "hidden", "nobody hides")
+    ran(matrix, alone, "25")
+
+    document = matrix.markdown()
+
+    assert "| case | ways | OTP 25 | OTP 26 | OTP 28 |" in document
+    assert "| ping | tcp tls hidden | ok | not run | tcp hidden ok; tls not available (1) |" in document
+    assert "| call | tcp tls; hidden not applicable (2) | tcp ok; tls failed | not run | not run |" in document
+    assert "| alone |  | ok | not run | not run |" in document
+    assert "(1) no ssl" in document
+    assert "(2) nobody hides" in document
+
+
+def test_sums_count_every_way() -> None:
+    matrix = Matrix(["25"])
+    matrix.ran("25", Release("25", "25.2.3", frozenset(), None, ON_PATH))
+    case = Case("Connecting", "ping")
+    ran(matrix, case, "25", "tcp")
+    matrix.add(Run(case, "25", "tls"), report("failed"))
+    lacks(matrix, case, "25", "hidden", reason="not available: no cloak")
+
+    assert "OTP 25.2.3: 1 ok, 1 failed, 1 not available" in matrix.text()
+    assert "| runs ok | 1 | not run |" in matrix.markdown()
+
+
+def test_columns_for_a_terminal_are_as_wide_as_what_is_in_them() -> None:
+    matrix = Matrix(["25", "28"])
+    for number in ("25", "28"):
+        ran(matrix, Case("Connecting", "ping"), number, "tcp")
+    lacks(matrix, Case("Connecting", "ping"), "25", "tls", reason="not available: no ssl")
+
+    head, _, row = matrix.text().splitlines()[:3]
+
+    assert row == "ping  tcp tls  tcp ok; tls not available (1)  ok"
+    assert head.index("OTP 25") == row.index("tcp ok")
+    assert head.index("OTP 28") == row.rindex("ok")
+
+
 def test_case_that_fails_in_its_end_has_failed() -> None:
     matrix = Matrix(["25"])
-    case = Case("Connecting", "ping")
+    run = Run(Case("Connecting", "ping"), "25", "tcp")
 
-    matrix.add(case, "25", report("passed"))
-    matrix.add(case, "25", report("failed", "teardown"))
+    matrix.add(run, report("passed"))
+    matrix.add(run, report("failed", "teardown"))
 
-    assert matrix.cases == {case: {"25": "failed"}}
+    assert matrix.cases == {run.case: {"25": {"tcp": "failed"}}}

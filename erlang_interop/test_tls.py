@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from erlang_interop.tls import tls_flags, write_optfile
 from pyzen.config import EpmdConfig, Limits
 from pyzen.errors import HandshakeError, TLSError
 from pyzen.node.node import Node
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from erlang_interop.nodes import ErlangCluster, ErlNode
-    from erlang_interop.releases import Release
 
 MEGABYTES = 5_000_000
 
@@ -44,16 +44,10 @@ pytestmark = pytest.mark.needs("ssl")
 
 
 @pytest.fixture
-def tmp_path(workplace: Path, release: Release) -> Iterator[Path]:
+def tmp_path(tls_folder: Path) -> Iterator[Path]:
     """A folder whose files nodes of the release find under the same paths as we do."""
-    release.place.mirror()
-    with tempfile.TemporaryDirectory(dir=workplace.resolve()) as folder:
+    with tempfile.TemporaryDirectory(dir=tls_folder) as folder:
         yield Path(folder)
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
 
 
 @pytest.fixture
@@ -75,26 +69,9 @@ def secure_erl(cluster: ErlangCluster, tmp_path: Path) -> MakeErlang:
 
     async def make(config: TLSConfig, **options: Any) -> ErlNode:
         optfile = write_optfile(tmp_path / f"dist{secrets.token_hex(4)}.conf", config)
-        flags = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", str(optfile)]
-        return await cluster.erl(flags=flags, **options)
+        return await cluster.erl(flags=tls_flags(optfile), **options)
 
     return make
-
-
-def write_optfile(path: Path, config: TLSConfig) -> Path:
-    """Say in Erlang what ``config`` says, with as few options as that takes."""
-    versions = ",".join(f"'tlsv{version}'" for version in config.versions)
-    verify = "verify_peer" if config.verify else "verify_none"
-    both = [
-        f'{{certfile,"{config.certfile}"}}',
-        f'{{keyfile,"{config.keyfile}"}}',
-        *([f'{{cacertfile,"{config.cafile}"}}'] if config.cafile else []),
-        f"{{verify,{verify}}}",
-        f"{{versions,[{versions}]}}",
-    ]
-    insist = ["{fail_if_no_peer_cert,true}"] if config.verify else []
-    path.write_text(f"[{{server,[{','.join(both + insist)}]}},\n {{client,[{','.join(both)}]}}].\n")
-    return path
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -319,7 +296,7 @@ async def test_their_lack_of_a_certificate_is_refused(
     server = f'{{certfile,"{certfile}"}},{{keyfile,"{keyfile}"}}'
     optfile.write_text(f"[{{server,[{server}]}},{{client,[{{verify,verify_none}}]}}].")
     node = await python_node(authority.config())
-    peer = await cluster.erl(flags=["-proto_dist", "inet_tls", "-ssl_dist_optfile", str(optfile)])
+    peer = await cluster.erl(flags=tls_flags(optfile))
 
     await refused_to(peer, node, caplog, "the peer has shown no certificate")
 

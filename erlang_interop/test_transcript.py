@@ -19,7 +19,7 @@ def steady(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"#(PID|Reference)<[\d.]+>", r"#\1<>", text)).strip()
 
 
-@pytest.mark.needs("elixir")
+@pytest.mark.needs("Elixir")
 @pytest.mark.parametrize("name", SCRIPTS)
 async def test_page_is_what_iex_answers(release: Release, name: str) -> None:
     heading = f"## OTP {release.version}, Elixir {release.elixir}\n"

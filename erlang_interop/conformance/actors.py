@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pyzen.actor.gen_server import NOREPLY, GenServer
 from pyzen.node.node import Node
-from pyzen.terms import Pid, atoms
+from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from erlang_interop.nodes import ElixirNode, ErlNode
     from pyzen.actor.receiver import Process
 
-__all__ = ["SOON", "Echo", "StartElixir", "StartOurs", "StartTheirs", "idle", "until"]
+__all__ = ["SOON", "Echo", "Listing", "StartElixir", "StartOurs", "StartTheirs", "connected", "idle", "until"]
 
 StartOurs: TypeAlias = Callable[..., Awaitable[Node]]
 StartTheirs: TypeAlias = "Callable[..., Awaitable[ErlNode]]"
 StartElixir: TypeAlias = "Callable[..., Awaitable[ElixirNode]]"
+
+Listing: TypeAlias = Literal["visible", "hidden"]
+"""Which ``nodes()`` a node is in."""
 
 SOON = 10.0
 """Seconds within which anything that is to happen has happened."""
@@ -55,6 +58,12 @@ class Echo(GenServer):
 async def idle(process: Process) -> None:
     """Be a process that does nothing."""
     await process.receive(lambda _message: False)
+
+
+def connected(node: Node, listing: Listing | None = None) -> list[Atom]:
+    """Return the nodes that a node of ours lists so; all that it is connected to, if that makes no difference."""
+    listings = ("visible", "hidden") if listing is None else (listing,)
+    return [peer for one in listings for peer in node.nodes(hidden=one == "hidden")]
 
 
 async def until(condition: Callable[[], bool]) -> None:

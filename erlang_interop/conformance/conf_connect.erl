@@ -14,10 +14,16 @@ await_watched(Node) ->
 watcher(Node) ->
     list_to_atom("watch_" ++ atom_to_list(Node)).
 
+%% What who watches all nodes hears of one that comes and goes, and what who watches visible ones hears of it.
 await_node_events(Node) ->
+    ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
     ok = net_kernel:monitor_nodes(true),
     register(node_watch, self()),
-    [receive {Event, Node} -> Event after 10000 -> timeout end || _ <- [up, down]].
+    All = [receive {Event, Node, [{node_type, Type}]} -> {Event, Type} after 10000 -> timeout end || _ <- [up, down]],
+    {All, plain_events(Node)}.
+
+plain_events(Node) ->
+    receive {Event, Node} -> [Event | plain_events(Node)] after 200 -> [] end.
 
 await_registered(Name) ->
     case whereis(Name) of

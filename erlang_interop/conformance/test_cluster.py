@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from erlang_interop.conformance.actors import SOON, Echo, StartOurs, StartTheirs, until
+from erlang_interop.conformance.actors import SOON, Echo, Listing, StartOurs, StartTheirs, connected, until
 from pyzen.errors import NodeDown, RpcError
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
     from erlang_interop.nodes import ErlNode
     from pyzen.node.node import Node
+
+
+def names(nodes: list[Atom]) -> set[str]:
+    return {str(node) for node in nodes}
 
 
 async def test_global_is_usable_while_we_are_there_and_while_we_go(ours: Node, theirs: ErlNode) -> None:
@@ -57,10 +61,10 @@ async def test_end_of_a_peer_leaves_the_others_connected(ours: Node, start_their
 
     await third.kill()
 
-    await until(lambda: {str(node) for node in ours.nodes()} == {one.name, other.name})
+    await until(lambda: names(connected(ours)) == {one.name, other.name})
     assert await one.run("conf_cluster", "use_global") < 1000
-    assert {str(node) for node in ours.nodes()} == {one.name, other.name}
-    assert await one.eval(f"lists:member('{ours.name}', nodes())") == "true"
+    assert names(connected(ours)) == {one.name, other.name}
+    assert await one.eval(f"lists:member('{ours.name}', nodes(connected))") == "true"
 
 
 async def test_loss_of_us_leaves_the_others_connected(start_ours: StartOurs, start_theirs: StartTheirs) -> None:
@@ -93,15 +97,31 @@ async def test_pg_finds_its_like_beside_us(ours: Node, start_theirs: StartTheirs
     assert set(await other.run("conf_cluster", "members", atoms.pg, 2)) == pids
 
 
-async def test_scope_of_pg_discovers_a_process_of_that_name(ours: Node, theirs: ErlNode) -> None:
+async def test_scope_of_pg_discovers_a_process_of_that_name(ours: Node, theirs: ErlNode, listing: Listing) -> None:
     await theirs.run("conf_cluster", "start_pg", atoms.my_scope)
     scope = await theirs.run("erlang", "whereis", atoms.my_scope)
     async with ours.mailbox("my_scope") as me:
         assert await ours.connect(theirs.name)
+        # What the scope has to say of the new node, it has said when it answers.
+        await theirs.run("sys", "get_state", scope)
+        await ours.ping(theirs.name)
 
-        discover = await me.receive(timeout=SOON)
+        # pg looks at visible nodes only.
+        if listing == "hidden":
+            assert me.message_queue_len == 0
+        else:
+            assert (await me.receive(timeout=SOON))[:2] == (atoms.discover, scope)
 
-    assert discover[:2] == (atoms.discover, scope)
+
+async def test_rpc_to_all_calls_the_visible(ours: Node, theirs: ErlNode, listing: Listing) -> None:
+    ours.export("here", "hello", lambda: atoms.hello)
+    assert await ours.connect(theirs.name)
+
+    answers, bad = await theirs.run("rpc", "multicall", atoms.here, atoms.hello, [])
+
+    # The first is its own, which has no such function.
+    assert answers[1:] == ([atoms.hello] if listing == "visible" else [])
+    assert bad == []
 
 
 async def test_rex_tells_what_we_can(ours: Node, theirs: ErlNode) -> None:
@@ -120,11 +140,12 @@ async def test_our_rpc(ours: Node, theirs: ErlNode) -> None:
         await ours.rpc("nobody@127.0.0.1", "erlang", "node")
 
 
-async def test_we_join_a_cluster_by_one_of_its_nodes(ours: Node, start_theirs: StartTheirs) -> None:
+async def test_we_join_a_cluster_by_one_of_its_nodes(ours: Node, start_theirs: StartTheirs, listing: Listing) -> None:
     one, other = await asyncio.gather(start_theirs(), start_theirs())
     assert await one.eval(f"net_kernel:connect_node('{other.name}')") == "true"
 
     nodes = await ours.join(one.name)
 
-    assert {str(node) for node in nodes} == {one.name, other.name}
-    assert await other.eval(f"lists:member('{ours.name}', nodes())") == "true"
+    assert names(connected(ours, listing)) == {one.name, other.name}
+    assert nodes == ours.nodes()
+    assert await other.eval(f"lists:member('{ours.name}', nodes({listing}))") == "true"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from erlang_interop.conformance.actors import SOON, Echo, StartOurs, idle
+from erlang_interop.conformance.actors import SOON, Echo, idle
 from pyzen.terms import Atom, BitString, ImproperList, Pid, Record, Reference, TermMap, atoms
 
 if TYPE_CHECKING:
@@ -274,15 +274,6 @@ async def test_more_atoms_than_the_cache_holds(ours: Node, theirs: ErlNode) -> N
     ours.spawn(Echo, name="here")
 
     assert await theirs.run("conf_messages", "echo_atoms", atoms.here, ours.name) == [True]
-
-
-async def test_messages_of_a_hidden_node(start_ours: StartOurs, theirs: ErlNode) -> None:
-    node = await start_ours(hidden=True)
-    node.spawn(Echo, name="here")
-    await node.connect(theirs.name)
-
-    assert await theirs.run("conf_messages", "echo", atoms.here, node.name, (1, b"a")) == (1, b"a")
-    assert await theirs.run("conf_gen", "call", atoms.here, node.name, 1) == 1
 
 
 async def test_message_to_a_process_that_never_reads_harms_nobody(ours: Node, theirs: ErlNode) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from erlang_interop.conformance.actors import SOON, StartElixir, StartOurs, StartTheirs, idle
+from erlang_interop.conformance.actors import SOON, Listing, StartElixir, StartOurs, StartTheirs, idle
 from pyzen import etf
 from pyzen.config import ZenConfig
 from pyzen.terms import Atom, Pid, atoms
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyzen.node.node import Node
 
 FAST = ZenConfig(demand_interval=10, demand_amount=5000, connector_sweep_interval=10, batcher_sweep_interval=10)
+TAKEN_FOR_DEAD = "a ZenMonitor of Elixir takes processes of hidden nodes for dead: see the case of that"
+HIDDEN_ONLY = "what hidden nodes only meet"
 SUBSCRIPTIONS = ":ets.info(ZenMonitor.Proxy.Tables.Subscribers, :size)"
 
 
@@ -55,12 +57,13 @@ async def monitored_by(peer: ElixirNode, pids: list[Pid]) -> int:
     return int(await peer.call("monitor", "zen", base64.b64encode(etf.encode(pids)).decode()))
 
 
-async def test_an_elixir_node_is_compatible_both_ways(node: Node, elixir_node: StartElixir) -> None:
+async def test_an_elixir_node_is_compatible_both_ways(node: Node, elixir_node: StartElixir, listing: Listing) -> None:
     peer = await elixir_node()
 
     assert await node.zen.connect(peer.name) == "compatible"
     assert await peer.call("connect", node.name) == "true"
-    assert await peer.call("zen_connect", node.name) == ":compatible"
+    # A ZenMonitor of Elixir does not look at hidden nodes.
+    assert await peer.call("zen_connect", node.name) == (":compatible" if listing == "visible" else ":incompatible")
 
 
 async def test_a_plain_erlang_node_is_incompatible(node: Node, start_theirs: StartTheirs) -> None:
@@ -131,6 +134,7 @@ async def test_their_proxy_ends_and_comes_again(node: Node, elixir_node: StartEl
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.not_applicable("hidden", TAKEN_FOR_DEAD)
 async def test_they_watch_our_processes(node: Node, elixir_node: StartElixir) -> None:
     peer = await elixir_node()
     pids = [node.spawn(idle) for _ in range(300)]
@@ -150,6 +154,22 @@ async def test_they_watch_our_processes(node: Node, elixir_node: StartElixir) ->
     assert "bye" in await peer.call("reasons")
 
 
+@pytest.mark.not_applicable("tcp", HIDDEN_ONLY)
+@pytest.mark.not_applicable("tls", HIDDEN_ONLY)
+async def test_our_processes_are_down_to_them(node: Node, elixir_node: StartElixir) -> None:
+    peer = await elixir_node()
+    pids = [node.spawn(idle) for _ in range(10)]
+    assert await node.zen.connect(peer.name) == "compatible"
+
+    assert await monitored_by(peer, pids) == 10
+
+    figures = await peer.await_downs(10, timeout=SOON)
+    assert (figures["downs"], figures["pending"]) == (10, 0)
+    assert "nodedown" in await peer.call("reasons")
+    assert node.zen.statistics().subscriptions == 0
+
+
+@pytest.mark.not_applicable("hidden", TAKEN_FOR_DEAD)
 async def test_they_lose_us(node: Node, elixir_node: StartElixir) -> None:
     peer = await elixir_node()
     pids = [node.spawn(idle) for _ in range(10)]
