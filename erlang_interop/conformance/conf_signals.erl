@@ -3,6 +3,7 @@
 -export([monitor_both/2, monitor_missing/2, monitor_until_lost/3, demonitor_in_time/2, monitor_tagged/1, monitor_alias/1]).
 -export([monitor_many/2, start/1, start/2, start_many/1, alive/1]).
 -export([link_until/1, link_missing/1, link_then_die/2, link_then_die_traced/2, unlink_in_time/2, link_many/1, linked_to/1]).
+-export([unlink_dead/2, unlink_killed/1]).
 -export([send_exit/2, exit_reason_of/1]).
 
 -define(SOON, 10000).
@@ -126,6 +127,32 @@ link_many(Pid) ->
     link(Pid),
     Pid ! {self(), linked},
     receive {'EXIT', Pid, Reason} -> Reason after ?SOON -> timeout end.
+
+%% Links with the dead that are undone before the answer comes; then one that is not.
+unlink_dead(Pid, Count) ->
+    process_flag(trap_exit, true),
+    [begin link(Pid), unlink(Pid) end || _ <- lists:seq(1, Count)],
+    {until_unlinked(node(Pid)), link_missing(Pid)}.
+
+%% The process has ended when the unlink arrives: the kill goes before it.
+unlink_killed(Pid) ->
+    process_flag(trap_exit, true),
+    link(Pid),
+    exit(Pid, kill),
+    unlink(Pid),
+    {until_unlinked(node(Pid)), link_missing(Pid)}.
+
+%% What an unlink has left: the emulator keeps a link, marked as such, until the other side has acknowledged its end.
+%% The links of this process are told, and those over the connection to the node.
+until_unlinked(Node) -> until_unlinked(Node, ?SOON div 10).
+
+until_unlinked(Node, Tries) ->
+    _ = erts_debug:set_internal_state(available_internal_state, true),
+    Left = [Link || Of <- [self(), Node], Link <- erts_debug:get_internal_state({link_list, Of})],
+    case Left of
+        [_ | _] when Tries > 0 -> timer:sleep(10), until_unlinked(Node, Tries - 1);
+        _ -> length(Left)
+    end.
 
 linked_to(Pid) ->
     {links, Links} = process_info(Pid, links),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from erlang_interop.conformance.actors import SOON, idle
+from erlang_interop.conformance.actors import SOON, StartOurs, idle
+from erlang_interop.conformance.tap import tapped
+from erlang_interop.nodes import Epmd
+from pyzen.config import EpmdConfig
+from pyzen.dist.control import Op
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
-    from erlang_interop.nodes import ErlNode
+    from erlang_interop.nodes import ErlangCluster, ErlNode
+    from erlang_interop.releases import Release
     from pyzen.actor.receiver import Process
     from pyzen.node.node import Node
 
@@ -106,6 +112,35 @@ async def test_they_unlink(ours: Node, theirs: ErlNode) -> None:
 
 async def test_they_link_and_unlink_in_a_hurry(ours: Node, theirs: ErlNode) -> None:
     assert await theirs.run("conf_signals", "link_many", ours.spawn(ends_once_linked, atoms.bye)) is atoms.bye
+
+
+async def test_their_unlink_of_the_missing_leaves_no_link(ours: Node, theirs: ErlNode) -> None:
+    assert await theirs.run("conf_signals", "unlink_dead", await gone(ours), 100) == (0, atoms.noproc)
+
+
+async def test_their_unlink_of_one_that_has_just_ended_leaves_no_link(ours: Node, theirs: ErlNode) -> None:
+    pid = ours.spawn(idle)
+
+    assert await theirs.run("conf_signals", "unlink_killed", pid) == (0, atoms.noproc)
+    assert ours.runtime.process(pid) is None
+
+
+# The exit signal of the dead clears the link there as well, so that only the wire tells of the acknowledgement.
+@pytest.mark.not_applicable("tls", "what is encrypted can't be looked into on its way")
+@pytest.mark.parametrize("when", ["long before", "just before"])
+async def test_their_unlink_of_the_ended_is_acknowledged(
+    start_ours: StartOurs, theirs: ErlNode, cluster: ErlangCluster, release: Release, when: str
+) -> None:
+    with closing(Epmd.start(release.place)) as elsewhere:
+        node = await start_ours(epmd=EpmdConfig(port=elsewhere.port, start=False))
+        async with tapped(node, EpmdConfig(port=cluster.epmd_port, start=False)) as tap:
+            if when == "long before":
+                await theirs.run("conf_signals", "unlink_dead", await gone(node), 100)
+            else:
+                await theirs.run("conf_signals", "unlink_killed", node.spawn(idle))
+
+            assert tap.received(Op.UNLINK_ID, 4) > 0
+            assert tap.sent(Op.UNLINK_ID_ACK, 4) == tap.received(Op.UNLINK_ID, 4)
 
 
 # ---- we link with theirs
