@@ -373,7 +373,7 @@ fn a_large_subscriber_is_removed_bit_by_bit() {
     assert_eq!(table.sizes().references, 5001);
 
     // The name was given up and is asked for again, though the dead subscriber's row is still there.
-    table.add(words(5001), &node(0), identity(3), 2);
+    assert!(table.add(words(5001), &node(0), identity(3), 2).woken);
     let named: Vec<Instruction> =
         table.instructions(&node(0), 10).into_iter().map(|(instruction, _)| instruction).collect();
     assert_eq!(named, [Instruction::Unsubscribe, Instruction::Subscribe]);

@@ -106,7 +106,7 @@ impl<R> Monitors<R> {
     /// Make a live reference. The words must be new.
     pub fn add(&mut self, words: Words, node: &Name, identity: Identity, subscriber: u64) -> News {
         self.counts.monitors += 1;
-        self.forget_gone(node, &identity);
+        let given_up = self.forget_gone(node, &identity);
         let cohort = self.cohort(node);
         let target = self.target(cohort, identity);
         let (subscriber, unwatched) = self.subscriber(subscriber);
@@ -120,7 +120,7 @@ impl<R> Monitors<R> {
         self.cohorts[cohort].live += 1;
         self.live += 1;
         let woken = self.targets[target].placed.len() == 1 && self.first_reference(target);
-        News { subscriber: unwatched, woken, idle: false }
+        News { subscriber: unwatched, woken: woken || given_up, idle: false }
     }
 
     /// Consume a reference, whatever its stage.

@@ -150,15 +150,18 @@ impl<R> Monitors<R> {
     }
 
     /// Remove what dead subscribers still have on a name, so that it counts as given up before it is asked for anew.
-    pub(super) fn forget_gone(&mut self, node: &Name, identity: &Identity) {
+    /// Answers whether its node has instructions to send now and had none.
+    pub(super) fn forget_gone(&mut self, node: &Name, identity: &Identity) -> bool {
         if self.gone == 0 || !identity.is_named() {
-            return;
+            return false;
         }
-        let Some(target) = self.find_target(node, identity) else { return };
+        let Some(target) = self.find_target(node, identity) else { return false };
         let of_gone = |id: &u32| self.subscribers[self.rows[*id].subscriber].gone;
         let ids: Vec<u32> = self.targets[target].placed.iter::<SIDE, _>(&self.rows).filter(of_gone).collect();
+        let mut woken = false;
         for id in ids {
-            self.discard(id);
+            woken |= self.discard(id).woken;
         }
+        woken
     }
 }
