@@ -26,13 +26,13 @@ Latency: up to one ``connector_sweep_interval`` from a monitor to its subscribe.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.gen_server import Continue, Stop
 from pyzen.actor.process import GEN_CAST, Sent
 from pyzen.errors import LinkOverloaded
 from pyzen.monitor_table import MORE
-from pyzen.terms import Atom, ImproperList, Pid, Reference
+from pyzen.terms import Atom, ImproperList, Reference
 from pyzen.zen.metrics import nodedown_event
 from pyzen.zen.names import (
     DEAD,
@@ -49,15 +49,14 @@ from pyzen.zen.names import (
     PROXY,
     SUBSCRIBE,
 )
-from pyzen.zen.server import Ticker, ZenRegistry, ZenServer
-from pyzen.zen.tables import Remote
+from pyzen.zen.server import Ticker, ZenServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.actor.process import TimerHandle
     from pyzen.zen.names import Compatibility, Loss
-    from pyzen.zen.tables import Context
+    from pyzen.zen.tables import Context, Remote
 
 PING_TIMEOUT: Final = 5.0
 DIAL_TIMEOUT: Final = 7.0
@@ -447,62 +446,3 @@ class Connector(ZenServer):
         elif self._phase is Phase.IDLE:
             self._remote.status = "unavailable"
             self._rest()
-
-
-@final
-class Connectors(ZenRegistry):
-    """The process ``Elixir.ZenMonitor.Local.Connector``: one Connector per remote node; looking up starts it."""
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, self._make)
-        self._context = context
-
-    def init(self, *_args: Any) -> None:
-        """Take over from a predecessor, whose Connectors ended with it."""
-        remotes, monitors = self._context.remotes, self._context.monitors
-        needed = set(monitors.nodes()) | {node for node, remote in remotes.items() if remote.waiters}
-        for node in [node for node in remotes if node not in needed]:
-            del remotes[node]
-        for node in needed:
-            self.connector(node)
-
-    def connector(self, node: Atom) -> Connector:
-        """Return the Connector of a node; started when there is none."""
-        return cast("Connector", self._runtime.process(self.lookup_or_start(node)))
-
-    def live(self) -> list[Connector]:
-        """Return all Connectors that live."""
-        processes = (self._runtime.process(pid) for pid in self._by_key.values())
-        return [cast("Connector", process) for process in processes if process is not None]
-
-    def lookup_or_start(self, key: Atom) -> Pid:
-        """Return the pid of a node's Connector; started when there is none."""
-        pid = super().lookup_or_start(key)
-        self._context.remotes[key].connector = pid
-        return pid
-
-    def _make(self, node: Atom) -> Connector:
-        """Make a Connector for a node that has none, or whose own crashed: the new one holds and knows nothing."""
-        remote = self._context.remotes.setdefault(node, Remote(node))
-        remote.status, remote.attempts = "miss", 0
-        self._context.fired(self._context.monitors.take_over(node))
-        return Connector(self._context, remote)
-
-    def succeed(self, remote: Remote) -> None:
-        """Start the Connector of the next epoch. What its predecessor wrote into the cache stands."""
-        pid = self.spawn_link(Connector(self._context, remote))
-        self._by_key[remote.node] = remote.connector = pid
-        self._by_pid[pid] = remote.node
-
-    def handle_info(self, message: Any) -> None:
-        """Take the end of a Connector; one that crashed gets a successor."""
-        super().handle_info(message)
-        match message:
-            case (_, Pid() as pid, _reason):
-                crashed = [r.node for r in self._context.remotes.values() if r.connector == pid]
-                for node in crashed:
-                    self.after(self._context.config.connector_sweep_interval / 1000, self._replace, node)
-
-    def _replace(self, node: Atom) -> None:
-        if node in self._context.remotes and self._context.connectors is self:
-            self.lookup_or_start(node)

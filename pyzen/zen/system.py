@@ -22,7 +22,7 @@ from pyzen.config import ZenConfig
 from pyzen.monitor_table import SUBSCRIBER
 from pyzen.terms import Pid, elixir
 from pyzen.zen.batcher import Batchers
-from pyzen.zen.connector import Connectors
+from pyzen.zen.connectors import Connectors
 from pyzen.zen.dispatcher import Dispatcher
 from pyzen.zen.local import Local
 from pyzen.zen.metrics import register_metrics

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyzen.config import ZenConfig
     from pyzen.terms import Atom, Pid
     from pyzen.zen.batcher import Batchers
-    from pyzen.zen.connector import Connectors
+    from pyzen.zen.connectors import Connectors
     from pyzen.zen.dispatcher import Dispatcher
     from pyzen.zen.local import Local
     from pyzen.zen.names import Compatibility, Loss

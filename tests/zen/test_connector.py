@@ -8,7 +8,7 @@ import pytest
 
 from pyzen.actor.process import GEN_CAST
 from pyzen.terms import Pid, atoms
-from pyzen.zen.connector import Connectors
+from pyzen.zen.connectors import Connectors
 from pyzen.zen.names import CONNECTORS, PROXY
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pyzen.config import ZenConfig
 from pyzen.terms import ImproperList, Pid, atoms
 from pyzen.testing import Recorder
 from pyzen.zen.batcher import Batchers
-from pyzen.zen.connector import Connectors
+from pyzen.zen.connectors import Connectors
 from pyzen.zen.names import BATCHERS, CONNECTORS, DISPATCHER, LOCAL, LOCAL_TABLES, PROXY
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pyzen.config import ZenConfig
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.testing import Cluster, MemoryNode, Recorder
 from pyzen.zen.batcher import Batchers
-from pyzen.zen.connector import Connectors
+from pyzen.zen.connectors import Connectors
 from pyzen.zen.names import BATCHERS, CONNECTORS, DISPATCHER, LOCAL, PROXY
 
 if TYPE_CHECKING:

@@ -1,0 +1,78 @@
+"""Connectors: one Connector per remote node, started when it is first looked up; one that crashed gets a successor.
+
+Duties: look-up and start are one step; a Connector whose epoch has ended is succeeded in the same step, with what it
+wrote into the cache; one that crashed an interval later, knowing nothing.
+
+In: the ends of Connectors. Out: nothing. Latency: none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast, final
+
+from pyzen.terms import Atom, Pid
+from pyzen.zen.connector import Connector
+from pyzen.zen.server import ZenRegistry
+from pyzen.zen.tables import Remote
+
+if TYPE_CHECKING:
+    from pyzen.zen.tables import Context
+
+
+@final
+class Connectors(ZenRegistry):
+    """The process ``Elixir.ZenMonitor.Local.Connector``: one Connector per remote node; looking up starts it."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, self._make)
+        self._context = context
+
+    def init(self, *_args: Any) -> None:
+        """Take over from a predecessor, whose Connectors ended with it."""
+        remotes, monitors = self._context.remotes, self._context.monitors
+        needed = set(monitors.nodes()) | {node for node, remote in remotes.items() if remote.waiters}
+        for node in [node for node in remotes if node not in needed]:
+            del remotes[node]
+        for node in needed:
+            self.connector(node)
+
+    def connector(self, node: Atom) -> Connector:
+        """Return the Connector of a node; started when there is none."""
+        return cast("Connector", self._runtime.process(self.lookup_or_start(node)))
+
+    def live(self) -> list[Connector]:
+        """Return all Connectors that live."""
+        processes = (self._runtime.process(pid) for pid in self._by_key.values())
+        return [cast("Connector", process) for process in processes if process is not None]
+
+    def lookup_or_start(self, key: Atom) -> Pid:
+        """Return the pid of a node's Connector; started when there is none."""
+        pid = super().lookup_or_start(key)
+        self._context.remotes[key].connector = pid
+        return pid
+
+    def _make(self, node: Atom) -> Connector:
+        """Make a Connector for a node that has none, or whose own crashed: the new one holds and knows nothing."""
+        remote = self._context.remotes.setdefault(node, Remote(node))
+        remote.status, remote.attempts = "miss", 0
+        self._context.fired(self._context.monitors.take_over(node))
+        return Connector(self._context, remote)
+
+    def succeed(self, remote: Remote) -> None:
+        """Start the Connector of the next epoch. What its predecessor wrote into the cache stands."""
+        pid = self.spawn_link(Connector(self._context, remote))
+        self._by_key[remote.node] = remote.connector = pid
+        self._by_pid[pid] = remote.node
+
+    def handle_info(self, message: Any) -> None:
+        """Take the end of a Connector; one that crashed gets a successor."""
+        super().handle_info(message)
+        match message:
+            case (_, Pid() as pid, _reason):
+                crashed = [r.node for r in self._context.remotes.values() if r.connector == pid]
+                for node in crashed:
+                    self.after(self._context.config.connector_sweep_interval / 1000, self._replace, node)
+
+    def _replace(self, node: Atom) -> None:
+        if node in self._context.remotes and self._context.connectors is self:
+            self.lookup_or_start(node)
