@@ -126,7 +126,9 @@ class Context:
         """Forget everything but the counters."""
         self.counters.update(self.monitors.counts())
         self.monitors = MonitorTable(self.runtime.references)
-        self.remotes.clear()
+        remotes, self.remotes = self.remotes, {}
+        for remote in remotes.values():
+            remote.answer("incompatible")
         self.forget_subscriptions()
 
     def forget_subscriptions(self) -> None:

@@ -519,6 +519,30 @@ def test_start_after_stop_works(linked: World) -> None:
     assert linked.downs() == [(ref, atoms.killed)]
 
 
+def test_start_right_after_stop_works(linked: World) -> None:
+    linked.a.zen.stop()
+    linked.a.zen.start()
+    worker = linked.worker()
+    ref = linked.monitor(worker)
+    linked.wait()
+
+    linked.b.kill(worker)
+    linked.wait()
+
+    assert linked.downs() == [(ref, atoms.killed)]
+
+
+def test_stop_answers_who_waits(world: World) -> None:
+    world.cluster.connect(world.a, world.b).freeze()
+    answers: list[str] = []
+    world.a.zen.connect(world.b.name, answers.append)
+    world.cluster.run_until_idle()
+
+    world.a.zen.stop()
+
+    assert answers == ["incompatible"]
+
+
 def test_a_frozen_link_loses_nothing(linked: World) -> None:
     worker = linked.worker()
     ref = linked.monitor(worker)
