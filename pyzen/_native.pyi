@@ -345,7 +345,22 @@ class MonitorTable:
     def lose(self, node: Atom, /) -> int:
         """Fire every live reference to a node with `nodedown`; how many."""
     def take_over(self, node: Atom, /) -> int:
-        """Nothing of a node is held any more; how many references to names fired."""
+        """Nothing of a node is held or covered any more; how many references to names fired."""
+    def cover(self, node: Atom, references: list[Reference], /) -> int:
+        """ERTS monitors stand for the targets of the first instructions just answered; for how many.
+
+        Only while no Proxy holds anything, so that all instructions are subscribes. Raises `ValueError`.
+        """
+    def erts_down(self, reference: Reference, reason: Any, /) -> int:
+        """An ERTS monitor fired: how many references fired; 0 for one that covers nothing."""
+    def uncover(self, node: Atom, limit: int, /) -> list[Reference]:
+        """At most `limit` ERTS monitors that nobody needs any more, to be taken back; each is named once."""
+    def lose_uncovered(self, node: Atom, limit: int, /) -> int:
+        """Fire live references with `nodedown`, of at most `limit` targets that are not covered; how many."""
+    def covered(self, node: Atom, /) -> int:
+        """How many targets of a node are watched by an ERTS monitor."""
+    def spare(self, node: Atom, /) -> int:
+        """How many ERTS monitors of a node wait for `uncover`."""
     def settle(self, limit: int, /) -> int:
         """Carry out at most `limit` steps of what was decided; MORE when some are left, WOKEN may be set."""
     def take(self, limit: int, fair: bool, /) -> list[tuple[Pid, tuple[Any, ...]]]:

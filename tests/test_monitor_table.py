@@ -233,6 +233,79 @@ def test_a_finalizer_may_come_back_to_the_table(table: MonitorTable) -> None:
     assert table.live(THERE) == 1
 
 
+# ---- ERTS monitors in place of a Proxy
+
+
+def erts(number: int) -> Reference:
+    return Reference(HERE, 1, [number, 7, 7])
+
+
+def test_covered_targets_need_no_instruction(table: MonitorTable) -> None:
+    for target in (TARGET, NAMED):
+        table.add(target, ME)
+    assert len(table.instructions(THERE, 1)) == 1
+
+    assert table.cover(THERE, [erts(1)]) == 1
+
+    assert (table.covered(THERE), table.pending(THERE)) == (1, 1)
+    assert table.instructions(THERE, 9) == [(atoms.subscribe, NAMED)]
+    assert table.sizes()["erts_monitors"] == 1
+
+
+def test_cover_answers_when_there_are_no_more_targets(table: MonitorTable) -> None:
+    table.add(TARGET, ME)
+
+    assert table.cover(THERE, [erts(1), erts(2)]) == 1
+    assert table.cover(HERE, [erts(3)]) == 0
+
+
+def test_erts_down_fires_what_its_monitor_covers(table: MonitorTable) -> None:
+    refs = [table.add(TARGET, ME)[0], table.add(TARGET, ME)[0]]
+    table.cover(THERE, [erts(1)])
+
+    assert table.erts_down(erts(2), atoms.boom) == 0
+    assert table.erts_down(Reference(THERE, 1, [1, 7, 7]), atoms.boom) == 0
+    assert table.erts_down(erts(1), atoms.boom) == 2
+    assert table.erts_down(erts(1), atoms.boom) == 0
+
+    fired = [(down[1], down[4]) for _, down in table.take(9, True)]
+    assert fired == [(ref, (atoms.zen_monitor, atoms.boom)) for ref in refs]
+
+
+def test_remove_of_the_last_reference_spares_the_monitor(table: MonitorTable) -> None:
+    ref, _ = table.add(TARGET, ME)
+    table.cover(THERE, [erts(1)])
+    table.take_woken()
+
+    assert table.remove(ref) == LIVE | IDLE | WOKEN
+    assert table.take_woken() == [THERE]
+    assert (table.covered(THERE), table.spare(THERE), table.sizes()["erts_monitors"]) == (0, 1, 1)
+
+    assert table.uncover(THERE, 9) == [erts(1)]
+    assert table.uncover(THERE, 9) == []
+    assert table.nodes() == []
+
+
+def test_lose_uncovered_leaves_what_is_covered(table: MonitorTable) -> None:
+    covered, _ = table.add(TARGET, ME)
+    table.cover(THERE, [erts(1)])
+    for number in range(3):
+        table.add(Pid(THERE, 100 + number, 0, 7), ME)
+
+    assert table.lose_uncovered(THERE, 2) == 2
+    assert table.lose_uncovered(THERE, 2) == 1
+
+    assert table.pending(THERE) == 0
+    assert table.monitors(TARGET, ME) == [covered]
+
+
+def test_cover_refuses_references_of_other_nodes(table: MonitorTable) -> None:
+    table.add(TARGET, ME)
+
+    with pytest.raises(ValueError, match="another node"):
+        table.cover(THERE, [Reference(THERE, 1, [1, 2, 3])])
+
+
 # ---- the Proxy half
 
 

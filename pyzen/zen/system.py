@@ -80,6 +80,7 @@ class ZenStatistics:
         pending: Instructions that wait for a sweep.
         reasons: Reasons that wait with their references.
         batches: Decisions not yet carried out to the end.
+        erts_monitors: ERTS monitors of processes of nodes without ZenMonitor (``incompatible="erts"``).
         connectors: Connectors that live.
         subscriptions: Subscriptions of remote Connectors to processes of this node.
         certificates: Deaths that wait to be told.
@@ -100,6 +101,7 @@ class ZenStatistics:
     pending: int
     reasons: int
     batches: int
+    erts_monitors: int
     connectors: int
     subscriptions: int
     certificates: int

@@ -21,6 +21,8 @@ pub struct Sizes {
     pub reasons: usize,
     /// Decisions that are not carried out to the end.
     pub batches: usize,
+    /// ERTS monitors that stand for a target, or wait to be taken back.
+    pub erts_monitors: usize,
 }
 
 /// What has happened since the table was made.

@@ -55,6 +55,8 @@ impl<R> Monitors<R> {
         let Some(cohort) = self.by_node.remove(node) else { return 0 };
         let row = &mut self.cohorts[cohort];
         (row.lost, row.holders) = (true, row.holders + 1);
+        self.forget_spare(cohort);
+        let row = &mut self.cohorts[cohort];
         let count = std::mem::take(&mut row.live);
         self.live -= count;
         self.counts.fired += count as u64;

@@ -5,6 +5,8 @@
 //! does not answer: a million monitors can end without a pause.
 
 mod counts;
+mod covers;
+mod fallback;
 mod firing;
 mod identity;
 mod index;

@@ -23,6 +23,10 @@ enum Step {
     Settle(usize),
     Take(usize, bool),
     Retire,
+    Cover(u8, usize),
+    ErtsDown(usize),
+    Uncover(u8, usize),
+    LoseUncovered(u8),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -38,6 +42,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..5usize).prop_map(Step::Settle),
         2 => (0..6usize, any::<bool>()).prop_map(|(limit, fair)| Step::Take(limit, fair)),
         1 => Just(Step::Retire),
+        3 => (0..2u8, 0..5usize).prop_map(|(node, limit)| Step::Cover(node, limit)),
+        2 => (0..20usize).prop_map(Step::ErtsDown),
+        2 => (0..2u8, 0..3usize).prop_map(|(node, limit)| Step::Uncover(node, limit)),
+        1 => (0..2u8).prop_map(Step::LoseUncovered),
     ];
     prop::collection::vec(step, 0..80)
 }
@@ -64,6 +72,11 @@ struct Model {
     renew: BTreeSet<Place>,
     certificates: u32,
     counts: Counts,
+    /// Targets with an ERTS monitor.
+    covered: BTreeMap<Place, usize>,
+    /// ERTS monitors to be taken back, by node.
+    spare: [Vec<usize>; 2],
+    monitors: usize,
 }
 
 impl Model {
@@ -89,7 +102,21 @@ impl Model {
         self.fired.retain(|fired| *fired != i);
         if self.live_at(place).is_empty() {
             self.renew.remove(&place);
+            self.uncover(place);
         }
+    }
+
+    fn uncover(&mut self, place: Place) {
+        if let Some(monitor) = self.covered.remove(&place) {
+            self.held.remove(&place);
+            self.spare[usize::from(place.0)].push(monitor);
+        }
+    }
+
+    /// The Connector of a node ended, and its monitors with it.
+    fn end_monitors(&mut self, number: u8) {
+        self.covered.retain(|place, _| place.0 != number);
+        self.spare[usize::from(number)].clear();
     }
 
     fn fire(&mut self, ids: Vec<usize>, reason: Option<u32>) {
@@ -142,6 +169,10 @@ fn words(i: usize) -> Words {
     [u32::try_from(i).unwrap(), 0, 0]
 }
 
+fn erts(monitor: usize) -> Words {
+    [u32::try_from(monitor).unwrap(), 1, 0]
+}
+
 fn node(number: u8) -> Name {
     Name::intern(&format!("node{number}@model"))
 }
@@ -174,6 +205,10 @@ impl Pair {
             Step::Settle(limit) => drop(self.table.settle(limit)),
             Step::Take(limit, fair) => self.take(limit, fair),
             Step::Retire => drop(self.table.retire(2)),
+            Step::Cover(number, limit) => self.cover(number, limit),
+            Step::ErtsDown(monitor) => self.erts_down(monitor),
+            Step::Uncover(number, limit) => self.uncover(number, limit),
+            Step::LoseUncovered(number) => self.lose_uncovered(number),
         }
         self.table.take_woken();
     }
@@ -208,6 +243,7 @@ impl Pair {
         let ids = self.model.live_at(place);
         assert_eq!(self.table.certify(&node(place.0), &identity(place.1), reason), ids.len());
         self.model.fire(ids, Some(reason));
+        self.model.uncover(place);
         self.model.forget(|one| *one == place);
     }
 
@@ -216,6 +252,7 @@ impl Pair {
         assert_eq!(self.table.lose(&node(number)), ids.len());
         self.model.fire(ids, None);
         self.model.forget(|place| place.0 == number);
+        self.model.end_monitors(number);
     }
 
     fn sweep(&mut self, number: u8, limit: usize, handed: usize) {
@@ -242,6 +279,50 @@ impl Pair {
         assert_eq!(self.table.take_over(&node(number)), ids.len());
         self.model.fire(ids, None);
         self.model.forget(|place| place.0 == number);
+        self.model.end_monitors(number);
+    }
+
+    fn cover(&mut self, number: u8, limit: usize) {
+        let found = self.table.instructions(&node(number), limit);
+        let subscribes = found.iter().take_while(|(instruction, _)| *instruction == Instruction::Subscribe);
+        let places: Vec<Place> = subscribes.map(|(_, target)| place_of(&self.table.object(*target).unwrap())).collect();
+        let first = self.model.monitors;
+        self.model.monitors += places.len();
+        let monitors: Vec<Words> = (first..self.model.monitors).map(erts).collect();
+        assert_eq!(self.table.cover(&node(number), &monitors), places.len());
+        for (monitor, place) in places.into_iter().enumerate() {
+            self.model.held.insert(place);
+            self.model.covered.insert(place, first + monitor);
+        }
+        assert_eq!(self.table.covered_of(&node(number)), self.model.covered.keys().filter(|p| p.0 == number).count());
+    }
+
+    fn erts_down(&mut self, monitor: usize) {
+        self.model.certificates += 1;
+        let reason = self.model.certificates;
+        let place = self.model.covered.iter().find(|(_, one)| **one == monitor).map(|(place, _)| *place);
+        let ids = place.map_or_else(Vec::new, |place| self.model.live_at(place));
+        assert_eq!(self.table.erts_down(&erts(monitor), reason), ids.len());
+        self.model.fire(ids, Some(reason));
+        if let Some(place) = place {
+            self.model.covered.remove(&place);
+            self.model.forget(|one| *one == place);
+        }
+    }
+
+    fn uncover(&mut self, number: u8, limit: usize) {
+        let spare = &mut self.model.spare[usize::from(number)];
+        assert_eq!(self.table.spare_of(&node(number)), spare.len());
+        let expected: Vec<Words> = spare.drain(..limit.min(spare.len())).map(erts).collect();
+        assert_eq!(self.table.uncover(&node(number), limit), expected);
+    }
+
+    fn lose_uncovered(&mut self, number: u8) {
+        let lost: BTreeSet<Place> = self.model.needed(number).into_iter().map(|(_, place)| place).collect();
+        let ids = self.model.live(|row| lost.contains(&row.place));
+        assert_eq!(self.table.lose_uncovered(&node(number), usize::MAX), ids.len());
+        self.model.fire(ids, None);
+        self.model.forget(|place| lost.contains(place));
     }
 
     fn drop_subscriber(&mut self, subscriber: u64) {
@@ -324,7 +405,7 @@ impl Pair {
         self.table.retire(100);
         assert_eq!(self.table.sizes(), super::Sizes::default());
         assert_eq!(self.table.cohorts.len() + self.table.lists.len(), 0);
-        assert_eq!(self.table.by_words.len() + self.table.by_key.len(), 0);
+        assert_eq!(self.table.by_words.len() + self.table.by_key.len() + self.table.covers.len(), 0);
         assert_eq!(self.table.take_released().len(), self.model.certificates as usize);
     }
 }

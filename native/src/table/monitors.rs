@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use super::counts::{Counts, Sizes};
+use super::covers::Covers;
 use super::identity::{Identity, Key};
 use super::index::Sharded;
 use super::list::List;
@@ -68,6 +69,10 @@ pub struct Monitors<R> {
     idle: List,
     pub(super) batches: VecDeque<Batch>,
     pub(super) reasons: Shared<R>,
+    /// Targets that are watched by an ERTS monitor.
+    pub(super) covers: Covers,
+    /// How many ERTS monitors wait to be taken back.
+    pub(super) spare: usize,
     woken: Vec<Name>,
     pub(super) live: usize,
     pub(super) counts: Counts,
@@ -93,6 +98,8 @@ impl<R> Default for Monitors<R> {
             idle: List::default(),
             batches: VecDeque::new(),
             reasons: Shared::default(),
+            covers: Covers::default(),
+            spare: 0,
             woken: Vec::new(),
             live: 0,
             counts: Counts::default(),
@@ -195,6 +202,7 @@ impl<R> Monitors<R> {
             pending: self.by_node.values().map(|id| self.cohorts[*id].pending(&self.lists)).sum(),
             reasons: self.reasons.len(),
             batches: self.batches.len(),
+            erts_monitors: self.covers.len() + self.spare,
         }
     }
 
@@ -402,7 +410,8 @@ impl<R> Monitors<R> {
             return false;
         }
         if self.is_live(target) {
-            return self.place(target);
+            let has_spare = self.spare(target);
+            return self.place(target) || has_spare;
         }
         self.free_target(target);
         false
@@ -411,6 +420,7 @@ impl<R> Monitors<R> {
     pub(super) fn free_target(&mut self, target: u32) {
         self.unlist(target);
         self.unindex(target);
+        self.covers.remove(target);
         let row = self.targets.remove(target);
         if let Fate::Certified(reason) = row.fate {
             self.reasons.release(reason);

@@ -69,7 +69,7 @@ pub struct Target {
     /// Its references at any stage, and one more while a batch waits for it.
     pub holders: u32,
     pub fate: Fate,
-    /// The epoch whose Proxy holds it, 0 for none.
+    /// The epoch whose Proxy holds it, or whose Connector covers it; 0 for none.
     pub held: u32,
     /// The list of its cohort that it is in, or `NONE`.
     pub list: u32,
@@ -111,7 +111,7 @@ pub struct Cohort {
     pub order: List,
     /// How many references are live.
     pub live: usize,
-    /// How many targets name this cohort, and one more while a batch waits for it.
+    /// How many targets name this cohort, one more while a batch waits for it, and one while monitors are spare.
     pub holders: u32,
     /// Counts Connectors that took over from one that crashed; what an earlier one sent is not held.
     pub epoch: u32,
@@ -120,6 +120,10 @@ pub struct Cohort {
     pub work: VecDeque<u32>,
     /// List of processes, then of names, that are held and need none.
     pub settled: [u32; 2],
+    /// How many targets are watched by an ERTS monitor instead of a Proxy.
+    pub covered: usize,
+    /// ERTS monitors that nobody needs any more; while there are some, the cohort has one holder more.
+    pub spare: VecDeque<Words>,
 }
 
 impl Default for Cohort {
@@ -133,6 +137,8 @@ impl Default for Cohort {
             lost: false,
             work: VecDeque::new(),
             settled: [NONE; 2],
+            covered: 0,
+            spare: VecDeque::new(),
         }
     }
 }

@@ -73,9 +73,16 @@ impl<R> Monitors<R> {
 
     /// Note that the first instruction of a target is sent; false if it needs none.
     fn hand(&mut self, target: u32) -> bool {
-        let needed = self.needs(target);
+        let needed = self.obey(target);
         self.counts.subscribes += u64::from(needed == Some(Instruction::Subscribe));
         self.counts.unsubscribes += u64::from(needed == Some(Instruction::Unsubscribe));
+        needed.is_some()
+    }
+
+    /// Carry out the first instruction of a target, which is answered, whoever watches the target from now on.
+    pub(super) fn obey(&mut self, target: u32) -> Option<Instruction> {
+        let needed = self.needs(target);
+        self.covers.remove(target); // of a Connector that crashed
         let row = &mut self.targets[target];
         row.renew = false;
         row.held = match needed {
@@ -83,11 +90,11 @@ impl<R> Monitors<R> {
             _ => 0,
         };
         self.place(target);
-        needed.is_some()
+        needed
     }
 
     /// The target to send about next, or `NONE`.
-    fn first_work(&mut self, cohort: u32) -> u32 {
+    pub(super) fn first_work(&mut self, cohort: u32) -> u32 {
         loop {
             let work = &mut self.cohorts[cohort].work;
             let Some(list) = work.front().copied() else { return NONE };
@@ -121,7 +128,10 @@ impl<R> Monitors<R> {
     pub fn take_over(&mut self, node: &Name) -> usize {
         let Some(cohort) = self.by_node.get(node).copied() else { return 0 };
         let live = self.live;
-        let names = self.cohorts[cohort].settled[1];
+        let row = &mut self.cohorts[cohort];
+        row.epoch += 1;
+        row.covered = 0;
+        let names = row.settled[1];
         let mut target = self.lists[names].first();
         while target != NONE {
             self.condemn(target, Fate::Nodedown);
@@ -130,9 +140,9 @@ impl<R> Monitors<R> {
         let fresh = self.lists.insert(List::default());
         let row = &mut self.cohorts[cohort];
         let processes = std::mem::replace(&mut row.settled[0], fresh);
-        row.epoch += 1;
         row.work.push_front(processes);
         self.wake(cohort);
+        self.forget_spare(cohort);
         live - self.live
     }
 
@@ -141,6 +151,7 @@ impl<R> Monitors<R> {
         let count = self.targets[target].placed.len();
         self.counts.fired += u64::from(count);
         self.count_dead(target, count);
+        self.spare(target);
         self.unlist(target);
         self.unindex(target);
         let row = &mut self.targets[target];

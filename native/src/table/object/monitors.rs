@@ -76,6 +76,10 @@ impl MonitorTable {
         self.home.number(pid).ok_or_else(error)
     }
 
+    fn own_words(&self, reference: &Bound<'_, Reference>) -> PyResult<crate::table::Words> {
+        self.home.words(reference).ok_or_else(|| PyValueError::new_err("a reference of another node"))
+    }
+
     fn down<'py>(&self, py: Python<'py>, dispatch: Dispatch<Py<PyAny>>) -> PyResult<Bound<'py, PyTuple>> {
         let words = &self.words;
         let reason = match dispatch.reason {
@@ -206,6 +210,45 @@ impl MonitorTable {
         self.with(|core| core.take_over(node.get().name()))
     }
 
+    #[pyo3(signature = (node, references, /))]
+    fn cover(&self, node: &Bound<'_, Atom>, references: Vec<Bound<'_, Reference>>) -> PyResult<usize> {
+        let words: PyResult<Vec<_>> = references.iter().map(|reference| self.own_words(reference)).collect();
+        let words = words?;
+        Ok(self.with(|core| core.cover(node.get().name(), &words)))
+    }
+
+    #[pyo3(signature = (reference, reason, /))]
+    fn erts_down(&self, reference: &Bound<'_, Reference>, reason: Py<PyAny>) -> usize {
+        let Some(words) = self.home.words(reference) else { return 0 };
+        self.with(|core| core.erts_down(&words, reason))
+    }
+
+    #[pyo3(signature = (node, limit, /))]
+    fn uncover<'py>(
+        &self,
+        py: Python<'py>,
+        node: &Bound<'py, Atom>,
+        limit: usize,
+    ) -> PyResult<Vec<Bound<'py, Reference>>> {
+        let spare = self.with(|core| core.uncover(node.get().name(), limit));
+        spare.into_iter().map(|words| self.home.reference(py, words)).collect()
+    }
+
+    #[pyo3(signature = (node, limit, /))]
+    fn lose_uncovered(&self, node: &Bound<'_, Atom>, limit: usize) -> usize {
+        self.with(|core| core.lose_uncovered(node.get().name(), limit))
+    }
+
+    #[pyo3(signature = (node, /))]
+    fn covered(&self, node: &Bound<'_, Atom>) -> usize {
+        self.with(|core| core.covered_of(node.get().name()))
+    }
+
+    #[pyo3(signature = (node, /))]
+    fn spare(&self, node: &Bound<'_, Atom>) -> usize {
+        self.with(|core| core.spare_of(node.get().name()))
+    }
+
     #[pyo3(signature = (limit, /))]
     fn settle(&self, limit: usize) -> u8 {
         let (more, news) = self.with(|core| core.settle(limit));
@@ -231,7 +274,7 @@ impl MonitorTable {
     #[pyo3(signature = (subscriber, reference, /))]
     fn watch(&self, subscriber: &Bound<'_, Pid>, reference: &Bound<'_, Reference>) -> PyResult<()> {
         let number = self.subscriber(subscriber)?;
-        let words = self.home.words(reference).ok_or_else(|| PyValueError::new_err("a reference of another node"))?;
+        let words = self.own_words(reference)?;
         self.with(|core| core.watch(number, words));
         Ok(())
     }
@@ -293,6 +336,7 @@ impl MonitorTable {
         dict.set_item("pending", sizes.pending)?;
         dict.set_item("reasons", sizes.reasons)?;
         dict.set_item("batches", sizes.batches)?;
+        dict.set_item("erts_monitors", sizes.erts_monitors)?;
         Ok(dict)
     }
 

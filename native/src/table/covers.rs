@@ -1,0 +1,63 @@
+//! Which targets are watched by an ERTS monitor instead of a Proxy; found by target and by monitor.
+
+use super::index::Sharded;
+use super::rows::Words;
+use super::slab::Slab;
+
+#[derive(Debug, Default)]
+struct Cover {
+    target: u32,
+    words: Words,
+}
+
+/// ERTS monitors and their targets, one to one.
+#[derive(Debug, Default)]
+pub struct Covers {
+    rows: Slab<Cover>,
+    by_target: Sharded<u32>,
+    by_words: Sharded<Words>,
+}
+
+impl Covers {
+    /// Note the monitor of a target that has none.
+    pub fn insert(&mut self, target: u32, words: Words) {
+        let id = self.rows.insert(Cover { target, words });
+        self.by_target.insert(target, id);
+        self.by_words.insert(words, id);
+    }
+
+    /// Forget the monitor of a target, and answer it.
+    pub fn remove(&mut self, target: u32) -> Option<Words> {
+        if self.rows.len() == 0 {
+            return None; // most nodes have a Proxy: no look-up for those
+        }
+        let cover = self.rows.remove(self.by_target.remove(&target)?);
+        self.by_words.remove(&cover.words);
+        Some(cover.words)
+    }
+
+    /// The target of a monitor.
+    pub fn target_of(&self, words: &Words) -> Option<u32> {
+        self.by_words.get(words).map(|id| self.rows[id].target)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cover_is_found_by_monitor_until_its_target_is_removed() {
+        let mut covers = Covers::default();
+        covers.insert(5, [1, 2, 3]);
+        covers.insert(6, [4, 5, 6]);
+        assert_eq!(covers.target_of(&[1, 2, 3]), Some(5));
+        assert_eq!(covers.remove(5), Some([1, 2, 3]));
+        assert_eq!((covers.target_of(&[1, 2, 3]), covers.remove(5), covers.len()), (None, None, 1));
+    }
+}
