@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from pyzen.terms import Pid, Reference, atoms
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from erlang_interop.nodes import ElixirNode
+    from erlang_interop.nodes import ElixirNode, ErlNode
     from pyzen.node.node import Node
 
     StartElixir = Callable[..., Awaitable[ElixirNode]]
@@ -94,6 +95,39 @@ async def test_a_node_without_zen_monitor_is_incompatible(
 
     assert await node.zen.connect(peer.name) == "incompatible"
     assert node.zen.last_loss(peer.name) == "no proxy"
+
+
+async def test_fault_13_a_node_without_zen_monitor_is_watched_by_ordinary_monitors(
+    python_node: MakeNode, erl_node: Callable[..., Awaitable[ErlNode]]
+) -> None:
+    node = await python_node(zen=ZenConfig(incompatible="erts", demand_interval=10, connector_sweep_interval=10))
+    peer = await erl_node()
+    code = "[spawn(fun() -> receive R -> exit(R) end end) || _ <- lists:seq(1, 3)]"
+    dying, given_up, living = etf.decode(await peer.call_etf("eval64", b64encode(code.encode()).decode()))
+    async with node.mailbox() as me:
+        refs = [node.zen.monitor(pid) for pid in (dying, given_up, living)]
+        await monitored_by_erts(peer, dying, 1)
+        await monitored_by_erts(peer, given_up, 1)
+        node.zen.demonitor(refs[1])
+        await monitored_by_erts(peer, given_up, 0)
+
+        me.send(dying, (atoms.reason, [1, 2, 3, 4, 5]))
+        reason = (atoms.zen_monitor, (atoms.reason, atoms.truncated))
+        assert await me.receive(timeout=10) == (atoms.DOWN, refs[0], atoms.process, dying, reason)
+        await peer.kill()
+        nodedown = (atoms.zen_monitor, atoms.nodedown)
+        assert await me.receive(timeout=10) == (atoms.DOWN, refs[2], atoms.process, living, nodedown)
+
+        assert node.zen.last_loss(peer.name) == "lost"
+        sizes = node.zen.statistics().sizes()
+        assert (sizes["references"], sizes["erts_monitors"]) == (0, 0)
+
+
+async def monitored_by_erts(peer: ErlNode, pid: Pid, count: int) -> None:
+    """Wait until a process there has so many monitors."""
+    async with asyncio.timeout(20):
+        while len((await peer.run("erlang", "process_info", pid, atoms.monitored_by))[1]) != count:
+            await asyncio.sleep(0.02)
 
 
 async def test_names_dead_targets_and_demonitors(python_node: MakeNode, elixir_node: StartElixir) -> None:

@@ -359,6 +359,11 @@ class MemoryNode:
             raise RuntimeError(f"{self.name} runs without ZenMonitor")
         return self._zen
 
+    @property
+    def has_zen(self) -> bool:
+        """Whether ZenMonitor was started here."""
+        return self._zen is not None
+
     def start_zen(self, config: ZenConfig, random: Callable[[], float] = lambda: 0.0) -> None:
         """Start ZenMonitor; penalties have no jitter unless ``random`` makes some."""
         self._zen = ZenSystem(self.runtime, config, random=random)

@@ -5,14 +5,15 @@ phase      event                          what follows
 ========== ============================== ==================================================================
 idle       sweep, link up                 ping -> pinging (miss, expired or unavailable entry)
            sweep, no link                 dial -> dialling (for a live reference or a `connect`), else fire
-           sweep, incompatible            fire
+           sweep, incompatible            fire, or fall back to ERTS monitors
 dialling   nodeup                         ping -> pinging
            dial failed, 7 s are over      unavailable, dial back-off -> idle
 pinging    ``pong``                       monitor the Proxy, compatible -> open
            other answer, DOWN, 5 s        incompatible (link lost: unavailable) -> idle
 open       sweep                          one message of instructions
            ``{dead, Node, Certificates}`` their references fire
-           nodedown, DOWN of the Proxy    everything fires; the process ends, a successor is idle
+           nodedown, DOWN of the Proxy    everything fires -> closed; a successor is idle
+closed     -                              ERTS monitors are taken back, the process ends
 ========== ============================== ==================================================================
 
 An epoch is opened by ``pong`` and closed once; whatever names a closed one finds no process any more, for each epoch
@@ -33,6 +34,7 @@ from pyzen.actor.process import GEN_CAST, Sent
 from pyzen.errors import LinkOverloaded
 from pyzen.monitor_table import MORE
 from pyzen.terms import Atom, ImproperList, Reference
+from pyzen.zen.fallback import Fallback
 from pyzen.zen.metrics import nodedown_event
 from pyzen.zen.names import (
     DEAD,
@@ -49,7 +51,7 @@ from pyzen.zen.names import (
     PROXY,
     SUBSCRIBE,
 )
-from pyzen.zen.server import Ticker, ZenServer
+from pyzen.zen.server import EpochLink, Ticker, ZenServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +74,7 @@ class Phase(Enum):
     DIALLING = "dialling"
     PINGING = "pinging"
     OPEN = "open"
+    CLOSED = "closed"
 
 
 @final
@@ -84,7 +87,8 @@ class Connector(ZenServer):
         self._remote = remote
         self._peer = remote.node
         self._phase = Phase.IDLE
-        self._link_epoch = 0
+        self._link = EpochLink(context.runtime, remote.node)
+        self._fallback = Fallback(self, context, self._link, self._is_falling_back)
         self._attempt = 1
         self._ping_ref: Reference | None = None
         self._proxy_ref: Reference | None = None
@@ -99,6 +103,7 @@ class Connector(ZenServer):
         if self._peer is not self.node:
             self._runtime.monitor_node(self._peer, self.pid)
             self._note_missed_loss()
+        self._link.take()
         self._rest()
 
     def _note_missed_loss(self) -> None:
@@ -143,6 +148,7 @@ class Connector(ZenServer):
     def _sweep(self) -> None:
         if self._phase is Phase.OPEN:
             self._send_instructions()
+            self._fallback.sweep()
         elif self._phase is Phase.IDLE:
             self._settle()
         self._rest()
@@ -150,7 +156,7 @@ class Connector(ZenServer):
     def _rest(self) -> None:
         """Arm the timer that the present situation needs, if any."""
         if self._phase is Phase.OPEN:
-            if self._context.monitors.pending(self._peer) or self._remote.ended_connectors:
+            if self._has_work() or self._remote.ended_connectors:
                 self.wake()
         elif self._phase is Phase.IDLE:
             self._rest_idle()
@@ -168,20 +174,28 @@ class Connector(ZenServer):
 
     def _has_work(self) -> bool:
         monitors = self._context.monitors
-        return bool(monitors.live(self._peer) or monitors.pending(self._peer) or self._remote.waiters)
+        return bool(monitors.pending(self._peer) or self._fallback.has_spare or self._remote.waiters)
 
     def _settle(self) -> None:
         """Decide what an idle remote is: by a ping, by a dial, or by what is known."""
         remote, now = self._remote, self._runtime.now()
-        link = self._runtime.link(self._peer)
-        if remote.status == "incompatible" and not remote.is_expired(now):
-            self._fire_incompatible()
-        elif link is not None:
-            self._ping(link[0], remote.attempts + 1 if remote.status == "incompatible" else 1)
-        elif self._may_dial(now):
+        if self._fallback.stands and not self._link.is_up:
+            self._unlinked()  # the news is on the way
+        elif self._runtime.link(self._peer) is None:
+            self._settle_unlinked(now)
+        elif remote.status == "incompatible" and not remote.is_expired(now):
+            self._meet_incompatible()
+        else:
+            self._ping(remote.attempts + 1 if remote.status == "incompatible" else 1)
+
+    def _settle_unlinked(self, now: float) -> None:
+        remote = self._remote
+        # An incompatible node had a link: the news of its loss is on the way.
+        was_lost = remote.status == "incompatible" or (remote.status, remote.last_loss) == ("unavailable", "lost")
+        if self._may_dial(now):
+            remote.status = "unavailable"
             self._dial()
         else:
-            was_lost = remote.status == "unavailable" and remote.last_loss == "lost"
             self._be_unavailable("lost" if was_lost else "never connected")
             self._fire()
 
@@ -190,14 +204,31 @@ class Connector(ZenServer):
             return False
         return bool(self._remote.waiters) or now >= self._remote.dial_at
 
-    def _fire_incompatible(self) -> None:
-        """The node is connected and has no compatible Proxy (here goes the fallback ``incompatible="erts"``)."""
-        self._fire()
+    def _meet_incompatible(self) -> None:
+        """The node is connected and has no compatible Proxy."""
+        self._fallback.sweep()
+        if not self._is_falling_back():
+            self._fire_uncovered()
         self._remote.answer("incompatible")
+
+    def _is_falling_back(self) -> bool:
+        is_incompatible = self._phase is Phase.IDLE and self._remote.status == "incompatible"
+        return is_incompatible and self._context.config.incompatible == "erts"
+
+    def _fire_uncovered(self) -> None:
+        """Fire everything but what an ERTS monitor stands for; of that much, a chunk."""
+        if self._fallback.stands:
+            limit = self._context.config.connector_chunk_size
+            self._nodedown(self._context.monitors.lose_uncovered(self._peer, limit))
+        else:
+            self._fire()
 
     def _fire(self) -> None:
         """Every live reference fires with ``nodedown``; pending instructions are dropped."""
-        count = self._context.monitors.lose(self._peer)
+        self._nodedown(self._context.monitors.lose(self._peer))
+
+    def _nodedown(self, count: int) -> None:
+        """Let so many references that have fired be delivered, and note why they did."""
         self._context.act(MORE)  # also where only instructions were pending, rows have to go
         if count:
             cause = self._remote.last_loss or "never connected"
@@ -236,13 +267,14 @@ class Connector(ZenServer):
 
     # ---- pinging
 
-    def _ping(self, link_epoch: int, attempt: int) -> None:
+    def _ping(self, attempt: int) -> None:
         try:
             self._ping_ref = self.send_request((PROXY, self._peer), PING)
         except LinkOverloaded:
             return  # the next sweep tries again
         self._phase = Phase.PINGING
-        self._link_epoch, self._attempt = link_epoch, attempt
+        self._attempt = attempt
+        self._link.take()
         self._deadline = self.after(PING_TIMEOUT, self._ping_timed_out, self._ping_ref)
 
     def _ping_timed_out(self, request: Reference) -> None:
@@ -267,15 +299,10 @@ class Connector(ZenServer):
     def _answered(self, answer: Any) -> None:
         if answer is not PONG:
             self._be_incompatible("incompatible answer", self._attempt)
-        elif not self._is_same_link():
+        elif not self._link.is_up:
             self._be_unavailable("lost")
         else:
             self._open()
-
-    def _is_same_link(self) -> bool:
-        """Whether the link is the one of the ping: else its loss is on the way to us."""
-        link = self._runtime.link(self._peer)
-        return link is not None and link[0] == self._link_epoch
 
     def _ping_failed(self, reason: Any) -> None:
         if reason is NOCONNECTION:
@@ -298,8 +325,7 @@ class Connector(ZenServer):
 
     def _send_instructions(self) -> None:
         """Send one message of what is pending, unless the link is full or lost."""
-        link = self._runtime.link(self._peer)
-        if link is None or link[0] != self._link_epoch or link[1]:
+        if not self._link.is_free:
             return
         try:
             self._disown_ended_connectors()
@@ -369,7 +395,8 @@ class Connector(ZenServer):
         connectors = self._context.connectors
         if connectors is not None and not connectors.ended:
             connectors.succeed(self._remote)
-        raise Stop
+        self._phase = Phase.CLOSED
+        self._fallback.leave()
 
     def _retire(self) -> None:
         """End when the node has had neither link nor references for a while; its cache entry goes too."""
@@ -381,6 +408,8 @@ class Connector(ZenServer):
 
     def handle_info(self, message: Any) -> Any:
         """Take answers, deaths, and the fate of link and Proxy."""
+        if self._phase is Phase.CLOSED:
+            return None
         match message:
             case (tag, node, certificates) if tag is DEAD and node is self._peer and self._phase is Phase.OPEN:
                 return self._dead(certificates, message)
@@ -427,6 +456,8 @@ class Connector(ZenServer):
             self._ping_failed(reason)
         elif self._proxy_ref is not None and ref == self._proxy_ref:
             self._proxy_ended(reason)
+        elif isinstance(ref, Reference) and (reason is not NOCONNECTION or self._link.is_up):
+            self._fallback.down(ref, reason)  # of a lost link we hear once more, and all fire at once and in order
 
     def _linked(self) -> None:
         """A link is up: what was known of dials no longer counts."""
@@ -443,6 +474,10 @@ class Connector(ZenServer):
         """A link is lost. A ping under way hears of it itself; a dial under way is for the next link."""
         if self._phase is Phase.OPEN:
             self._lost()
-        elif self._phase is Phase.IDLE:
+            return
+        if self._fallback.stands:
+            self._remote.last_loss = "lost"
+            self._fire()
+        if self._phase is Phase.IDLE:
             self._remote.status = "unavailable"
             self._rest()

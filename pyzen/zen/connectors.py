@@ -31,7 +31,8 @@ class Connectors(ZenRegistry):
         """Take over from a predecessor, whose Connectors ended with it."""
         remotes, monitors = self._context.remotes, self._context.monitors
         needed = set(monitors.nodes()) | {node for node, remote in remotes.items() if remote.waiters}
-        for node in [node for node in remotes if node not in needed]:
+        # Somebody may have looked one up already, between the start of this process and now.
+        for node in [node for node in remotes if node not in needed and self.lookup(node) is None]:
             del remotes[node]
         for node in needed:
             self.connector(node)

@@ -38,6 +38,8 @@ EVENTS: Final = (
     "unsubscribes_sent",
     "instructions_sent",
     "sweeps_skipped",
+    "erts_monitors_made",
+    "erts_downs_received",
     "certificates_received",
     "certificates_ignored",
     "instructions_received",

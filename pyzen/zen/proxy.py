@@ -33,7 +33,6 @@ from pyzen.zen.names import (
 )
 from pyzen.zen.server import Ticker, ZenServer
 from pyzen.zen.tables import alive
-from pyzen.zen.truncator import truncate
 
 if TYPE_CHECKING:
     from pyzen.zen.tables import Context
@@ -173,13 +172,7 @@ class Proxy(ZenServer):
     # ---- deaths
 
     def _died(self, ref: Reference, reason: Any) -> None:
-        config = self._context.config
-        reason, size = truncate(
-            reason,
-            depth=config.truncation_depth,
-            max_binary_size=config.max_binary_size,
-            max_reason_size=config.max_reason_size,
-        )
+        reason, size = self._context.truncate(reason)
         for connector in self._context.subscriptions.died(ref, reason, size):
             self._wake_batcher(connector)
 

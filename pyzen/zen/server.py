@@ -10,8 +10,8 @@ from pyzen.actor.supervisor import DynamicRegistry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.process import Actor, TimerHandle
-    from pyzen.terms import Pid
+    from pyzen.actor.process import Actor, Runtime, TimerHandle
+    from pyzen.terms import Atom, Pid
 
 
 class Counting(Protocol):
@@ -61,6 +61,41 @@ class ZenRegistry(Sturdy, DynamicRegistry):
     def __init__(self, counting: Counting, factory: Callable[[Any], Actor]) -> None:
         super().__init__(factory)
         self._counting = counting
+
+
+@final
+class EpochLink:
+    """The link that a process works with: the next one to the same node is another.
+
+    Args:
+        runtime: The node.
+        node: The remote node.
+    """
+
+    __slots__ = ("_epoch", "_runtime", "node")
+
+    def __init__(self, runtime: Runtime, node: Atom) -> None:
+        self._runtime = runtime
+        self.node = node
+        self._epoch: int | None = None
+
+    def take(self) -> bool:
+        """Work with the link that is up now; false when there is none."""
+        link = self._runtime.link(self.node)
+        self._epoch = None if link is None else link[0]
+        return link is not None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is still the link to the node; if not, its loss is known or on the way to us."""
+        link = self._runtime.link(self.node)
+        return link is not None and link[0] == self._epoch
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is up and can take more."""
+        link = self._runtime.link(self.node)
+        return link is not None and link[0] == self._epoch and not link[1]
 
 
 @final

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar, final, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, get_args
 
 from pyzen.monitor_table import IDLE, MORE, WOKEN, MonitorTable, SubscriptionTable
 from pyzen.zen.metrics import EVENTS
 from pyzen.zen.peer_log import PeerLog
 from pyzen.zen.server import ZenServer
+from pyzen.zen.truncator import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +141,16 @@ class Context:
         """Return for how many seconds nothing is tried after failed attempt number ``attempt``."""
         penalty: int = min(MAXIMUM_PENALTY, BASE_PENALTY * 2 ** min(attempt, MAXIMUM_ATTEMPT))
         return penalty * (1 + self.random() / 4) / 1000
+
+    def truncate(self, reason: Any) -> tuple[Any, int]:
+        """Return a reason bounded as the settings say, and how many bytes it encodes to."""
+        config = self.config
+        return truncate(
+            reason,
+            depth=config.truncation_depth,
+            max_binary_size=config.max_binary_size,
+            max_reason_size=config.max_reason_size,
+        )
 
     # ---- what one process tells another, while that lives; who comes later looks at the rows
 

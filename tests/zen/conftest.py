@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class World:
-    """Nodes ``a`` (which watches) and ``b`` (which is watched)."""
+    """Nodes ``a`` (which watches) and ``b`` (which is watched, by default with ZenMonitor)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, zen_on_b: bool = True) -> None:
         self.cluster = Cluster()
         self.a = self.cluster.node("a@memory", zen=ZenConfig())
-        self.b = self.cluster.node("b@memory", zen=ZenConfig())
+        self.b = self.cluster.node("b@memory", zen=ZenConfig() if zen_on_b else None)
         self.me = self.a.spawn(Recorder())
 
     def wait(self, seconds: float = 1.0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,7 +20,10 @@ from pyzen.zen.names import BATCHERS, CONNECTORS, DISPATCHER, LOCAL, PROXY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyzen.zen.connector import Connector
+
 NAMES = [Atom(f"name{number}") for number in range(3)]
+PROXIES = [(PROXY, Atom("a@model")), (PROXY, Atom("b@model"))]
 SUBSCRIBERS = 3
 RESTARTS = 3  # a supervisor allows that many in five seconds
 
@@ -38,13 +41,20 @@ class Monitor:
 class History(RuleBasedStateMachine):
     """What happens to two nodes, and what the model expects."""
 
-    @initialize(chunk=st.sampled_from([1, 2, 5000]), demand=st.sampled_from([1, 3, 1000]), fair=st.booleans())
-    def start(self, chunk: int, demand: int, fair: bool) -> None:
+    @initialize(
+        chunk=st.sampled_from([1, 2, 5000]),
+        demand=st.sampled_from([1, 3, 1000]),
+        fair=st.booleans(),
+        has_zen=st.booleans(),
+    )
+    def start(self, chunk: int, demand: int, fair: bool, has_zen: bool) -> None:
         logging.disable(logging.ERROR)
         self.cluster = Cluster()
+        # Without `has_zen` the node b begins as one that has no ZenMonitor, and its targets get ERTS monitors.
         config = ZenConfig(connector_chunk_size=chunk, demand_amount=demand, fair=fair, batcher_chunk_size=chunk)
+        config.incompatible = "nodedown" if has_zen else "erts"
         self.a = self.cluster.node("a@model", zen=config)
-        self.b = self.cluster.node("b@model", zen=ZenConfig(batcher_chunk_size=chunk))
+        self.b = self.cluster.node("b@model", zen=ZenConfig(batcher_chunk_size=chunk) if has_zen else None)
         self.recorders = [Recorder() for _ in range(SUBSCRIBERS)]
         self.subscribers = [self.a.spawn(recorder) for recorder in self.recorders]
         self.monitors: dict[Reference, Monitor] = {}
@@ -69,8 +79,15 @@ class History(RuleBasedStateMachine):
         sizes = self.a.zen.statistics().sizes()
         assert sizes["references"] == sizes["live"] == len(waiting)
         assert sizes["pending"] == sizes["fired"] == sizes["batches"] == 0
-        assert self.b.zen.statistics().certificates == 0
+        assert sizes["erts_monitors"] == self.standing_monitors() <= len(waiting)
+        if self.b.has_zen:
+            assert self.b.zen.statistics().certificates == 0
         logging.disable(logging.NOTSET)
+
+    def standing_monitors(self) -> int:
+        """Return how many ERTS monitors the Connectors have, those of Proxies left out."""
+        connectors = self.connectors(self.a)
+        return sum(target not in PROXIES for one in connectors for target in one.relations.monitors.values())
 
     def waits(self, monitor: Monitor) -> bool:
         return not (monitor.demonitored or monitor.reasons) and self.recorders[monitor.subscriber].ended is False
@@ -175,6 +192,28 @@ class History(RuleBasedStateMachine):
         self.crashed = self.crashed or name is CONNECTORS
         self.crash(self.a, name)
 
+    @rule(setting=st.sampled_from(["nodedown", "erts"]))
+    def switch(self, setting: Literal["nodedown", "erts"]) -> None:
+        # What comes now may fire, for b may be incompatible.
+        self.disturbed = self.disturbed or setting == "nodedown"
+        self.a.zen.config.incompatible = setting
+
+    @rule()
+    def start_zen(self) -> None:
+        if not self.b.has_zen:
+            self.b.start_zen(ZenConfig())
+
+    @rule()
+    def stop_zen(self) -> None:
+        if self.b.has_zen and self.b.zen.is_running:
+            self.disturbed = True
+            self.b.zen.stop()
+
+    @rule()
+    def restart_zen(self) -> None:
+        if self.b.has_zen:
+            self.b.zen.start()
+
     @precondition(lambda self: self.may_kill())
     @rule(name=st.sampled_from([PROXY, BATCHERS]))
     def crash_proxy(self, name: Atom) -> None:
@@ -184,9 +223,11 @@ class History(RuleBasedStateMachine):
     @rule()
     def crash_connector(self) -> None:
         self.crashed = True
-        registry = self.a.runtime.process(self.a.runtime.whereis(CONNECTORS) or self.pids[0])
-        if isinstance(registry, Connectors):
-            self.kill_all([connector.pid for connector in registry.live()], self.a)
+        self.kill_all([connector.pid for connector in self.connectors(self.a)], self.a)
+
+    def connectors(self, node: MemoryNode) -> list[Connector]:
+        registry = node.runtime.process(node.runtime.whereis(CONNECTORS) or self.pids[0])
+        return registry.live() if isinstance(registry, Connectors) else []
 
     @rule()
     def crash_batchers(self) -> None:
