@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.process import GEN_CAST
+from pyzen.actor.process import GEN_CALL, GEN_CAST
 from pyzen.config import ZenConfig
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.testing import Cluster, Hoarder, MemoryNode, Recorder
-from pyzen.zen.names import PROXY
+from pyzen.zen.batcher import Batchers
+from pyzen.zen.connectors import Connectors
+from pyzen.zen.names import BATCHERS, CONNECTORS, PROXY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +82,57 @@ class World:
         """Return how many instructions each message of ``a`` had, the probe counted."""
         sent = self.cluster.link(self.a, self.b).way(self.a).sent
         return [len(args[2][1][2]) for method, args in sent if method == "send" and args[2][0] is GEN_CAST]
+
+
+class Peer:
+    """A Connector as Elixir has it, on node ``b``: one pid for all epochs, subscribed to processes of ``a``."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.recorder = Recorder()
+        self.pid = world.b.spawn(self.recorder)
+
+    def cast(self, request: Any) -> None:
+        self.recorder.send((PROXY, self.world.a.name), (GEN_CAST, request))
+
+    def send(self, *instructions: Any) -> None:
+        self.cast((atoms.process, self.pid, list(instructions)))
+
+    def subscribe(self, *targets: Any) -> None:
+        self.send(*((atoms.subscribe, target) for target in targets))
+
+    def unsubscribe(self, *targets: Any) -> None:
+        self.send(*((atoms.unsubscribe, target) for target in targets))
+
+    def ping(self, tag: Any) -> None:
+        self.recorder.send((PROXY, self.world.a.name), (GEN_CALL, (self.pid, tag), atoms.ping))
+
+    def summaries(self) -> list[list[Any]]:
+        """Return the certificates of each dead summary so far."""
+        found = []
+        for message in self.recorder.messages:
+            assert message[:2] == (atoms.dead, self.world.a.name)
+            found.append(message[2])
+        return found
+
+    def certificates(self) -> list[Any]:
+        return [certificate for summary in self.summaries() for certificate in summary]
+
+    def batcher(self) -> Pid:
+        registry = self.world.a.process(BATCHERS)
+        assert isinstance(registry, Batchers)
+        pid = registry.lookup(self.pid)
+        assert pid is not None
+        return pid
+
+
+def connector_of(world: World) -> Pid:
+    """Return the Connector of ``a`` for ``b``."""
+    registry = world.a.process(CONNECTORS)
+    assert isinstance(registry, Connectors)
+    pid = registry.lookup(world.b.name)
+    assert pid is not None
+    return pid
 
 
 def is_probe(target: Any) -> bool:

@@ -8,21 +8,13 @@ import pytest
 
 from pyzen.actor.process import GEN_CAST
 from pyzen.terms import Pid, atoms
-from pyzen.zen.connectors import Connectors
 from pyzen.zen.names import CONNECTORS, PROXY
+from tests.zen.conftest import connector_of
 
 if TYPE_CHECKING:
     from tests.zen.conftest import World
 
 pytestmark = pytest.mark.usefixtures("quiet")
-
-
-def connector_of(world: World) -> Pid:
-    registry = world.a.process(CONNECTORS)
-    assert isinstance(registry, Connectors)
-    pid = registry.lookup(world.b.name)
-    assert pid is not None
-    return pid
 
 
 def casts(world: World) -> list[Any]:

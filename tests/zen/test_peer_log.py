@@ -8,7 +8,7 @@ import pytest
 from pyzen.config import ZenConfig
 from pyzen.terms import Atom, atoms
 from pyzen.zen.names import PROXY
-from tests.zen.test_proxy import Peer
+from tests.zen.conftest import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

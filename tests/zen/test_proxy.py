@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pyzen.actor.process import GEN_CALL, GEN_CAST
-from pyzen.terms import ImproperList, Pid, atoms
+from pyzen.terms import ImproperList, atoms
 from pyzen.testing import Recorder
-from pyzen.zen.batcher import Batchers
 from pyzen.zen.names import BATCHERS, PROXY
+from tests.zen.conftest import Peer
 
 if TYPE_CHECKING:
     from tests.zen.conftest import World
 
 pytestmark = pytest.mark.usefixtures("quiet")
-
-
-class Peer:
-    """A Connector on ``b`` that keeps its pid, subscribed to processes of ``a``."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.recorder = Recorder()
-        self.pid = world.b.spawn(self.recorder)
-
-    def cast(self, request: Any) -> None:
-        self.recorder.send((PROXY, self.world.a.name), (GEN_CAST, request))
-
-    def subscribe(self, *targets: Any) -> None:
-        self.cast((atoms.process, self.pid, [(atoms.subscribe, target) for target in targets]))
-
-    def ping(self, tag: Any) -> None:
-        self.recorder.send((PROXY, self.world.a.name), (GEN_CALL, (self.pid, tag), atoms.ping))
-
-    def summaries(self) -> list[list[Any]]:
-        return [message[2] for message in self.recorder.messages]
-
-    def batcher(self) -> Pid:
-        registry = self.world.a.process(BATCHERS)
-        assert isinstance(registry, Batchers)
-        pid = registry.lookup(self.pid)
-        assert pid is not None
-        return pid
 
 
 @pytest.fixture
