@@ -43,6 +43,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_message",
+    "encoded_size",
     "guard_fd",
     "release_fd",
 ]
@@ -308,6 +309,12 @@ def decode(
     data: Buffer, strings: bool, max_depth: int, max_term_size: int, max_inflated_size: int, max_atoms: int
 ) -> Any:
     """Decode a term with its version byte. Raises `DecodeError`, `LimitExceeded`."""
+
+def encoded_size(term: Any, max_depth: int, max_size: int) -> int | None:
+    """How many bytes `encode` would answer; None if the term has no form or they are more than `max_size`.
+
+    Takes time and memory for `max_size` bytes at most, however large the term.
+    """
 
 def encode_message(term: Any) -> Encoded:
     """Encode a term now, for a link that is not up yet. Raises `EncodeError`."""

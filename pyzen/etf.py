@@ -45,6 +45,19 @@ def encode(term: Term, *, compressed: int | bool = 0) -> bytes:
     return _native.encode(term, level, DEFAULT_LIMITS.max_depth)
 
 
+def encoded_size(term: Term, *, maximum: int) -> int | None:
+    """Return how many bytes `encode` would answer, without making them.
+
+    Args:
+        term: Any object.
+        maximum: Bytes from which on the exact size does not matter; time and memory are bounded by it.
+
+    Returns:
+        The size; None if the term has no Erlang form, or it would be more than ``maximum``.
+    """
+    return _native.encoded_size(term, DEFAULT_LIMITS.max_depth, maximum)
+
+
 def decode(data: Buffer, *, strings: bool = False, limits: Limits = DEFAULT_LIMITS) -> Term:
     """Decode a term, as ``binary_to_term`` does.
 

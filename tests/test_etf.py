@@ -129,6 +129,18 @@ def test_decode_reads_compressed_terms(term: Any, level: int) -> None:
     assert etf.decode(etf.encode(term, compressed=level)) == term
 
 
+@given(strategies.terms())
+def test_encoded_size_is_that_of_the_bytes_up_to_the_maximum(term: Any) -> None:
+    size = len(etf.encode(term))
+
+    assert etf.encoded_size(term, maximum=size) == etf.encoded_size(term, maximum=2**40) == size
+    assert etf.encoded_size(term, maximum=size - 1) is None
+
+
+def test_encoded_size_of_what_has_no_form_is_unknown() -> None:
+    assert etf.encoded_size([1, object()], maximum=100) is None
+
+
 def test_fuzz_raises_only_documented_errors() -> None:
     outcomes = fuzz_etf.run(100_000, seed=20_261_123)
 

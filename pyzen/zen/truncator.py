@@ -5,21 +5,27 @@ proper lists of at most 4 elements and maps of at most 4 pairs pass with their v
 everything else, and everything at the depth limit, becomes ``truncated``. A result that still encodes to more than
 ``max_reason_size`` loses its largest part, until it fits. What has no Erlang form becomes ``truncated`` as well: a
 reason never fails a summary.
+
+However large a reason is, it costs time and memory for ``max_reason_size`` at most.
 """
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from typing import Any, Final, final
 
-from pyzen.errors import EncodeError
-from pyzen.etf import encode
+from pyzen.etf import encoded_size
 from pyzen.terms import Atom, FrozenList, Pid, Port, Reference, TermMap, atoms
 from pyzen.zen.names import TRUNCATED
 
 SHUTDOWN: Final = atoms.shutdown
 STRUCT: Final = atoms["__struct__"]
+ATOM_HEAD: Final = 3
 MAXIMUM_LENGTH: Final = 4
 ELLIPSIS: Final = b"..."
+
+TEXT_WINDOW: Final = 65_536
+"""Bytes behind the cut that have to be UTF-8 too, for a binary to count as text."""
 
 Whole = Atom | Pid | Port | Reference | bool | int | float | None
 
@@ -36,26 +42,16 @@ def truncate(
         max_reason_size: Bytes of the whole, encoded.
     """
     if type(reason) is Atom:
-        return reason, len(str(reason)) + 4
+        return reason, len(str(reason)) + ATOM_HEAD
     if not is_shutdown(reason):
         reason = _Cutter(depth, max_binary_size, max_reason_size).cut_top(reason)
-    size = encoded_size(reason)
-    if size is not None and size <= max_reason_size:
-        return reason, size
-    return _shrink(reason, max_reason_size)
+    size = encoded_size(reason, maximum=max_reason_size)
+    return _shrink(reason, max_reason_size) if size is None else (reason, size)
 
 
 def is_shutdown(reason: Any) -> bool:
     """Say whether a reason is ``{shutdown, _}``, which the original passes whole."""
     return isinstance(reason, tuple) and len(reason) == 2 and reason[0] is SHUTDOWN
-
-
-def encoded_size(term: Any) -> int | None:
-    """Return how many bytes a term encodes to; None if it has no Erlang form."""
-    try:
-        return len(encode(term))
-    except (EncodeError, RecursionError):
-        return None
 
 
 @final
@@ -100,37 +96,57 @@ class _Cutter:
         return dict(cut) if isinstance(term, dict) else TermMap(cut)
 
     def cut_binary(self, term: bytes | bytearray | memoryview | str) -> Any:
+        window = self._max_binary_size + TEXT_WINDOW
         try:
-            data = term.encode() if isinstance(term, str) else bytes(term)
-        except UnicodeEncodeError:
+            data = _head(term, window)
+        except (ValueError, TypeError):  # a lone surrogate; a buffer that was released or is not contiguous
             return TRUNCATED
         if len(data) <= self._max_binary_size:
             return term
-        return _cut_text(data, self._max_binary_size - len(ELLIPSIS)) + ELLIPSIS
+        is_whole = len(data) < window
+        return _cut_text(data, self._max_binary_size - len(ELLIPSIS), is_whole=is_whole) + ELLIPSIS
 
 
-def _cut_text(data: bytes, size: int) -> bytes:
+def _head(term: bytes | bytearray | memoryview | str, size: int) -> bytes:
+    """Return the first ``size`` bytes, or all; never looks further. Raises ``ValueError``, ``TypeError``."""
+    if isinstance(term, str):
+        return term[:size].encode()[:size]
+    return bytes(memoryview(term).cast("B")[:size])
+
+
+def _cut_text(data: bytes, size: int, *, is_whole: bool) -> bytes:
     """Return the first ``size`` bytes; of valid UTF-8 up to 3 less, so that no character is cut."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
+    if not (_is_inside(data, size) and _is_text(data, is_whole=is_whole)):
         return data[:size]
-    while size > 0 and data[size] & 0xC0 == 0x80:
+    while size > 0 and _is_inside(data, size):
         size -= 1
     return data[:size]
+
+
+def _is_inside(data: bytes, position: int) -> bool:
+    """Say whether a cut there would be inside a character."""
+    return data[position] & 0xC0 == 0x80
+
+
+def _is_text(data: bytes, *, is_whole: bool) -> bool:
+    try:
+        getincrementaldecoder("utf-8")().decode(data, final=is_whole)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _shrink(reason: Any, max_reason_size: int) -> tuple[Any, int]:
     """Replace parts, the largest first, until the whole fits and has an Erlang form."""
     parts = _parts(reason)
     while parts:
-        key = max(parts, key=lambda one: _size_or_infinity(parts[one]))
+        key = max(parts, key=lambda one: _size_or_infinity(parts[one], max_reason_size))
         del parts[key]
         reason = _replaced(reason, key)
-        size = encoded_size(reason)
-        if size is not None and size <= max_reason_size:
+        size = encoded_size(reason, maximum=max_reason_size)
+        if size is not None:
             return reason, size
-    return TRUNCATED, encoded_size(TRUNCATED) or 0
+    return TRUNCATED, len(str(TRUNCATED)) + ATOM_HEAD
 
 
 def _parts(term: Any) -> dict[Any, Any]:
@@ -144,8 +160,9 @@ def _parts(term: Any) -> dict[Any, Any]:
     return {}
 
 
-def _size_or_infinity(term: Any) -> float:
-    size = encoded_size(term)
+def _size_or_infinity(term: Any, maximum: int) -> float:
+    """Return the size of a part; what is too large to be kept in any case, or has no form, is infinite."""
+    size = encoded_size(term, maximum=maximum)
     return float("inf") if size is None else size
 
 

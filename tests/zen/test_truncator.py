@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 from pyzen.etf import decode, encode
 from pyzen.terms import Atom, BitString, ImproperList, Pid, TermMap, atoms, struct
 from pyzen.zen.truncator import truncate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PID = Pid("n@h", 1, 2, 3)
 T = atoms.truncated
@@ -84,6 +88,53 @@ def test_truncate_cuts_no_character() -> None:
     assert cut(text, max_binary_size=8) == "aé...".encode()
     assert cut(text.encode(), max_binary_size=5) == b"a..."
     assert cut(b"\xff" + text.encode(), max_binary_size=6) == b"\xffa\xc3..."
+
+
+def test_truncate_takes_a_binary_for_text_by_what_is_near_the_cut() -> None:
+    text = "é".encode() * 100_000
+
+    assert cut(text + b"\xff", max_binary_size=10) == "ééé...".encode()
+    assert cut(text[:1000] + b"\xff" + text, max_binary_size=10) == text[:7] + b"..."
+
+
+def test_truncate_refuses_a_buffer_that_was_released() -> None:
+    view = memoryview(b"x" * 5000)
+    view.release()
+
+    assert cut(view) is T
+
+
+HUGE = 100 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: b"x" * HUGE, b"x" * 1021 + b"..."),
+        (lambda: bytearray(HUGE), bytes(1021) + b"..."),
+        (lambda: memoryview(bytes(HUGE)), bytes(1021) + b"..."),
+        (lambda: "\u00e9" * HUGE, ("\u00e9" * 510 + "...").encode()),
+        (lambda: 1 << (8 * HUGE), T),
+        (lambda: (atoms.shutdown, b"x" * HUGE), (atoms.shutdown, T)),
+        (lambda: (atoms.shutdown, "\u00e9" * HUGE), (atoms.shutdown, T)),
+        (lambda: (atoms.shutdown, [7] * (HUGE // 10)), (atoms.shutdown, T)),
+        (lambda: (atoms.shutdown, (7,) * (HUGE // 10)), (atoms.shutdown, T)),
+        (lambda: (atoms.shutdown, {b"x" * HUGE: 1}), (atoms.shutdown, T)),
+    ],
+    ids=["bytes", "bytearray", "memoryview", "text", "integer", "binary", "str", "list", "tuple", "key"],
+)
+def test_truncate_takes_no_time_for_a_hundred_megabytes(make: Callable[[], Any], expected: Any) -> None:
+    reason = make()
+    began = time.process_time()
+    cut(((b"x" * 1000,) * 4,) * 4, max_reason_size=100)
+    usual = time.process_time() - began
+
+    began = time.process_time()
+    result = cut(reason)
+    taken = time.process_time() - began
+
+    assert result == expected
+    assert taken < 100 * usual + 0.02
 
 
 def test_truncate_counts_text_in_bytes() -> None:

@@ -58,7 +58,8 @@ pub fn encode_aside<'py>(
     aside: &mut Aside<'py>,
 ) -> PyResult<()> {
     let start = out.len();
-    let mut encoder = Encoder { out, aside, frames: Vec::new(), max_depth, seen: Seen::default() };
+    let mut encoder =
+        Encoder { out, aside, frames: Vec::new(), max_depth, max_size: usize::MAX, seen: Seen::default() };
     let Err(fault) = encoder.run(term) else {
         return Ok(());
     };
@@ -66,8 +67,23 @@ pub fn encode_aside<'py>(
     out.truncate(start);
     Err(match fault {
         Fault::NoForm(why) => encode_error(term.py(), &why, &path),
+        Fault::TooLarge => PyMemoryError::new_err("the encoded term is too large"), // larger than the address space
         Fault::Python(error) => error,
     })
+}
+
+/// How many bytes a term encodes to, without version byte; none if it has no form or needs more than `max_size`.
+///
+/// Takes time and memory for `max_size` bytes at most, however large the term.
+pub fn encoded_size(term: &Bound<'_, PyAny>, max_depth: usize, max_size: usize) -> PyResult<Option<usize>> {
+    let (mut out, mut aside) = (Vec::new(), Aside::default());
+    let mut encoder =
+        Encoder { out: &mut out, aside: &mut aside, frames: Vec::new(), max_depth, max_size, seen: Seen::default() };
+    match encoder.run(term) {
+        Ok(()) => Ok((out.len() <= max_size).then_some(out.len())),
+        Err(Fault::NoForm(_) | Fault::TooLarge) => Ok(None),
+        Err(Fault::Python(error)) => Err(error),
+    }
 }
 
 /// Binaries from this size on are left out where that is asked for.
@@ -82,6 +98,7 @@ struct Encoder<'out, 'py> {
     aside: &'out mut Aside<'py>,
     frames: Vec<Frame<'py>>,
     max_depth: usize,
+    max_size: usize,
     seen: Seen,
 }
 
@@ -140,6 +157,7 @@ impl<'py> Encoder<'_, 'py> {
 
     /// Write an object of a frequent type that holds no others; false, and nothing written, for any other.
     fn frequent(&mut self, object: &Bound<'py, PyAny>) -> Result<bool, Fault> {
+        self.check_size(0)?;
         if let Ok(atom) = object.cast_exact::<Atom>() {
             self.name(atom.get().name())?;
         } else if let Ok(pid) = object.cast_exact::<Pid>() {
@@ -218,7 +236,13 @@ impl<'py> Encoder<'_, 'py> {
 
     // -------------------------------------------------------------------------------------- bytes
 
+    /// Whether `more` bytes are few enough; asked before they are made or copied.
+    fn check_size(&self, more: usize) -> Written {
+        if self.out.len().saturating_add(more) > self.max_size { Err(Fault::TooLarge) } else { Ok(()) }
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Written {
+        self.check_size(bytes.len())?;
         if self.out.try_reserve(bytes.len()).is_err() {
             return Err(Fault::Python(PyMemoryError::new_err("no memory for the encoded term")));
         }
@@ -281,6 +305,7 @@ impl<'py> Encoder<'_, 'py> {
 
     fn text(&mut self, text: &Bound<'py, PyString>) -> Written {
         self.seen.texts += 1;
+        self.check_size(text.len()?)?; // a character has one byte at least
         match text.to_str() {
             Ok(text) => self.binary(text.as_bytes()),
             Err(_) => no_form("a str with a lone surrogate has no UTF-8 form"),
@@ -301,6 +326,7 @@ impl<'py> Encoder<'_, 'py> {
             self.small(value);
             return Ok(());
         }
+        self.check_size(number::size(integer)?)?;
         let (negative, magnitude) = number::magnitude(integer)?;
         let magnitude = magnitude.as_bytes();
         match u8::try_from(magnitude.len()) {

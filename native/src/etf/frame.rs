@@ -16,6 +16,8 @@ use crate::term::record::Record;
 pub enum Fault {
     /// The object has no Erlang form; the sentence says why.
     NoForm(String),
+    /// The term is larger than was asked for.
+    TooLarge,
     /// Anything else.
     Python(PyErr),
 }

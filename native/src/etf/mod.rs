@@ -26,7 +26,7 @@ use crate::term::atom::Name;
 #[cfg(feature = "python")]
 pub use decode::{Hole, decode_leaving_holes, decode_term};
 #[cfg(feature = "python")]
-pub use encode::{Aside, encode_aside, encode_term};
+pub use encode::{Aside, encode_aside, encode_term, encoded_size};
 #[cfg(feature = "python")]
 pub use object::{Encoded, decode_error, register};
 pub use skip::skip_term;

@@ -15,6 +15,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Encoded>()?;
     module.add_function(wrap_pyfunction!(encode, module)?)?;
     module.add_function(wrap_pyfunction!(decode, module)?)?;
+    module.add_function(wrap_pyfunction!(encoded_size, module)?)?;
     module.add_function(wrap_pyfunction!(encode_message, module)?)
 }
 
@@ -46,6 +47,13 @@ fn encode<'py>(term: &Bound<'py, PyAny>, compressed: u32, max_depth: usize) -> P
         }
     }
     Ok(PyBytes::new(py, &out))
+}
+
+/// How many bytes `encode` would answer; none if the term has no form or they are more than `max_size`.
+#[pyfunction]
+fn encoded_size(term: &Bound<'_, PyAny>, max_depth: usize, max_size: usize) -> PyResult<Option<usize>> {
+    let size = super::encoded_size(term, max_depth, max_size.saturating_sub(1))?;
+    Ok(size.map(|size| size + 1))
 }
 
 /// Encode a term for a link that is not up yet.

@@ -20,6 +20,12 @@ pub fn magnitude<'py>(integer: &Bound<'py, PyInt>) -> PyResult<(bool, Bound<'py,
     Ok((negative, bytes.cast_into()?))
 }
 
+/// How many bytes the magnitude has; takes no time for them.
+pub fn size(integer: &Bound<'_, PyInt>) -> PyResult<usize> {
+    let bits: usize = PyInt::type_object(integer.py()).call_method1("bit_length", (integer,))?.extract()?;
+    Ok(bits.div_ceil(8))
+}
+
 /// The integer of a little-endian magnitude.
 pub fn from_magnitude<'py>(py: Python<'py>, negative: bool, magnitude: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let significant = magnitude.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
