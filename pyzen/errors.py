@@ -35,6 +35,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyzen.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -205,7 +207,7 @@ class ProcessExit(PyzenError):
     """
 
     def __init__(self, reason: Any, message: str | None = None) -> None:
-        super().__init__(message if message is not None else f"process ended: {reason!r:.200}")
+        super().__init__(message if message is not None else f"process ended: {brief(reason)}")
         self.reason = reason
 
 
@@ -243,7 +245,7 @@ class RpcError(PyzenError):
     """
 
     def __init__(self, kind: str, reason: Any, stack: Sequence[Any] = ()) -> None:
-        super().__init__(f"{kind}: {reason!r:.500}")
+        super().__init__(f"{kind}: {brief(reason, 500)}")
         self.kind = kind
         self.reason = reason
         self.stack = list(stack)

@@ -23,6 +23,7 @@ from pyzen.actor.process import EXIT, GEN_CALL, GEN_CAST, Runtime, Signal
 from pyzen.actor.reasons import KILLED, NORMAL, SHUTDOWN, ExitRequest, exception_reason, settle
 from pyzen.actor.receiver import Waiting
 from pyzen.actor.system import SYSTEM, is_system, reply_to, state_of
+from pyzen.brief import brief
 from pyzen.errors import ProcessExit
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
@@ -175,7 +176,7 @@ class GenServer(Waiting):
             self._strays = Throttle()
         if count := self._strays.let(self._runtime.now()):
             who = self.registered_name or self.pid
-            log.warning("messages that %r does not handle: %d, the last one %.200r", who, count, message)
+            log.warning("messages that %r does not handle: %d, the last one %s", who, count, brief(message))
 
     # ---- how they are run
 

@@ -20,6 +20,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from pyzen.brief import brief
 from pyzen.errors import EncodeError
 from pyzen.etf import encode
 from pyzen.terms import Atom, FrozenList, Pid, TermMap, atoms
@@ -105,7 +106,7 @@ def presentable(value: Any, depth: int = 0) -> Any:
             return presentable(value.value, depth)
     if is_dataclass(value) and not isinstance(value, type):
         return presentable({atoms[one.name]: getattr(value, one.name) for one in fields(value) if one.repr}, depth)
-    return value if is_sendable(value) else f"{value!r:.200}"
+    return value if is_sendable(value) else brief(value)
 
 
 def is_sendable(value: Any) -> bool:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from pyzen.actor.process import running
 from pyzen.actor.reasons import NORMAL, ExitRequest, exception_reason
 from pyzen.actor.receiver import Process
+from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
 from pyzen.terms import Atom, Export, Fun, Reference, atoms
@@ -135,7 +136,9 @@ class RemoteCall(Process):
         outcome = await apply(self._exports, module, function, args)
         reason = spawn_reason(outcome)
         if outcome.kind in {ERROR, THROW}:
-            log.error("%r, started as %s:%s/%d, ended with %.500r", self.pid, module, function, len(args), reason)
+            log.error(
+                "%r, started as %s:%s/%d, ended with %s", self.pid, module, function, len(args), brief(reason, 500)
+            )
         self.exit(reason)
 
 
