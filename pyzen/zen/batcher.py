@@ -84,6 +84,7 @@ class Batcher(ZenServer):
         """Take the end of the Connector."""
         match message:
             case (tag, _, _, connector, _) if tag is DOWN and connector == self._connector:
+                self._context.count("connectors_ended")
                 self._leave()
             case _:
                 self.stray(message)

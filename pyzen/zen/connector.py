@@ -361,6 +361,7 @@ class Connector(ZenServer):
         """Fire what a dead summary names, in slices, before anything that came after it."""
         rest = start + CERTIFY_SLICE
         piece = certificates if start == 0 and rest >= len(certificates) else certificates[start:rest]
+        piece = self._without_probe(piece)
         fired, ignored = self._context.monitors.certify(self._peer, piece)
         self._context.count("certificates_received", len(piece))
         self._context.count("certificates_ignored", ignored)
@@ -411,8 +412,8 @@ class Connector(ZenServer):
         if self._phase is Phase.CLOSED:
             return None
         match message:
-            case (tag, node, certificates) if tag is DEAD and node is self._peer and self._phase is Phase.OPEN:
-                return self._dead(certificates, message)
+            case (tag, node, certificates) if tag is DEAD:
+                return self._dead(node, certificates)
             case (tag, ref, _, _, reason) if tag is DOWN:
                 self._down(ref, reason)
             case (Reference() as ref, answer):
@@ -433,14 +434,14 @@ class Connector(ZenServer):
         self._context.count("unhandled_info")
         super().stray(message)
 
-    def _dead(self, certificates: Any, message: Any) -> Continue | None:
+    def _dead(self, node: Any, certificates: Any) -> Continue | None:
         if isinstance(certificates, ImproperList):
             certificates = list(certificates.elements)
-        if not isinstance(certificates, list):
-            self.stray(message)
-            return None
-        certificates = self._without_probe(certificates)
-        return self._certified(certificates, 0)
+        if node is self._peer and self._phase is Phase.OPEN and isinstance(certificates, list):
+            return self._certified(certificates, 0)
+        self._context.count("summaries_refused")
+        self.stray((DEAD, node, certificates))
+        return None
 
     def _without_probe(self, certificates: list[Any]) -> list[Any]:
         """Leave out the certificate of the probe, which comes once, among the first."""

@@ -74,9 +74,9 @@ class Proxy(ZenServer):
         """Take instructions."""
         match request:
             case (tag, Pid() as connector, (list() | ImproperList()) as items) if tag is PROCESS:
-                return self._take_instructions(connector, _elements(items))
+                return self._take_instructions(connector, _elements(items), None)
             case (tag, Pid() as connector, (list() | ImproperList()) as items) if tag is SUBSCRIBE:
-                return self._take_instructions(connector, [(SUBSCRIBE, target) for target in _elements(items)])
+                return self._take_instructions(connector, _elements(items), SUBSCRIBE)
         return super().handle_cast(request)
 
     def handle_continue(self, argument: Any) -> Any:
@@ -103,31 +103,37 @@ class Proxy(ZenServer):
             self._nodes.add(node)
             self._runtime.monitor_node(node, self.pid)
 
-    def _take_instructions(self, connector: Pid, instructions: list[Any]) -> Any:
+    def _take_instructions(self, connector: Pid, items: list[Any], word: Atom | None) -> Any:
+        """Take instructions, or targets that the same word is for."""
         if self._runtime.link(connector.node) is None:
-            return None  # the message outlived its link
+            self._context.count("instructions_outdated", len(items))  # the message outlived its link
+            return None
         self._watch_node(connector.node)
-        if instructions and self._context.subscriptions.meet(connector):
+        if items and self._context.subscriptions.meet(connector):
             self._start_batcher(connector)
-        return self._obey(connector, instructions, 0)
+        return self._obey(connector, items, word, 0)
 
     def _start_batcher(self, connector: Pid) -> None:
         if batchers := alive(self._context.batchers):
             batchers.lookup_or_start(connector)
 
-    def _obey(self, connector: Pid, instructions: list[Any], start: int) -> Any:
+    def _obey(self, connector: Pid, items: list[Any], word: Atom | None, start: int) -> Any:
         """Obey the instructions from a place on, in slices, before anything that came after them."""
         end = start + OBEY_SLICE
-        for instruction in instructions[start:end]:
-            match instruction:
-                case (tag, target) if tag is SUBSCRIBE:
-                    self._subscribe(connector, target)
-                case (tag, target) if tag is UNSUBSCRIBE:
-                    self._unsubscribe(connector, target)
-                case _:
-                    self._skip(connector, instruction)
-        self._context.count("instructions_received", len(instructions[start:end]))
-        return Continue((connector, instructions, end)) if end < len(instructions) else None
+        slice_ = items[start:end]
+        for item in slice_:
+            self._obey_one(connector, item if word is None else (word, item))
+        self._context.count("instructions_received", len(slice_))
+        return Continue((connector, items, word, end)) if end < len(items) else None
+
+    def _obey_one(self, connector: Pid, instruction: Any) -> None:
+        match instruction:
+            case (tag, target) if tag is SUBSCRIBE:
+                self._subscribe(connector, target)
+            case (tag, target) if tag is UNSUBSCRIBE:
+                self._unsubscribe(connector, target)
+            case _:
+                self._skip(connector, instruction)
 
     def _subscribe(self, connector: Pid, target: Any) -> None:
         if self._is_ours(target):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pyzen.actor.process import GEN_CAST
 from pyzen.terms import Pid, atoms
+from pyzen.testing import Hoarder
 from pyzen.zen.names import CONNECTORS, PROXY
-from tests.zen.conftest import connector_of
-
-if TYPE_CHECKING:
-    from tests.zen.conftest import World
+from tests.zen.conftest import World, connector_of
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -218,6 +216,21 @@ def test_connector_ignores_summaries_of_other_nodes(linked: World) -> None:
     linked.wait()
 
     assert linked.a.zen.monitors(worker, linked.me) == [ref]
+
+
+def test_connector_survives_a_proxy_that_ends_with_an_endless_integer() -> None:
+    world = World(zen_on_b=False)
+    world.b.spawn(Hoarder(), name=PROXY)  # never answers
+    world.cluster.connect(world.a, world.b)
+    answers: list[str] = []
+    world.a.zen.connect(world.b.name, answers.append)
+    world.cluster.run_until_idle()
+
+    world.b.kill(PROXY, 1 << 100_000)
+    world.cluster.run_until_idle()
+
+    assert answers == ["incompatible"]
+    assert world.a.zen.last_loss(world.b.name) == "proxy ended"
 
 
 def test_connectors_crash_keeps_the_monitors(linked: World) -> None:
