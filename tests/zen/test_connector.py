@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyzen.actor.gen_server import GenServer
 from pyzen.actor.process import GEN_CAST
 from pyzen.terms import Pid, atoms
 from pyzen.testing import Hoarder
@@ -216,6 +217,26 @@ def test_connector_ignores_summaries_of_other_nodes(linked: World) -> None:
     linked.wait()
 
     assert linked.a.zen.monitors(worker, linked.me) == [ref]
+
+
+def test_connector_takes_any_answer_but_pong_for_incompatible() -> None:
+    world = World(zen_on_b=False)
+    world.b.spawn(Contrary(), name=PROXY)
+    world.cluster.connect(world.a, world.b)
+
+    world.a.zen.connect(world.b.name, lambda _: None)
+    world.cluster.run_until_idle()
+
+    assert world.a.zen.cached_compatibility(world.b.name) == "incompatible"
+    assert world.a.zen.last_loss(world.b.name) == "incompatible answer"
+
+
+class Contrary(GenServer):
+    """Answers every call in its own way."""
+
+    def handle_call(self, request: Any, from_: Any) -> Any:
+        del request, from_
+        return atoms.pang
 
 
 def test_connector_survives_a_proxy_that_ends_with_an_endless_integer() -> None:

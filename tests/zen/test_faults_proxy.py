@@ -164,6 +164,22 @@ def test_fault_20_the_last_unsubscribe_ends_the_erts_monitor(linked: World) -> N
     assert linked.statistics().watches == 0
 
 
+def test_fault_20_a_death_before_the_unsubscribe_does_not_hit_a_later_subscription(linked: World) -> None:
+    peer, target = Peer(linked), (atoms.named, linked.a.name)
+    linked.worker("named", node=linked.a)
+    peer.subscribe(target)
+    linked.wait()
+
+    linked.a.kill(atoms.named)
+    peer.unsubscribe(target)
+    peer.subscribe(target)
+    linked.cluster.link(linked.a, linked.b).way(linked.b).flush(9)
+    linked.a.scheduler_run()  # the DOWN is in the Proxy's queue, behind the instructions
+    linked.wait()
+
+    assert peer.certificates() == [(target, atoms.noproc)]
+
+
 def test_fault_25_the_loss_of_a_node_drops_its_rows(linked: World) -> None:
     peers = [Peer(linked) for _ in range(5)]
     workers = [linked.worker(node=linked.a) for _ in range(50)]
