@@ -219,7 +219,7 @@ def check_setting(name: str, value: object) -> None:
     if name not in ZenConfig.__dataclass_fields__:
         raise unknown_setting(name)
     if name == "incompatible":
-        if value not in {"nodedown", "erts"}:
+        if not isinstance(value, str) or value not in {"nodedown", "erts"}:
             raise ConfigError(f"incompatible must be 'nodedown' or 'erts', not {value!r}")
     elif name in ZenConfig.BOOLEANS:
         if not isinstance(value, bool):

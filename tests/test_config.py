@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pyzen.config import EpmdConfig, Limits, ZenConfig, setting_names
@@ -58,6 +60,16 @@ def test_watchers_hear_of_changes_and_copies_have_none() -> None:
 
     assert heard == ["demand_interval"]
     assert (copy.demand_amount, config.demand_interval) == (5, 10)
+
+
+@pytest.mark.parametrize("value", ["other", b"erts", 1, None, [], {}])
+def test_incompatible_is_one_of_two_words(value: Any) -> None:
+    config = ZenConfig()
+
+    with pytest.raises(ConfigError, match="'nodedown' or 'erts'"):
+        config.incompatible = value
+
+    assert config.incompatible == "nodedown"
 
 
 def test_environment_overrides_defaults() -> None:

@@ -200,9 +200,9 @@ class Connector(ZenServer):
             self._fire()
 
     def _may_dial(self, now: float) -> bool:
-        if not self._context.config.auto_connect or not self._has_work():
+        if not self._context.config.auto_connect:
             return False
-        return bool(self._remote.waiters) or now >= self._remote.dial_at
+        return bool(self._remote.waiters or (self._context.monitors.live(self._peer) and now >= self._remote.dial_at))
 
     def _meet_incompatible(self) -> None:
         """The node is connected and has no compatible Proxy."""

@@ -298,6 +298,17 @@ def test_fault_13_a_ping_before_the_news_of_the_loss_waits_for_it(plain: World) 
     assert_nothing_is_left(plain)
 
 
+def test_fault_13_a_monitor_to_be_taken_back_is_no_reason_to_dial(plain: World) -> None:
+    _, refs = covered(plain)
+    plain.a.zen.demonitor(refs[0])
+
+    plain.cluster.cut(plain.a, plain.b)
+    plain.wait()
+
+    assert plain.cluster.dials == []
+    assert_nothing_is_left(plain)
+
+
 def test_fault_13_a_node_that_is_not_connected_is_down(plain: World) -> None:
     plain.cluster.partition(plain.a, plain.b)
     plain.wait()
