@@ -10,6 +10,7 @@ from pyzen.config import ZenConfig
 from pyzen.terms import atoms
 from pyzen.testing import Recorder
 from pyzen.zen.names import PROXY
+from tests.zen.conftest import connector_of
 
 if TYPE_CHECKING:
     from pyzen.testing import MemoryNode
@@ -71,3 +72,17 @@ def test_a_node_that_came_and_went_leaves_nothing(world: World) -> None:
 
     assert set(world.statistics().sizes().values()) == {0}
     assert world.a.runtime.related() == []
+
+
+def test_sizes_return_to_zero_while_the_link_stays(linked: World) -> None:
+    linked.a.kill(connector_of(linked))  # its rows go, too
+    for node, other in ((linked.a, linked.b), (linked.b, linked.a)):
+        busy_day(node, other, linked)
+        linked.a.kill(connector_of(linked))
+    linked.wait(200)
+
+    for node in (linked.a, linked.b):
+        sizes = node.zen.statistics().sizes()
+        assert sizes.pop("remote_connectors") == sizes.pop("batchers") <= 1
+        assert sizes.pop("connectors") <= 2
+        assert set(sizes.values()) == {0}
