@@ -426,6 +426,8 @@ class SubscriptionTable:
         """A Connector ended: nothing of it counts any more, `reap` removes its rows."""
     def drop_node(self, node: Atom, /) -> list[Pid]:
         """A link was lost: all Connectors of the node count as ended."""
+    def knows(self, connector: Pid, /) -> bool:
+        """Whether a Connector lives, as far as is known."""
     def connectors(self) -> list[Pid]: ...
     def reap(self, limit: int, /) -> tuple[list[Reference], bool]:
         """Remove at most `limit` rows of ended Connectors; ERTS monitors nobody needs, and whether rows are left."""

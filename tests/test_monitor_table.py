@@ -356,7 +356,9 @@ def test_drop_node_forgets_at_once_and_reap_frees(subscriptions: SubscriptionTab
     subscriptions.subscribe(TARGET, local(1))
     subscriptions.watch(local(1), watch)
 
+    assert subscriptions.knows(TARGET)
     assert subscriptions.drop_node(THERE) == [TARGET]
+    assert not subscriptions.knows(TARGET)
     assert subscriptions.sizes()["subscriptions"] == 0
     assert subscriptions.reap(9) == ([watch], False)
     assert set(subscriptions.sizes().values()) == {0}

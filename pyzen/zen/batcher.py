@@ -132,11 +132,11 @@ class Batchers(ZenRegistry):
         """Take the end of a Batcher; one that crashed gets a successor."""
         connector = self._by_pid.get(message[1]) if is_exit(message) else None
         super().handle_info(message)
-        if connector is not None and connector in self._context.subscriptions.connectors():
+        if connector is not None and self._context.subscriptions.knows(connector):
             self.after(self._context.config.batcher_sweep_interval / 1000, self._replace, connector)
 
     def _replace(self, connector: Pid) -> None:
-        if connector in self._context.subscriptions.connectors():
+        if self._context.subscriptions.knows(connector):
             self.lookup_or_start(connector)
 
 

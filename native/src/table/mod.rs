@@ -22,6 +22,8 @@ mod sweep;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod subscriptions_model;
 
 pub use counts::{Counts, Sizes};
 pub use firing::{Dispatch, Object};

@@ -174,6 +174,11 @@ impl SubscriptionTable {
         Self::pids(py, self.with(|core| core.drop_node(node.get().name())))
     }
 
+    #[pyo3(signature = (connector, /))]
+    fn knows(&self, connector: &Bound<'_, Pid>) -> bool {
+        self.with(|core| core.knows(&connector.get().0))
+    }
+
     fn connectors<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, Pid>>> {
         Self::pids(py, self.with(|core| core.connectors()))
     }
