@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyzen.zen.server import EpochLink, ZenServer
     from pyzen.zen.tables import Context
 
-SLICE: Final = 500
+SLICE: Final = 250
 """Monitors made or taken back in one turn: about two milliseconds."""
 
 
