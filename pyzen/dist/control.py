@@ -15,6 +15,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from pyzen.brief import brief
 from pyzen.errors import RemoteProtocolError
 from pyzen.terms import Atom, Pid, Reference
 
@@ -236,11 +237,11 @@ class ControlDecoder:
                     self._name(function, "SPAWN_REQUEST Function"),
                     arity,
                 )
-        raise self._error(f"SPAWN_REQUEST MFA must be a module, a function and an arity, not {item!r:.100}")
+        raise self._error(f"SPAWN_REQUEST MFA must be a module, a function and an arity, not {brief(item, 100)}")
 
     def _list(self, item: Any, name: str) -> list[Any]:
         if type(item) is not list:
-            raise self._error(f"{name} must be a list, not {item!r:.100}")
+            raise self._error(f"{name} must be a list, not {brief(item, 100)}")
         return item
 
     def _own_reference(self, item: Any, name: str) -> Reference:
@@ -252,7 +253,7 @@ class ControlDecoder:
 
     def _pid(self, item: Any, name: str) -> Pid:
         if type(item) is not Pid:
-            raise self._error(f"{name} must be a pid, not {item!r:.100}")
+            raise self._error(f"{name} must be a pid, not {brief(item, 100)}")
         return item
 
     def _own(self, item: Any, name: str) -> Pid:
@@ -269,11 +270,11 @@ class ControlDecoder:
         if type(item) is Atom or item is None or item is True or item is False:
             # `nil`, `true` and `false` are atoms there, and a monitor of such a name has its answer like any other.
             return cast("Atom", item)
-        raise self._error(f"{name} must be {wanted}, not {item!r:.100}")
+        raise self._error(f"{name} must be {wanted}, not {brief(item, 100)}")
 
     def _reference(self, item: Any, name: str) -> Reference:
         if type(item) is not Reference:
-            raise self._error(f"{name} must be a reference, not {item!r:.100}")
+            raise self._error(f"{name} must be a reference, not {brief(item, 100)}")
         return item
 
     def _unlink_number(self, item: Any, name: str) -> int:

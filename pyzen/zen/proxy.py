@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.gen_server import Continue
+from pyzen.brief import brief
 from pyzen.errors import EncodeError
 from pyzen.etf import encode
 from pyzen.monitor_table import MONITOR
@@ -172,8 +173,8 @@ class Proxy(ZenServer):
         self._context.count("instructions_skipped")
         throttle = self._senseless.setdefault(connector.node, Throttle())
         if count := throttle.let(self._runtime.now()):
-            text = "%s: instructions of %s that make no sense: %d, the last one %.200r"
-            log.warning(text, self.node, connector.node, count, instruction)
+            text = "%s: instructions of %s that make no sense: %d, the last one %s"
+            log.warning(text, self.node, connector.node, count, brief(instruction))
 
     # ---- deaths
 

@@ -105,6 +105,7 @@ REFUSED = [
     ((29, REF, THIRD, THIRD, MFA, []), "SPAWN_REQUEST From"),
     ((29, REF, THEIRS, NAME, MFA, []), "SPAWN_REQUEST GroupLeader"),
     ((29, REF, THEIRS, THIRD, NAME, []), "SPAWN_REQUEST MFA"),
+    ((29, REF, THEIRS, THIRD, 1 << 100_000, []), "SPAWN_REQUEST MFA"),
     ((29, REF, THEIRS, THIRD, (NAME, NAME, True), []), "SPAWN_REQUEST MFA"),
     ((29, REF, THEIRS, THIRD, (b"m", NAME, 0), []), "SPAWN_REQUEST Module"),
     ((29, REF, THEIRS, THIRD, (NAME, 1, 0), []), "SPAWN_REQUEST Function"),
