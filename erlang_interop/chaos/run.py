@@ -221,6 +221,7 @@ class Run:
         try:
             async with asyncio.timeout(FILL_TIMEOUT):
                 while self._count() < wanted:
+                    self._check_members()
                     await asyncio.sleep(0.2)
         except TimeoutError:
             self.failures.append(f"only {self._count()} of {wanted} monitors were live after {FILL_TIMEOUT} s")
@@ -243,10 +244,13 @@ class Run:
     async def _watch_live(self, end: float) -> None:
         while time.monotonic() < end:
             self.live.add(self._count())
-            for member in self._members:
-                if words := member.last_words():
-                    raise RuntimeError(f"{member.name} has ended by itself: {words}")
+            self._check_members()
             await asyncio.sleep(0.25)
+
+    def _check_members(self) -> None:
+        for member in self._members:
+            if words := member.last_words():
+                raise RuntimeError(f"{member.name} has ended by itself: {words}")
 
     async def _kill_targets(self, member: Member, end: float) -> None:
         dice = random.Random(f"{self.options.seed} {member.life} {self._members.index(member)}")

@@ -231,6 +231,8 @@ class ChaosWorker(Worker):
 
     def _make_named(self) -> None:
         dice = self._random
+        if not self._peers:
+            return
         node, index = dice.choice(list(self._peers)), dice.randrange(NAMES)
         name, subscriber = atoms[name_of(index)], dice.choice(self._books.subscribers)
         is_bare = node is self._node.name and dice.random() < 0.5
