@@ -74,8 +74,8 @@ def play(options: Options, folder: Path, say: Callable[[str], None]) -> tuple[di
     return record_of(run, verdict), wrong
 
 
-def play_seed(asked: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Run one seed, and tell."""
+def play_seed(asked: argparse.Namespace, seed: int) -> dict[str, Any] | None:
+    """Run one seed, and tell; None if the run itself came to an end before its time."""
     started = time.monotonic()
 
     def say(text: str) -> None:
@@ -83,7 +83,11 @@ def play_seed(asked: argparse.Namespace, seed: int) -> dict[str, Any]:
 
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="pyzen-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
-    record, wrong = play(options_of(asked, seed), folder, say)
+    try:
+        record, wrong = play(options_of(asked, seed), folder, say)
+    except Exception as error:  # the other seeds are worth having
+        say(f"FAILED the run itself: {error!r:.3000}; the journals are in {folder}")
+        return None
     if asked.record is not None:
         with asked.record.open("a") as file:
             file.write(json.dumps(record) + "\n")
@@ -102,7 +106,7 @@ def main() -> int:
     records = [play_seed(asked, seed) for seed in range(first, first + asked.seeds)]
     if len(records) > 1:
         print(total(records))
-    return int(any(record["failures"] for record in records))
+    return int(any(record is None or record["failures"] for record in records))
 
 
 if __name__ == "__main__":

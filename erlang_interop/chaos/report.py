@@ -70,18 +70,19 @@ def record_of(run: Run, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def total(records: Sequence[dict[str, Any]]) -> str:
-    """Return the sum of several runs in a few lines."""
-    minutes = sum(record["minutes"] for record in records)
+def total(records: Sequence[dict[str, Any] | None]) -> str:
+    """Return the sum of several runs in a few lines; None stands for one that broke off."""
+    whole = [record for record in records if record is not None]
+    minutes = sum(record["minutes"] for record in whole)
     sums = dict.fromkeys(COLUMNS, 0)
-    for record in records:
+    for record in whole:
         for direction in record["directions"].values():
             for column in COLUMNS:
                 sums[column] += direction[column]
-    mean = sum(record["live"]["mean"] * record["minutes"] for record in records) / minutes
+    mean = sum(record["live"]["mean"] * record["minutes"] for record in whole) / max(minutes, 1e-9)
     figures = ", ".join(f"{value:,} {column}" for column, value in sums.items())
-    failed = [record["seed"] for record in records if record["failures"]]
+    failed = [record["seed"] for record in whole if record["failures"]]
     return (
-        f"total of {len(records)} seeds, {minutes:g} minutes: {figures}; {mean:,.0f} live on average; "
-        f"failed seeds: {failed or 'none'}"
+        f"total of {len(whole)} seeds, {minutes:g} minutes: {figures}; {mean:,.0f} live on average; "
+        f"failed seeds: {failed or 'none'}; broken off: {len(records) - len(whole)}"
     )
