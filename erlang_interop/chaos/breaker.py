@@ -35,7 +35,8 @@ FOR_LONG: Final = 0.3
 """How often a freeze or a stop outlasts the tick time."""
 
 PYTHON_PROCESSES: Final = (
-    "local", "dispatcher", "connectors", "connector", "connector", "proxy", "batchers", "batcher", "batcher"
+    "local", "dispatcher", "connectors", "connector", "connector", "proxy", "batchers", "batcher", "batcher",
+    "local-tables", "local-supervisor", "proxy-tables", "proxy-supervisor",
 )  # fmt: skip
 
 

@@ -190,7 +190,7 @@ class Judgement:
         return any(
             fault.kind == "zen"
             and fault.nodes == (alive(entry.watcher),)
-            and fault.detail in {"connectors", f"connector to {peer}"}
+            and fault.detail in {"connectors", "local-supervisor", f"connector to {peer}"}
             and fault.overlaps(entry.made, time, grace=2)
             for fault in self._truth.faults
         )

@@ -26,7 +26,17 @@ from pyzen.actor.gen_server import GenServer, Stop
 from pyzen.config import EpmdConfig, ZenConfig
 from pyzen.node.node import Node
 from pyzen.terms import Atom, Pid, atoms
-from pyzen.zen.names import BATCHERS, CONNECTORS, DISPATCHER, LOCAL, PROXY
+from pyzen.zen.names import (
+    BATCHERS,
+    CONNECTORS,
+    DISPATCHER,
+    LOCAL,
+    LOCAL_SUPERVISOR,
+    LOCAL_TABLES,
+    PROXY,
+    PROXY_SUPERVISOR,
+    PROXY_TABLES,
+)
 
 COOKIE: Final = "PYZEN_CHAOS_COOKIE"
 TICKTIME: Final = 8
@@ -38,6 +48,18 @@ MADE_PER_TICK: Final = 1000
 CHURN_PER_TICK: Final = 15
 SUBSCRIBER_DEATHS: Final = 0.01  # per tick
 OWN_SHARE: Final = 0.25  # of the ticks
+
+ZEN_PROCESSES: Final = {
+    "local": LOCAL,
+    "local-tables": LOCAL_TABLES,
+    "local-supervisor": LOCAL_SUPERVISOR,
+    "connectors": CONNECTORS,
+    "dispatcher": DISPATCHER,
+    "proxy": PROXY,
+    "proxy-tables": PROXY_TABLES,
+    "proxy-supervisor": PROXY_SUPERVISOR,
+    "batchers": BATCHERS,
+}
 
 FAST: Final = ZenConfig(connector_sweep_interval=20, batcher_sweep_interval=20, demand_interval=20, demand_amount=2000)
 
@@ -249,16 +271,13 @@ class ChaosWorker(Worker):
         return str(pid)
 
     def _zen_process(self, what: str, peer: str) -> Pid | None:
-        names = {
-            "local": LOCAL, "connectors": CONNECTORS, "dispatcher": DISPATCHER, "proxy": PROXY, "batchers": BATCHERS
-        }  # fmt: skip
         if what == "connector":
             return self._node.zen.system.connector_pid(peer)
         if what == "batcher":
             batchers = self._node.zen.system._context.batchers
             living = batchers.live() if batchers is not None else []
             return self._random.choice(living).pid if living else None
-        return self._node.whereis(names[what])
+        return self._node.whereis(ZEN_PROCESSES[what])
 
     async def do_block(self, how: str, seconds: str) -> str:
         """Keep the event loop busy, with the interpreter's lock (``hold``) or without."""
