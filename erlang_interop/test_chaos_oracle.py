@@ -169,7 +169,8 @@ def test_a_dead_subscriber_gets_nothing_after_a_while(judged: Judge) -> None:
         ("109.0", "110.2 =1", 1),  # of a process long gone
         ("106.0", "110.2 =3", 1),  # of none
         ("105.05", "105.2 noproc", 0),
-        ("106.0", "109.0 noproc", 1),
+        ("106.0", "106.1 noproc", 0),  # it was under way when the name was given again
+        ("109.0", "109.1 noproc", 1),
         ("106.0", "109.0 nodedown", 1),
     ],
 )

@@ -65,13 +65,15 @@ def play(options: Options, folder: Path, say: Callable[[str], None]) -> tuple[di
     asyncio.run(run.play())
     verdict, wrong = judged(run)
     live = run.live
+    if live.mean < options.monitors:
+        wrong.append(f"only {live.mean:,.0f} monitors were live on average")
     say(f"live: {live.mean:,.0f} on average, {live.minimum:,} at least, {live.maximum:,} at most")
     say("\n" + table(verdict))
     for one in wrong:
         say(f"FAILED {one}")
     for one in verdict.slow:
         say(f"note: {one}")
-    return record_of(run, verdict), wrong
+    return record_of(run, verdict, wrong), wrong
 
 
 def play_seed(asked: argparse.Namespace, seed: int) -> dict[str, Any] | None:

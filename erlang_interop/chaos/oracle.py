@@ -168,21 +168,19 @@ class Judgement:
         return reason == "nodedown" and time < self._truth.ending_at and life.is_bad(peer_of(entry), entry.made, time)
 
     def _is_allowed_of_a_name(self, life: Life, entry: Entry, time: float, reason: str) -> bool:
-        vacancies = self._truth.vacancies[peer_of(entry)][entry.index]
-        if reason == "noproc":
-            return any(one.start <= time and entry.made <= one.end for one in vacancies)
         if reason == "nodedown":
-            return time < self._truth.ending_at and (
-                life.is_bad(peer_of(entry), entry.made, time) or self._lost_a_connector(entry, time)
-            )
-        own = [one for one in vacancies if reason == f"={one.number}" and one.number]
-        if not own or own[0].start > time:
+            is_lost = life.is_bad(peer_of(entry), entry.made, time) or self._lost_a_connector(entry, time)
+            return is_lost and time < self._truth.ending_at
+        vacancies = self._truth.vacancies[peer_of(entry)][entry.index]
+        # A certificate that is under way may fire a newer reference to the name: the wire has no number for it.
+        made = entry.made - CERTIFICATE
+        if reason == "noproc":
+            return any(one.start <= time and made <= one.end for one in vacancies)
+        own = [one for one in vacancies if reason == f"={one.number}" and one.start <= time]
+        if not own or (own[0].start < made and not self._is_disturbed(entry, own[0].start, time)):
             return False
-        # A certificate that is under way may fire a newer reference to the name.
-        if own[0].start < entry.made - CERTIFICATE:
-            return self._is_disturbed(entry, own[0].start, time)
-        earlier = [one for one in vacancies if entry.made < one.start < own[0].start]
-        return not any(self._was_subscribed(life, entry, one.start) for one in earlier)
+        missed = [one for one in vacancies if entry.made < one.start < own[0].start]
+        return not any(self._was_subscribed(life, entry, one.start) for one in missed)
 
     def _lost_a_connector(self, entry: Entry, time: float) -> bool:
         """Say whether the watching Connector crashed: a name may belong to another process by then."""

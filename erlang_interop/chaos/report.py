@@ -48,12 +48,10 @@ def failures_of(run: Run, verdict: Verdict) -> list[str]:
             if len(offenders) > OFFENDERS:
                 wrong.append(f"{name}: {sort}: {len(offenders) - OFFENDERS} more")
     wrong += [f"unexplained: {one}" for one in verdict.unexplained[:OFFENDERS]]
-    if run.live.mean < run.options.monitors:
-        wrong.append(f"only {run.live.mean:.0f} monitors were live on average")
     return wrong
 
 
-def record_of(run: Run, verdict: Verdict) -> dict[str, Any]:
+def record_of(run: Run, verdict: Verdict, wrong: Sequence[str]) -> dict[str, Any]:
     """Return the result as one object."""
     live = run.live
     return {
@@ -66,7 +64,7 @@ def record_of(run: Run, verdict: Verdict) -> dict[str, Any]:
         "faults": dict(run.fault_counts()),
         "unexplained": len(verdict.unexplained),
         "slow_pings": len(verdict.slow),
-        "failures": len(failures_of(run, verdict)),
+        "failures": len(wrong),
     }
 
 
