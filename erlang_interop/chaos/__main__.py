@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,8 @@ def play_seed(asked: argparse.Namespace, seed: int) -> dict[str, Any] | None:
 def main() -> int:
     """Run the seeds asked for."""
     asked = arguments()
+    # As an interrupt: a stopped node never learns that its input has ended, so somebody has to kill it.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     subprocess.run(["mix", "compile"], cwd=FIXTURE, env={**os.environ, "MIX_ENV": "prod"}, check=True)
     first = asked.seed if asked.seed is not None else secrets.randbelow(10**6)
     records = [play_seed(asked, seed) for seed in range(first, first + asked.seeds)]
