@@ -18,14 +18,11 @@ import pytest
 
 from pyzen._native import ACCEPTED, DOWN, ENDED, LinkThread, Session, guard_fd, release_fd
 from pyzen.config import Limits
-from pyzen.terms import Atom, Pid
+from pyzen.terms import Pid
+from tests.link.peer import FLAGS, HERE, THERE, TICK, at_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-HERE, THERE = Atom("here@test"), Atom("there@test")
-FLAGS = 0xD07DF5FBD
-TICK = bytes(4)
 
 PREAMBLE = f"""
 import ctypes, os, select, signal, socket, sys, time
@@ -104,16 +101,6 @@ def run_script() -> Iterator[Callable[[str], Script]]:
     yield run
     for script in scripts:
         script.end()
-
-
-def at_end(peer: socket.socket) -> bool:
-    """Read until the other end is closed."""
-    try:
-        while peer.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass
-    return True
 
 
 def descriptors() -> set[str]:
