@@ -82,9 +82,13 @@ class Channel:
         frame: bytes = await self._wait()
         return frame
 
-    async def _wait(self) -> Any:
+    def check(self) -> None:
+        """Raise ``ConnectionLost`` or ``TLSError`` if the connection is gone: its last frame may come with its end."""
         if self._down is not None:
             raise down_error(self._down)
+
+    async def _wait(self) -> Any:
+        self.check()
         self._waiter = asyncio.get_running_loop().create_future()
         return await self._waiter
 
@@ -424,15 +428,32 @@ class Connections:
         return channel
 
     async def _activate(self, channel: Channel, outcome: Outcome, last_frame: bytes | None) -> None:
-        """Make a finished handshake the link to its peer; an older link ends first."""
+        """Make a finished handshake the link to its peer; an older link ends first.
+
+        Raises:
+            AlreadyConnected: This node has dialled, and there is a link by now.
+            ConnectionLost: The connection is gone: a link that nobody holds would never end.
+        """
+        channel.check()
         node = Atom(outcome.peer)
         old = self.links.get(node)
         if old is not None:
             if last_frame is None:
                 raise AlreadyConnected(f"{node} is linked already", peer=str(node))
-            self._dials.setdefault(node, Dial(DialQueue(self._limits.max_unsent_bytes)))
-            await self._close_and_wait(old, f"{node} has connected anew")
+            await self._make_way(old, channel)
         self._link_up(channel, node, outcome, last_frame)
+
+    async def _make_way(self, old: Link, channel: Channel) -> None:
+        """End the link of a peer that has connected anew; what is sent meanwhile waits for the new one."""
+        node = old.peer
+        dial = self._dials.setdefault(node, Dial(DialQueue(self._limits.max_unsent_bytes)))
+        await self._close_and_wait(old, f"{node} has connected anew")
+        try:
+            channel.check()
+        except DistributionError as error:
+            if dial.task is None:
+                self._fail(node, dial, error)
+            raise
 
     async def _close_and_wait(self, link: Link, reason: str) -> None:
         ended = self._ended.setdefault(link.id, asyncio.get_running_loop().create_future())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from pyzen.config import EpmdConfig, Limits
 from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.flags import own_flags
-from pyzen.dist.handshake import Acceptor
+from pyzen.dist.handshake import Acceptor, Initiator
 from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
 from pyzen.node.connections import BURST
 from pyzen.node.epmd_server import EpmdServer
@@ -404,6 +405,28 @@ async def test_cookie_for_one_peer_opens_the_node_to_that_one(node: Node, make_r
     await make_raw("friend@127.0.0.1").connect(node, cookie="ours")
     with pytest.raises(CookieMismatch):
         await make_raw("other@127.0.0.1").connect(node, cookie="ours")
+
+
+async def test_peer_that_hangs_up_with_its_last_frame_is_not_linked(node: Node) -> None:
+    """A blocked loop hears of the frame and of the end in one turn."""
+    peer = RawPeer()
+    assert node.address is not None
+    await peer.open(node.address)
+    handshake = Initiator(
+        str(peer.name), str(node.name), flags=own_flags(hidden=False), creation=9, cookie=lambda _: "secret"
+    )
+    peer.write_frames(handshake.start())
+    handshake.receive_frame(await peer.read_frame())
+    peer.write_frames(handshake.receive_frame(await peer.read_frame()))
+    peer.writer.close()
+    asyncio.get_running_loop().call_soon(time.sleep, 0.2)
+
+    again = RawPeer()
+    await again.connect(node)
+
+    await until(lambda: node.nodes() == [again.name])
+    await again.close()
+    await until(lambda: node.nodes() == [])
 
 
 # ---- the end
