@@ -34,6 +34,7 @@ ON_PATH: Final = Place()
 FIXTURE: Final = Path(__file__).parent.parent / "mix_fixture"
 START_TIMEOUT: Final = 30.0
 CALL_TIMEOUT: Final = 30.0
+STOP_TIMEOUT: Final = 5.0
 # An answer is one line, and a hundred thousand pids are four megabytes of it.
 MAX_LINE: Final = 1 << 28
 STDERR_LINES: Final = 200
@@ -125,6 +126,15 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _stopped(pid: int) -> bool:
+    """Say whether every thread of a process is stopped, or gone."""
+    states = []
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(stat.read_text().rpartition(") ")[2][0])
+    return set(states) <= {"T", "Z", "X"}
 
 
 def _alive(pid: int) -> bool:
@@ -236,8 +246,12 @@ class BeamNode:
                 pass
 
     def stop_signal(self) -> None:
-        """Freeze the node: it keeps its connections and says nothing (SIGSTOP)."""
+        """Freeze the node: it keeps its connections and says nothing once this returns (SIGSTOP)."""
         self._process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        # Each thread stops by itself, the next time it is about to run.
+        while not _stopped(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def cont_signal(self) -> None:
         """Let a frozen node go on (SIGCONT)."""
