@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import select
 import signal
 import socket
@@ -353,6 +354,20 @@ def test_node_whose_metrics_have_no_port_prints_one_line(peer: str, capsys: pyte
 
     assert capsys.readouterr() == ("", f"pyzen: can't listen on {HOST}:{port} for metrics: Address already in use\n")
     assert not is_registered("name n at port")
+
+
+@pytest.mark.usefixtures("epmd")
+def test_node_tells_on_stderr_what_it_is_asked_for(environment: dict[str, str]) -> None:
+    arguments = command("node", "--name", "n@127.0.0.1", "--cookie", "c", "--metrics", "0", "--log", "info")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, env=environment, stdout=pipe, stderr=pipe, text=True) as node:
+        assert node.stdout is not None
+        ready = node.stdout.readline()
+        node.terminate()
+        _, told = node.communicate(timeout=10)
+
+    assert ready.startswith("ready n@127.0.0.1 127.0.0.1:")
+    assert re.search(r"^INFO pyzen\.node: metrics are at http://127\.0\.0\.1:\d+/metrics$", told, re.MULTILINE)
 
 
 def test_monitor_stops_in_order_by_a_signal(

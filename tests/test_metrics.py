@@ -46,6 +46,14 @@ def test_registry_escapes_text_and_labels() -> None:
     )
 
 
+def test_text_refuses_bad_names_of_labels() -> None:
+    registry = Registry()
+    registry.gauge("size", "Rows.", read=lambda: {(("a-b", "x"),): 1})
+
+    with pytest.raises(ValueError, match="'a-b' is no name of a label"):
+        registry.text()
+
+
 def test_registry_refuses_a_name_twice() -> None:
     registry = Registry()
     registry.counter("one", "")

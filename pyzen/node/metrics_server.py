@@ -81,7 +81,8 @@ class MetricsServer:
         except OSError as error:
             raise ConfigError(f"can't listen on {host}:{port} for metrics: {words(error)}") from error
         self.address = self._server.sockets[0].getsockname()[:2]
-        log.info("metrics are at http://%s:%d%s", *self.address, PATH)
+        shown = f"[{self.address[0]}]" if ":" in self.address[0] else self.address[0]
+        log.info("metrics are at http://%s:%d%s", shown, self.address[1], PATH)
 
     async def stop(self) -> None:
         """Stop listening and end all connections. Idempotent."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import logging
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -224,6 +225,22 @@ async def test_stop_ends_connections_and_frees_the_port(served: Served) -> None:
         await asyncio.open_connection(*address)
     assert served.server.address is None
     writer.close()
+
+
+async def test_address_is_logged_as_a_browser_takes_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pyzen.node")
+    server = MetricsServer(lambda: TEXT)
+
+    await server.start("::1", 0)
+
+    assert server.address is not None
+    assert caplog.messages == [f"metrics are at http://[::1]:{server.address[1]}/metrics"]
+    await server.stop()
+
+
+async def test_host_that_nobody_knows_is_one_clear_error() -> None:
+    with pytest.raises(ConfigError, match=r"can't listen on no\.such\.host\.invalid:0 for metrics: "):
+        await MetricsServer(lambda: TEXT).start("no.such.host.invalid", 0)
 
 
 async def test_port_in_use_is_one_clear_error(served: Served) -> None:
