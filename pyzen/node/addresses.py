@@ -18,12 +18,15 @@ async def resolve(host: str, port: int) -> Sequence[tuple[int, tuple[object, ...
     A host that is an address already is answered at once: the resolver would leave a thread with the event loop.
 
     Raises:
-        OSError: If the resolver knows no such host.
+        OSError: If the resolver knows no such host, or none can have that name.
     """
     with contextlib.suppress(ValueError):
         version = ipaddress.ip_address(host).version
         return [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # from the codec of host names: a label is empty, or too long
+        raise OSError(f"{host!r} is no name of a host") from error
     # Nodes of this protocol listen on IPv4 unless told otherwise.
     found.sort(key=lambda row: row[0] != socket.AF_INET)
     return [(family, address) for family, _, _, _, address in found]

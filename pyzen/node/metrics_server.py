@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, final
 from urllib.parse import urlsplit
 
 from pyzen.errors import ConfigError
+from pyzen.node.addresses import resolve_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,8 @@ class MetricsServer:
             ConfigError: The address can't be listened on.
         """
         try:
-            self._server = await asyncio.start_server(self._accepted, host, port, limit=MAX_HEAD)
+            address = await resolve_host(host)
+            self._server = await asyncio.start_server(self._accepted, address, port, limit=MAX_HEAD)
         except OSError as error:
             raise ConfigError(f"can't listen on {host}:{port} for metrics: {words(error)}") from error
         self.address = self._server.sockets[0].getsockname()[:2]

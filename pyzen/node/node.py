@@ -10,6 +10,7 @@ import atexit
 import functools
 import logging
 import secrets
+import socket
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, final
@@ -193,8 +194,10 @@ class Node:
     async def _default_host(self) -> str:
         try:
             address = await resolve_host(self._host)
-        except OSError:
+        except socket.gaierror:
             return "0.0.0.0"  # as `erl` does: a name that resolves elsewhere only
+        except OSError as error:
+            raise ConfigError(f"{self.name} can't be a node: {error}") from error
         loopback = address.startswith("127.") or address == "::1"
         return address if loopback else "::" if ":" in address else "0.0.0.0"
 

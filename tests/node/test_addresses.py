@@ -31,3 +31,9 @@ async def test_ipv4_comes_first() -> None:
 async def test_a_host_that_is_not_there_is_an_error_of_the_system() -> None:
     with pytest.raises(socket.gaierror):
         await resolve("host.invalid", 4369)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+async def test_a_host_that_there_can_not_be_is_an_error_of_the_system(host: str) -> None:
+    with pytest.raises(OSError, match="is no name of a host"):
+        await resolve(host, 4369)

@@ -52,6 +52,15 @@ async def test_taken_port_is_told(make_node: MakeNode) -> None:
         await make_node("b", listen=a.address)
 
 
+async def test_host_that_there_can_not_be_is_refused_instead_of_listening_everywhere(epmd: EpmdConfig) -> None:
+    with pytest.raises(ConfigError, match=r"x@a\.\.b can't be a node: 'a\.\.b' is no name of a host"):
+        await Node("x@a..b", cookie="secret", epmd=epmd).start()
+
+
+async def test_dial_to_a_host_that_there_can_not_be_ends(make_node: MakeNode) -> None:
+    assert not await (await make_node()).connect("x@a..b")
+
+
 @pytest.mark.parametrize(
     ("host", "listens"),
     [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("no-such-host.invalid", "0.0.0.0")],
