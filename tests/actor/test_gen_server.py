@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -212,15 +213,16 @@ async def test_a_storm_of_messages_leaves_the_loop_its_turns(router: Router, hos
     pid = await Counter.start(host)
     for _ in range(20_000):
         me.cast(pid, 1)
-    longest, last = 0.0, asyncio.get_running_loop().time()
     answer = asyncio.get_running_loop().create_task(me.call(pid, atoms.get))
+    turns, last = [], time.thread_time()  # of the processor: what others use of a busy machine is no matter
     while not answer.done():
         await asyncio.sleep(0)
-        now = asyncio.get_running_loop().time()
-        longest, last = max(longest, now - last), now
+        now = time.thread_time()
+        turns.append(now - last)
+        last = now
 
     assert await answer == 20_000
-    assert longest < 0.1
+    assert max(turns) < sum(turns) / 2
 
 
 class Cleaner(GenServer):
