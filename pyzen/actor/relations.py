@@ -101,9 +101,19 @@ class Relations:
         state = self.links.get(pid)
         if state is None or not state.active:
             return None
+        if self._is_lost(pid, state):
+            self._remove_link(pid)  # nobody is left to acknowledge
+            return None
         self._unlink_id += 1
         state.active, state.unlink_id = False, self._unlink_id
         return self._unlink_id
+
+    def _is_lost(self, pid: Pid, state: LinkState) -> bool:
+        """Whether the link was given away, and its exit signal is on the way."""
+        if pid.node is self.node:
+            return False
+        peer = self.peers.get(pid.node)
+        return peer is None or peer.links.get(pid) is not state
 
     def receive_link(self, pid: Pid) -> None:
         """A LINK from ``pid`` came."""

@@ -151,6 +151,18 @@ def test_link_made_after_a_loss_is_a_new_one_where_the_last_was_being_undone(rel
     assert list(relations.peers[THERE].links) == [FAR]
 
 
+def test_unlink_after_a_loss_is_done_at_once(relations: Relations) -> None:
+    """Nobody is left to acknowledge it, and a link that is made again has nothing to do with the loss."""
+    relations.add_link(FAR)
+    lost = relations.detach(THERE)
+
+    assert relations.start_unlink(FAR) is None
+
+    assert lost is not None
+    assert relations.add_link(FAR)
+    assert relations.links[FAR] is not lost.links[FAR]
+
+
 def test_what_was_given_away_can_still_be_removed(relations: Relations) -> None:
     relations.add_monitor(REF, FAR, THERE)
     relations.add_watcher(REF, FAR, None)
