@@ -92,6 +92,12 @@ def test_noproc_is_invented_where_the_subscribe_was_there_for_seconds(judged: Ju
     assert balance(judged(MADE, line, deaths={0: (119.0, 119.1)}, faults=[cut])) == (0, 0, 0)
 
 
+def test_noproc_is_allowed_where_the_watcher_crashed_before_it_heard(judged: Judge) -> None:
+    crash = Fault("zen", ("p0",), 119.2, 119.2, "connector to e1")
+
+    assert balance(judged(MADE, "d 0 120.0 noproc", deaths={0: (119.0, 119.1)}, faults=[crash])) == (0, 0, 0)
+
+
 def test_nodedown_is_allowed_where_the_peer_was_lost_or_incompatible(judged: Judge) -> None:
     cut, zen = Fault("cut", ("e1", "p0"), 110.0, 110.0), Fault("zen", ("e1",), 110.0, 110.0, "proxy")
     lost = (f"l {PEER} 110.1 down", "d 0 110.2 nodedown")

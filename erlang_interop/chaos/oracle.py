@@ -198,12 +198,16 @@ class Judgement:
         return any(fault.overlaps(start - 5, end, grace=15) for fault in faults)
 
     def _was_subscribed(self, life: Life, entry: Entry, death: float) -> bool:
-        """Say whether the subscribe must have been there before the death: nothing was broken, for seconds."""
+        """Say whether the subscribe must have been there before the death, and its certificate must have arrived.
+
+        Nothing was broken for seconds before, nor while the certificate was under way: what crashes then subscribes
+        again, and finds the target dead.
+        """
         if death - entry.made < 3.0:
             return False
         if life.is_bad(peer_of(entry), entry.made - 1, death):
             return False
-        return not self._is_disturbed(entry, entry.made, death)
+        return not self._is_disturbed(entry, entry.made, death + CERTIFICATE)
 
     def _text(self, entry: Entry) -> str:
         """Tell of a monitor that offends, with everything that was broken around it."""
