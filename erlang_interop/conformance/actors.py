@@ -28,7 +28,10 @@ SOON = 10.0
 
 
 class Echo(GenServer):
-    """Answers calls with their request, plain messages ``{From, Term}`` with ``{echo, Term}``; keeps casts."""
+    """Answers calls with their request, plain messages ``{From, Term}`` with ``{echo, Term}``; keeps casts.
+
+    The call ``hold`` is answered by the cast ``release``.
+    """
 
     def init(self) -> None:
         self.casts: list[Any] = []
@@ -37,8 +40,8 @@ class Echo(GenServer):
         match request:
             case (atoms.exit, reason):
                 self.exit(reason)
-            case (atoms.late, float() | int() as delay):
-                self.after(float(delay), self.reply, from_, atoms.late)
+            case atoms.hold:
+                self.held = from_
                 return NOREPLY
             case atoms.silence:
                 return NOREPLY
@@ -47,7 +50,10 @@ class Echo(GenServer):
         return request
 
     def handle_cast(self, request: Any) -> None:
-        self.casts.append(request)
+        if request is atoms.release:
+            self.reply(self.held, atoms.late)
+        else:
+            self.casts.append(request)
 
     def handle_info(self, message: Any) -> None:
         match message:

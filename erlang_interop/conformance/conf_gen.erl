@@ -7,7 +7,7 @@
 
 -define(SOON, 10000).
 
-%% A server that answers calls with their request; it stays when the caller has ended.
+%% A server that answers calls with their request, `hold` when it gets the cast `release`; it stays when the caller has ended.
 start_echo() ->
     {ok, Pid} = gen_server:start(?MODULE, [], []),
     Pid.
@@ -18,8 +18,8 @@ start_echo(Name) ->
 
 init([]) -> {ok, []}.
 
-handle_call({late, Milliseconds}, From, Casts) ->
-    erlang:send_after(Milliseconds, self(), {reply, From}),
+handle_call(hold, From, Casts) ->
+    put(held, From),
     {noreply, Casts};
 handle_call({stop, Reason}, _From, Casts) -> {stop, Reason, Casts};
 handle_call({traced, Reply}, _From, Casts) ->
@@ -28,9 +28,9 @@ handle_call({traced, Reply}, _From, Casts) ->
 handle_call(casts, _From, Casts) -> {reply, lists:reverse(Casts), Casts};
 handle_call(Request, _From, Casts) -> {reply, Request, Casts}.
 
+handle_cast(release, Casts) -> gen_server:reply(get(held), late), {noreply, Casts};
 handle_cast(Request, Casts) -> {noreply, [Request | Casts]}.
 
-handle_info({reply, From}, Casts) -> gen_server:reply(From, late), {noreply, Casts};
 handle_info({From, Term}, Casts) -> From ! {echo, Term}, {noreply, Casts}.
 
 %% The reply, or the exit.
@@ -44,10 +44,10 @@ call(Name, Node, Request, Timeout) ->
 call_by_pid(Pid, Request) ->
     gen_server:call(Pid, Request, ?SOON).
 
-%% A call that times out, whose reply comes later; then one that asks what is in the mailbox.
+%% A call that times out, whose reply comes later, before that to another; what is in the mailbox then.
 late(Name, Node) ->
-    First = call(Name, Node, {late, 0.3}, 100),
-    timer:sleep(500),
+    First = call(Name, Node, hold, 100),
+    gen_server:cast({Name, Node}, release),
     Second = call(Name, Node, second),
     {First, Second, receive Stray -> Stray after 0 -> nothing end}.
 
@@ -68,9 +68,9 @@ abcast(Nodes, Name, Request) ->
 %% The caller is gone when the reply comes.
 call_and_die(Name, Node) ->
     Target = {Name, Node},
-    {_, Ref} = spawn_monitor(fun() -> gen_server:call(Target, {late, 0.2}, 50) end),
+    {_, Ref} = spawn_monitor(fun() -> gen_server:call(Target, hold, 50) end),
     receive {'DOWN', Ref, process, _, {timeout, _}} -> ok end,
-    timer:sleep(300),
+    gen_server:cast(Target, release),
     call(Name, Node, after_that).
 
 %% Requests under way at the same time.

@@ -164,7 +164,7 @@ async def test_their_node_ends_during_our_call(ours: Node, theirs: ErlNode) -> N
     await theirs.run("conf_gen", "start_echo", atoms.there)
     dest = (atoms.there, Atom(theirs.name))
     await ours.call(dest, 1)
-    calling = asyncio.create_task(ours.call(dest, (atoms.late, 60_000), 30))
+    calling = asyncio.create_task(ours.call(dest, atoms.hold, 30))
     await asyncio.sleep(0)
 
     await theirs.kill()
@@ -177,11 +177,13 @@ async def test_late_reply_of_theirs_is_dropped(ours: Node, theirs: ErlNode) -> N
     pid = await theirs.run("conf_gen", "start_echo")
     async with ours.mailbox() as me:
         with pytest.raises(CallTimeout):
-            await me.call(pid, (atoms.late, 300), timeout=0.1)
+            await me.call(pid, atoms.hold, timeout=0.1)
+
+        me.cast(pid, atoms.release)  # its reply comes before the next one
 
         assert await me.call(pid, atoms.second) is atoms.second
         with pytest.raises(TimeoutError):
-            await me.receive(timeout=0.5)
+            await me.receive(timeout=0)
 
 
 async def test_our_casts_keep_their_order(ours: Node, theirs: ErlNode) -> None:
