@@ -303,7 +303,7 @@ class Run:
     # ---- the end
 
     async def _settle(self) -> None:
-        """Wait until every monitor of somebody dead has fired; what is left watches the living."""
+        """Wait until every monitor of somebody dead has fired and been told; what is left watches the living."""
         left: list[str] = []
         try:
             async with asyncio.timeout(QUIET_TIMEOUT):
@@ -320,7 +320,14 @@ class Run:
             for label, first, count in await member.term("balance"):
                 if (str(label), first) not in living and not str(label).endswith(NAMED):
                     overdue.append(f"{member.name} has {count} on {label} {first}")
+            # What fired while things were broken may still wait for demand: it is no offence of the end.
+            sizes = await self._sizes(member)
+            overdue += [f"{member.name} has {sizes[name]} {name}" for name in ("fired", "batches") if sizes[name]]
         return overdue
+
+    async def _sizes(self, member: Member) -> dict[str, int]:
+        words = (await member.call("sizes")).split()
+        return {name: int(size) for name, _, size in (word.partition("=") for word in words)}
 
     async def _end_all(self) -> None:
         """End all targets: every monitor that is left has to fire, and all rows have to go."""
@@ -348,8 +355,8 @@ class Run:
     async def _rows(self) -> dict[str, int]:
         rows: dict[str, int] = {}
         for member in self.python:
-            sizes = dict(word.split("=") for word in (await member.call("sizes")).split())
-            rows |= {f"{member.name} {name}": int(size) for name, size in sizes.items() if name not in KEPT}
+            sizes = await self._sizes(member)
+            rows |= {f"{member.name} {name}": size for name, size in sizes.items() if name not in KEPT}
             rows[f"{member.name} open"] = sum(count for _, _, count in await member.term("balance"))
         for member in self.elixir:
             code = ":ets.info(ZenMonitor.Proxy.Tables.Subscribers, :size)"
