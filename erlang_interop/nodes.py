@@ -246,11 +246,17 @@ class BeamNode:
                 pass
 
     def stop_signal(self) -> None:
-        """Freeze the node: it keeps its connections and says nothing once this returns (SIGSTOP)."""
+        """Freeze the node: it keeps its connections and says nothing once this returns (SIGSTOP).
+
+        Raises:
+            TimeoutError: It goes on.
+        """
         self._process.send_signal(signal.SIGSTOP)
         deadline = time.monotonic() + STOP_TIMEOUT
         # Each thread stops by itself, the next time it is about to run.
-        while not _stopped(self.pid) and time.monotonic() < deadline:
+        while not _stopped(self.pid):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} does not stop")
             time.sleep(0.001)
 
     def cont_signal(self) -> None:

@@ -10,6 +10,9 @@ States of a link, per pair of processes (the other end keeps the same table)::
     UNLINK_ID_ACK      -                -                   remove if the id is equal
     EXIT received      -                remove, deliver     -
 
+When the connection is lost, active links are given away (`Relations.detach`) and stay here until their exit signal
+takes effect; ``unlink()`` removes such a one at once, since nobody is left to acknowledge it.
+
 Source: OTP, "Distribution Protocol", section "New link protocol".
 """
 

@@ -79,11 +79,10 @@ class EpochLink:
         self.node = node
         self._epoch: int | None = None
 
-    def take(self) -> bool:
-        """Work with the link that is up now; false when there is none."""
+    def take(self) -> None:
+        """Work with the link that is up now, if there is one."""
         link = self._runtime.link(self.node)
         self._epoch = None if link is None else link[0]
-        return link is not None
 
     @property
     def is_up(self) -> bool:
