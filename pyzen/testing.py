@@ -333,6 +333,12 @@ class MemoryLinks:
         self._cluster.clock.call_later(self._cluster.dial_time, self._cluster.finish_dial, self._name, node)
         return cast("Outlet", queue)
 
+    def disconnect(self, node: Atom, reason: str) -> bool:
+        """Cut the link in the next step of time; false when there is none."""
+        del reason
+        self._cluster.clock.call_later(0.0, self._cluster.cut_by_name, self._name, node)
+        return node in self.ways
+
 
 @final
 class MemoryNode:
@@ -472,6 +478,11 @@ class Cluster:
             link.way(node).waiting.clear()
             del node.links.ways[peer.name]
             node.runtime.link_lost(peer.name)
+
+    def cut_by_name(self, one: Atom, other: Atom) -> None:
+        """Lose the link between two nodes, unless one of them was stopped."""
+        if one in self._nodes and other in self._nodes:
+            self.cut(self._nodes[one], self._nodes[other])
 
     def partition(self, one: MemoryNode, other: MemoryNode) -> None:
         """Lose the link and let no dial succeed until `heal`."""

@@ -90,6 +90,9 @@ class Runtime(Protocol):
     def link(self, node: Atom) -> tuple[int, bool] | None:
         """Return (epoch, busy) of the link to ``node``, None without one; the own node has epoch 0."""
 
+    def disconnect(self, node: Atom, reason: str) -> None:
+        """Close the link to ``node``, if there is one; ``reason`` is for the log."""
+
     def monitor_node(self, node: Atom, subscriber: Pid) -> None:
         """Send ``(nodeup, node)`` and ``(nodedown, node)`` to ``subscriber`` from now on."""
 

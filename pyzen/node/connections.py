@@ -527,12 +527,12 @@ class Connections:
         level = logging.INFO if link.closing or reason in ORDERLY else logging.WARNING
         log.log(level, "%s lost the link to %s: %s", self.name, link.peer, link.closing or reason)
 
-    def disconnect(self, node: Atom) -> bool:
+    def disconnect(self, node: Atom, reason: str = "disconnected") -> bool:
         """Close the link to ``node``; false when there is none."""
         link = self.links.get(node)
         if link is None:
             return False
-        link.close("disconnected")
+        link.close(reason)
         return True
 
     async def stop(self) -> None:

@@ -85,3 +85,6 @@ class Links(Protocol):
 
         Success calls ``Router.link_up``, failure ``Router.dial_failed``.
         """
+
+    def disconnect(self, node: Atom, reason: str) -> bool:
+        """Close the link to ``node``, soon followed by ``Router.link_lost``; false when there is none."""

@@ -313,6 +313,10 @@ class Router:
         self._dialling.setdefault(node, []).append(subscriber)
         self._outlet(node, dial=True)
 
+    def disconnect(self, node: Atom, reason: str) -> None:
+        """Close the link to ``node``, if there is one."""
+        self._links.disconnect(node, reason)
+
     def monitor_node(self, node: Atom, subscriber: Pid) -> None:
         """Send ``(nodeup, node)`` and ``(nodedown, node)`` to ``subscriber``, once per call."""
         watchers = self._node_monitors.setdefault(node, {})

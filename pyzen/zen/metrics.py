@@ -51,6 +51,7 @@ EVENTS: Final = (
     "certificates_sent",
     "summaries_sent",
     "connectors_ended",
+    "peers_given_up",
     "stray_messages",
     "unhandled_info",
 )

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.gen_server import Continue
 from pyzen.brief import brief
-from pyzen.errors import EncodeError
-from pyzen.etf import encode
+from pyzen.etf import encoded_size
 from pyzen.monitor_table import MONITOR
 from pyzen.terms import Atom, ImproperList, Pid, Reference
 from pyzen.throttle import Throttle
@@ -45,6 +44,12 @@ OBEY_SLICE: Final = 500
 
 REAP_SLICE: Final = 1000
 """Rows of ended Connectors removed in one turn."""
+
+WAITING_LIMIT: Final = 2_000_000
+"""Certificates that may wait for one Connector when it asks for more: about 300 MB."""
+
+TARGET_LIMIT: Final = 4096
+"""Bytes of a bad target that is certified: no pid and no ``{name, node}`` is longer."""
 
 
 @final
@@ -109,10 +114,19 @@ class Proxy(ZenServer):
         if self._runtime.link(connector.node) is None:
             self._context.count("instructions_outdated", len(items))  # the message outlived its link
             return None
+        if self._context.subscriptions.waiting(connector) > WAITING_LIMIT:
+            return self._give_up(connector)
         self._watch_node(connector.node)
         if items and self._context.subscriptions.meet(connector):
             self._start_batcher(connector)
         return self._obey(connector, items, word, 0)
+
+    def _give_up(self, connector: Pid) -> None:
+        """Part from a node that asks for more and more and reads nothing: it gets ``nodedown`` for everything."""
+        self._context.count("peers_given_up")
+        text = "%s drops the link to %s: more than %d certificates wait for %r, which asks for more"
+        log.warning(text, self.node, connector.node, WAITING_LIMIT, connector)
+        self._runtime.disconnect(connector.node, "too many certificates wait for it")
 
     def _start_batcher(self, connector: Pid) -> None:
         if batchers := alive(self._context.batchers):
@@ -159,13 +173,12 @@ class Proxy(ZenServer):
 
     def _certify_refused(self, connector: Pid, target: Any) -> None:
         """Certify at once what can't be alive here."""
-        try:
-            encode(target)
-        except EncodeError:
+        size = encoded_size(target, maximum=TARGET_LIMIT)
+        if size is None:
             self._skip(connector, (SUBSCRIBE, target))
             return
         self._context.count("targets_refused")
-        if self._context.subscriptions.certify(connector, target, NOPROC, len(encode(NOPROC))):
+        if self._context.subscriptions.certify(connector, target, NOPROC, size):
             self._wake_batcher(connector)
 
     def _skip(self, connector: Pid, instruction: Any) -> None:

@@ -31,6 +31,9 @@ class NoLinks:
     def dial(self, node: Atom) -> Outlet | None:
         return None
 
+    def disconnect(self, node: Atom, reason: str) -> bool:
+        return False
+
 
 @pytest.fixture
 async def router() -> AsyncIterator[Router]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.terms import ImproperList, Pid, atoms
+from pyzen.zen import proxy
 from pyzen.zen.names import PROXY
 from tests.zen.conftest import Peer, connector_of
 
@@ -75,6 +76,33 @@ def test_targets_of_other_nodes_are_refused(linked: World, peer: Peer) -> None:
 
     assert counter(linked, "targets_refused") == 3
     assert peer.certificates() == [(target, atoms.noproc) for target in targets]
+    assert_proxy_works(linked, peer)
+
+
+def test_bad_targets_without_end_cost_their_sender_the_link(
+    linked: World, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "WAITING_LIMIT", 100)
+    link = linked.cluster.link(linked.a, linked.b)
+    link.set_busy(busy=True)  # as when the peer does not read
+    peer.subscribe(*((number, atoms.bad) for number in range(101)))
+    linked.wait()
+    assert linked.statistics().certificates == 101
+
+    peer.subscribe(linked.worker(node=linked.a))
+    linked.wait()
+
+    assert counter(linked, "peers_given_up") == 1
+    assert linked.statistics().certificates == 0
+    assert linked.a.runtime.link(linked.b.name) is None
+
+
+def test_bad_targets_that_are_too_long_are_skipped(linked: World, peer: Peer) -> None:
+    peer.subscribe(b"x" * 5000)
+    linked.wait()
+
+    assert counter(linked, "instructions_skipped") == 1
+    assert counter(linked, "targets_refused") == 0
     assert_proxy_works(linked, peer)
 
 
