@@ -23,6 +23,7 @@ __all__ = [
     "WRITABLE",
     "Atom",
     "BitString",
+    "Downs",
     "Encoded",
     "Export",
     "FrozenList",
@@ -40,6 +41,7 @@ __all__ = [
     "SubscriptionTable",
     "TLSContext",
     "TermMap",
+    "Unreads",
     "decode",
     "encode",
     "encode_message",
@@ -322,6 +324,36 @@ def encode_message(term: Any) -> Encoded:
 # ---------------------------------------------------------------------------------------------- monitor table
 
 @final
+class Unreads:
+    """DOWNs in the mailboxes of one node, by reference. Those of ZenMonitor come from `MonitorTable.take`."""
+
+    def __new__(cls, source: ReferenceSource) -> Self: ...
+    def add(self, reference: Reference, down: tuple[Any, ...], /) -> Downs:
+        """Let one DOWN be withdrawn until it is read. Raises `ValueError` for another node's reference."""
+    def get(self, reference: Reference, /) -> tuple[Any, ...] | None:
+        """The DOWN of a reference, which stays unread."""
+    def withdraw(self, reference: Reference, /) -> bool:
+        """Let nobody read the DOWN of a reference; false if there is none."""
+    def __len__(self) -> int: ...
+
+@final
+class Downs:
+    """DOWNs for one process, in order; each step of the iteration reads one. Freed unread, they are withdrawn."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[Any, ...]: ...
+    def __bool__(self) -> bool:
+        """Whether one is neither read nor withdrawn."""
+    def __len__(self) -> int:
+        """How many are neither read nor withdrawn; takes time for each."""
+    def peek(self) -> list[tuple[Any, ...]]:
+        """Those that are neither read nor withdrawn; they stay so."""
+    def take(self, reference: Reference, /) -> bool:
+        """Read the DOWN of a reference out of turn; false if it is read or withdrawn."""
+    def clear(self) -> None:
+        """Withdraw all."""
+
+@final
 class MonitorTable:
     """The references of this node's subscribers, from `add` until their DOWN is taken.
 
@@ -370,8 +402,11 @@ class MonitorTable:
         """How many ERTS monitors of a node wait for `uncover`."""
     def settle(self, limit: int, /) -> int:
         """Carry out at most `limit` steps of what was decided; MORE when some are left, WOKEN may be set."""
-    def take(self, limit: int, fair: bool, /) -> list[tuple[Pid, tuple[Any, ...]]]:
-        """Consume at most `limit` fired references; `(subscriber, DOWN)` pairs to be delivered in the same step."""
+    def take(self, limit: int, fair: bool, unreads: Unreads, /) -> tuple[int, list[tuple[Pid, Downs]]]:
+        """Consume at most `limit` fired references; how many, and their DOWNs by subscriber.
+
+        They are to be delivered in the same step: who does not do so has to `clear` them.
+        """
     def drop_subscriber(self, subscriber: Pid, /) -> int:
         """The subscriber died: as `remove` of each of its references; WOKEN may be set."""
     def watch(self, subscriber: Pid, reference: Reference, /) -> None:

@@ -1,14 +1,15 @@
 """The rows of ZenMonitor that are per monitor: typed names for what the native module has.
 
 `MonitorTable` is the Local half (references of this node's subscribers), `SubscriptionTable` the Proxy half (what other
-nodes' Connectors are subscribed to). Both hold terms only and never call back; neither takes part in cycles.
+nodes' Connectors are subscribed to). `Unreads` has the DOWNs that lie in mailboxes, as `Downs`. All hold terms only and
+never call back; none takes part in cycles.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from pyzen._native import MonitorTable, SubscriptionTable
+from pyzen._native import Downs, MonitorTable, SubscriptionTable, Unreads
 
 __all__ = [
     "BATCHER",
@@ -19,8 +20,10 @@ __all__ = [
     "MORE",
     "SUBSCRIBER",
     "WOKEN",
+    "Downs",
     "MonitorTable",
     "SubscriptionTable",
+    "Unreads",
 ]
 
 SUBSCRIBER: Final = 1

@@ -16,8 +16,10 @@ from pyzen.monitor_table import (
     MORE,
     SUBSCRIBER,
     WOKEN,
+    Downs,
     MonitorTable,
     SubscriptionTable,
+    Unreads,
 )
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
 
@@ -35,6 +37,19 @@ def table() -> MonitorTable:
 @pytest.fixture
 def subscriptions() -> SubscriptionTable:
     return SubscriptionTable(HERE, 1)
+
+
+@pytest.fixture
+def unreads() -> Unreads:
+    return Unreads(ReferenceSource(HERE, 1))
+
+
+def take(table: MonitorTable, limit: int, *, fair: bool = True) -> list[tuple[Pid, Any]]:
+    """Return each DOWN with who gets it."""
+    count, dispatches = table.take(limit, fair, Unreads(ReferenceSource(HERE, 1)))
+    taken = [(pid, down) for pid, downs in dispatches for down in downs]
+    assert count == len(taken)
+    return taken
 
 
 def local(number: int) -> Pid:
@@ -101,7 +116,7 @@ def test_take_answers_downs_with_what_was_monitored(table: MonitorTable) -> None
     table.lose(THERE)
     table.lose(HERE)
 
-    taken = table.take(9, True)
+    taken = take(table, 9)
 
     def down(ref: Reference, target: Any, reason: Any) -> Any:
         return ME, (atoms.DOWN, ref, atoms.process, target, (atoms.zen_monitor, reason))
@@ -120,7 +135,7 @@ def test_take_serves_subscribers_in_turn(table: MonitorTable) -> None:
     table.add(TARGET, local(2))
     table.lose(THERE)
 
-    assert [pid for pid, _ in table.take(3, True)] == [local(1), local(2), local(1)]
+    assert [pid for pid, _ in take(table, 3)] == [local(1), local(1), local(2)]
 
 
 def test_take_in_the_order_of_firing(table: MonitorTable) -> None:
@@ -128,14 +143,15 @@ def test_take_in_the_order_of_firing(table: MonitorTable) -> None:
         table.add(TARGET, local(number))
     table.lose(THERE)
 
-    assert [pid for pid, _ in table.take(9, False)] == [local(1), local(1), local(2), local(1)]
+    assert [pid for pid, _ in take(table, 3, fair=False)] == [local(1), local(1), local(2)]
+    assert [pid for pid, _ in take(table, 3, fair=False)] == [local(1)]
 
 
 def test_subscriber_of_knows_references_until_taken(table: MonitorTable) -> None:
     ref, _ = table.add(TARGET, ME)
     table.lose(THERE)
     assert table.subscriber_of(ref) == ME
-    table.take(1, True)
+    take(table, 1)
 
     assert table.subscriber_of(ref) is None
 
@@ -216,9 +232,9 @@ def test_reasons_are_freed(table: MonitorTable) -> None:
         table.add(TARGET, ME)
     table.certify(THERE, [(TARGET, reason), (NAMED, reason)])
 
-    table.take(2, True)
+    take(table, 2)
     assert sys.getrefcount(reason) == before + 1
-    table.take(9, True)
+    take(table, 9)
 
     assert sys.getrefcount(reason) == before
 
@@ -268,7 +284,7 @@ def test_erts_down_fires_what_its_monitor_covers(table: MonitorTable) -> None:
     assert table.erts_down(erts(1), atoms.boom) == 2
     assert table.erts_down(erts(1), atoms.boom) == 0
 
-    fired = [(down[1], down[4]) for _, down in table.take(9, True)]
+    fired = [(down[1], down[4]) for _, down in take(table, 9)]
     assert fired == [(ref, (atoms.zen_monitor, atoms.boom)) for ref in refs]
 
 
@@ -368,3 +384,103 @@ def test_drop_node_forgets_at_once_and_reap_frees(subscriptions: SubscriptionTab
 def test_subscribe_refuses_targets_of_other_nodes(subscriptions: SubscriptionTable, target: Any) -> None:
     with pytest.raises(ValueError, match="is not of this node"):
         subscriptions.subscribe(TARGET, target)
+
+
+# ---- DOWNs on the way to who reads them
+
+
+def fired(table: MonitorTable, unreads: Unreads, count: int) -> tuple[list[Reference], Downs]:
+    """Return references and their DOWNs, all for one process."""
+    references = [table.add(TARGET, ME)[0] for _ in range(count)]
+    table.certify(THERE, [(TARGET, atoms.boom)])
+    _, [(pid, downs)] = table.take(count, True, unreads)
+    assert pid == ME
+    return references, downs
+
+
+def test_downs_are_read_one_by_one(table: MonitorTable, unreads: Unreads) -> None:
+    references, downs = fired(table, unreads, 3)
+
+    assert next(downs)[1] == references[0]
+    assert (len(downs), len(unreads), unreads.get(references[0])) == (2, 2, None)
+    assert [down[1] for down in downs] == references[1:]
+    assert not downs
+
+
+def test_withdrawn_down_is_passed_over(table: MonitorTable, unreads: Unreads) -> None:
+    references, downs = fired(table, unreads, 3)
+
+    assert unreads.withdraw(references[1])
+    assert not unreads.withdraw(references[1])
+    assert not unreads.withdraw(Reference(THERE, 1, [1, 0, 0]))
+
+    assert [down[1] for down in downs] == [references[0], references[2]]
+
+
+def test_downs_that_were_all_withdrawn_are_false(table: MonitorTable, unreads: Unreads) -> None:
+    references, downs = fired(table, unreads, 2)
+    assert downs
+
+    for reference in references:
+        unreads.withdraw(reference)
+
+    assert not downs
+
+
+def test_peek_shows_what_is_read_later(table: MonitorTable, unreads: Unreads) -> None:
+    references, downs = fired(table, unreads, 2)
+
+    seen = downs.peek()
+
+    assert seen == [(atoms.DOWN, ref, atoms.process, TARGET, (atoms.zen_monitor, atoms.boom)) for ref in references]
+    assert unreads.get(references[0]) is seen[0]
+    assert next(downs) is seen[0]
+    assert downs.peek() == seen[1:]
+
+
+def test_take_reads_a_down_out_of_turn(table: MonitorTable, unreads: Unreads) -> None:
+    references, downs = fired(table, unreads, 2)
+
+    assert downs.take(references[1])
+    assert not downs.take(references[1])
+    assert [down[1] for down in downs] == references[:1]
+
+
+def test_downs_freed_unread_are_withdrawn(table: MonitorTable, unreads: Unreads) -> None:
+    _, downs = fired(table, unreads, 2)
+    assert len(unreads) == 2
+
+    del downs
+
+    assert len(unreads) == 0
+
+
+def test_clear_withdraws_all(table: MonitorTable, unreads: Unreads) -> None:
+    _, downs = fired(table, unreads, 2)
+
+    downs.clear()
+
+    assert (len(unreads), list(downs)) == (0, [])
+
+
+def test_add_takes_references_of_its_node_only(unreads: Unreads) -> None:
+    ref, down = Reference(HERE, 1, [1, 0, 0]), (atoms.DOWN, 1)
+
+    assert list(unreads.add(ref, down)) == [down]
+    for other in (Reference(THERE, 1, [1, 0, 0]), Reference(HERE, 2, [1, 0, 0]), Reference(HERE, 1, [1])):
+        with pytest.raises(ValueError, match="of another node"):
+            unreads.add(other, down)
+
+
+def test_reasons_are_freed_with_the_downs(table: MonitorTable, unreads: Unreads) -> None:
+    reason = ["reason"]
+    before = sys.getrefcount(reason)
+    table.add(TARGET, ME)
+    table.add(TARGET, ME)
+    table.certify(THERE, [(TARGET, reason)])
+    downs = table.take(2, True, unreads)[1][0][1]
+    next(downs)
+
+    downs.clear()
+
+    assert sys.getrefcount(reason) == before

@@ -16,6 +16,7 @@ import inspect
 import logging
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from pyzen.actor.mailbox import NOTHING
@@ -25,6 +26,7 @@ from pyzen.actor.receiver import Waiting
 from pyzen.actor.system import SYSTEM, is_system, reply_to, state_of
 from pyzen.brief import brief
 from pyzen.errors import ProcessExit
+from pyzen.monitor_table import Downs
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
 
@@ -192,14 +194,18 @@ class GenServer(Waiting):
         """Run callbacks, one message at a time; signals take effect in between."""
         while budget > 0 and self._task is None and not self._suspended and not self._stopping:
             if self._next and not self.sys_suspended:
-                callback, arguments, from_ = self._next.popleft()
+                self._run(*self._next.popleft())
+                budget -= 1
             else:
-                message = self._mail.take_match(is_system)[0] if self.sys_suspended else self._mail.take_first()
-                if message is NOTHING:
+                item = self._mail.take_match(is_system) if self.sys_suspended else self._mail.take_item()
+                if item is NOTHING:
                     return False
-                callback, arguments, from_ = self._route(message)
-            self._run(callback, arguments, from_)
-            budget -= 1
+                if type(item) is not Downs:
+                    self._run(*self._route(item))
+                    budget -= 1
+                elif item:
+                    self._mail.put_back(item)
+                    budget = self._run_downs(item, budget)
             if self._incoming:
                 self._fetch()
             if self.ended or self._slicing:
@@ -241,14 +247,36 @@ class GenServer(Waiting):
         before, scheduler.current = scheduler.current, self
         try:
             answer = callback(*arguments)
-            if answer is not None and inspect.iscoroutine(answer):
-                self._await_in_task(answer, self._await(answer, from_))
-            else:
-                self._done(answer, from_)
+            if answer is not None or from_ is not None or not self._initialised:
+                self._act_on(answer, from_)
         except BaseException as error:
             self._failed(error, from_)
         finally:
             scheduler.current = before
+
+    def _run_downs(self, downs: Downs, budget: int) -> int:
+        """Handle DOWNs as long as nothing has to be done in between; answers what is left of the budget."""
+        scheduler, handle_info = self._runtime.scheduler, self.handle_info
+        before, scheduler.current = scheduler.current, self
+        try:
+            for down in islice(downs, budget):
+                budget -= 1
+                answer = handle_info(down)
+                if answer is not None or self._incoming or self._suspended:
+                    self._act_on(answer, None)
+                    break
+        except BaseException as error:
+            self._failed(error, None)
+        finally:
+            scheduler.current = before
+        return budget
+
+    def _act_on(self, answer: Any, from_: Any) -> None:
+        """Do what a callback answers, once it does."""
+        if answer is not None and inspect.iscoroutine(answer):
+            self._await_in_task(answer, self._await(answer, from_))
+        else:
+            self._done(answer, from_)
 
     def _await_in_task(self, coroutine: Coroutine[Any, Any, Any], body: Coroutine[Any, Any, None]) -> None:
         """Let ``body``, which awaits ``coroutine``, be the task of the server."""

@@ -14,7 +14,7 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.mailbox import Mailqueue, Unread
+from pyzen.actor.mailbox import Mailqueue, count, withdraw
 from pyzen.actor.reasons import KILL, KILLED, NOCONNECTION, NORMAL, ExitRequest, exception_reason, exit_error
 from pyzen.actor.relations import PeerRelations, Relations
 from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
@@ -123,7 +123,7 @@ class Actor(Verbs):
         raise NotImplementedError
 
     def enqueue(self, item: Any) -> None:
-        """Add a message, an `Unread` or a `Signal`. Runs no code of the process."""
+        """Add a message, `Downs` or a `Signal`. Runs no code of the process."""
         self._incoming.append(item)
         if not self._scheduled:
             self._scheduled = True
@@ -163,8 +163,7 @@ class Actor(Verbs):
         for item in rest:
             if type(item) is Signal:
                 self._refuse(item)
-            elif type(item) is Unread:
-                item.withdraw()
+        withdraw(rest)
 
     def _refuse(self, signal: Signal) -> None:
         """Answer one signal that was waiting when the process ended."""
@@ -193,7 +192,7 @@ class Actor(Verbs):
     @property
     def message_queue_len(self) -> int:
         """How many messages wait, signals that have not taken effect included."""
-        return len(self._mail) + len(self._incoming)
+        return len(self._mail) + count(self._incoming)
 
     # ---- signals, applied in order
 
@@ -247,7 +246,7 @@ class Actor(Verbs):
         answer = self._requests.pop(ref, None)
         self._spawns.pop(ref, None)
         if answer is None:
-            self._mail.append(Unread(ref, (DOWN, ref, PROCESS, target, reason), self._runtime.unread))
+            self._mail.append(self._runtime.unread.add(ref, (DOWN, ref, PROCESS, target, reason)))
         else:
             self._runtime.remove_alias(ref)
             answer(None, exit_error(reason))

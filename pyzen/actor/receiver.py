@@ -62,7 +62,7 @@ class Receiver(Waiting):
 
     def work(self, budget: int) -> bool:
         """Wake whoever waits; the messages stay where they are."""
-        if len(self._mail):
+        if self._mail:
             self._arrived.set()
         return False
 
@@ -106,7 +106,7 @@ class Receiver(Waiting):
         self._alive()
         if self._suspended:
             return NOTHING
-        return self._mail.take_first() if match is None else self._mail.take_match(match)[0]
+        return self._mail.take_first() if match is None else self._mail.take_match(match)
 
     async def _give_way(self) -> None:
         """Let the loop run once per budget, so that ready messages don't starve it."""

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Sequence
 
-    from pyzen.actor.mailbox import Unreads
     from pyzen.actor.process import Actor
     from pyzen.actor.scheduler import Scheduler
+    from pyzen.monitor_table import Downs, Unreads
     from pyzen.terms import Atom, Pid, Reference, ReferenceSource
 
 __all__ = ["Dest", "Runtime", "Sent", "Target", "TimerHandle"]
@@ -84,8 +84,8 @@ class Runtime(Protocol):
     def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Route a message. Raises ``EncodeError``, ``LinkOverloaded``."""
 
-    def deliver_many(self, dispatches: Sequence[tuple[Pid, Any]]) -> None:
-        """Put DOWN messages into mailboxes of this node, in order."""
+    def deliver_many(self, dispatches: Sequence[tuple[Pid, Downs]]) -> None:
+        """Put DOWNs into mailboxes of this node; those for dead processes are withdrawn."""
 
     def link(self, node: Atom) -> tuple[int, bool] | None:
         """Return (epoch, busy) of the link to ``node``, None without one; the own node has epoch 0."""

@@ -169,9 +169,7 @@ class Verbs:
         if target is not None:
             runtime.route_demonitor(self.pid, target, ref)
         elif flush:
-            unread = runtime.unread.get(ref)
-            if unread is not None:
-                unread.withdraw()
+            runtime.unread.withdraw(ref)
         return target is not None
 
     def link(self, pid: Pid) -> None:

@@ -10,11 +10,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.mailbox import Unread, Unreads
 from pyzen.actor.process import Actor, Dest, Sent, Signal, running
 from pyzen.actor.reasons import as_atom
 from pyzen.actor.receiver import actor_context
 from pyzen.errors import NameTaken, NoProcess
+from pyzen.monitor_table import Unreads
 from pyzen.node.births import ABANDONED, LINKED, MONITORED, Births
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pyzen.actor.process import TimerHandle
     from pyzen.actor.scheduler import Scheduler
+    from pyzen.monitor_table import Downs
     from pyzen.node.outlet import Links, Outlet
 
 log = logging.getLogger("pyzen.node")
@@ -61,7 +62,7 @@ class Router:
         self.creation = creation
         self.scheduler = scheduler
         self.references = ReferenceSource(name, creation)
-        self.unread: Unreads = {}
+        self.unread = Unreads(self.references)
         self.user: Pid | None = None
         self.births = Births(self)
         self.refused: frozenset[Atom] = frozenset()
@@ -275,19 +276,18 @@ class Router:
         if process is not None:
             process.enqueue(Signal(Actor.on_alias, to, message))
 
-    def deliver_many(self, dispatches: Sequence[tuple[Pid, Any]]) -> None:
-        """Put ``(subscriber, DOWN)`` pairs into mailboxes of this node, in order."""
-        by_pid, unread = self._by_pid, self.unread
-        for pid, message in dispatches:
-            process = by_pid.get(pid)
-            if process is not None:
-                process.enqueue(Unread(message[1], message, unread))
+    def deliver_many(self, dispatches: Sequence[tuple[Pid, Downs]]) -> None:
+        """Put DOWNs into mailboxes of this node; those for dead processes are withdrawn."""
+        for pid, downs in dispatches:
+            process = self._by_pid.get(pid)
+            if process is None:
+                downs.clear()
+            else:
+                process.enqueue(downs)
 
     def withdraw(self, ref: Reference) -> None:
         """Take back a DOWN that was delivered and not read."""
-        unread = self.unread.get(ref)
-        if unread is not None:
-            unread.withdraw()
+        self.unread.withdraw(ref)
 
     # ---- links between nodes
 

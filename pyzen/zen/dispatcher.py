@@ -58,14 +58,15 @@ class Dispatcher(ZenServer):
 
     def _deliver(self) -> None:
         context = self._context
-        dispatches = context.monitors.take(min(self._demand, SLICE), context.config.fair)
-        context.runtime.deliver_many(dispatches)
-        context.count("downs_delivered", len(dispatches))
-        self._demand -= len(dispatches)
+        limit, runtime = min(self._demand, SLICE), context.runtime
+        delivered, dispatches = context.monitors.take(limit, context.config.fair, runtime.unread)
+        runtime.deliver_many(dispatches)
+        context.count("downs_delivered", delivered)
+        self._demand -= delivered
         if not context.monitors.fired:
             self._demand = 0
             self._ticker.cancel()
-        elif dispatches and self._demand:
+        elif delivered and self._demand:
             self.after(0.0, self._deliver)
-        if dispatches:
+        if delivered:
             context.act(IDLE)

@@ -286,9 +286,10 @@ class ZenSystem:
         if flags:
             self._context.act(flags)
         elif flush:
-            unread = self._runtime.unread.get(ref)
-            if unread is not None and is_zen_down(unread.message):
-                unread.withdraw()
+            unreads = self._runtime.unread
+            down = unreads.get(ref)
+            if down is not None and is_zen_down(down):
+                unreads.withdraw(ref)
         return True
 
     def monitors(self, target: Target, subscriber: Pid) -> list[Reference]:

@@ -1,80 +1,95 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from pyzen.actor.mailbox import NOTHING, Mailqueue, Unread
-from pyzen.terms import Reference
-
-if TYPE_CHECKING:
-    from pyzen.actor.mailbox import Unreads
+from pyzen.actor.mailbox import NOTHING, Mailqueue
+from pyzen.monitor_table import Unreads
+from pyzen.terms import Reference, ReferenceSource, atoms
 
 
 def ref(number: int) -> Reference:
     return Reference("n@h", 4, [number, 0, 0])
 
 
+def down(number: int) -> tuple[Any, ...]:
+    return atoms.DOWN, ref(number)
+
+
 @pytest.fixture
 def unreads() -> Unreads:
-    return {}
+    return Unreads(ReferenceSource("n@h", 4))
 
 
 @pytest.fixture
 def queue(unreads: Unreads) -> Mailqueue:
-    """Messages 0 to 3, the even ones withdrawable."""
+    """Messages 0 to 3, the even ones DOWNs."""
     queue = Mailqueue()
     for number in range(4):
-        queue.append(number if number % 2 else Unread(ref(number), number, unreads))
+        queue.append(number if number % 2 else unreads.add(ref(number), down(number)))
     return queue
 
 
 def test_first_is_taken_until_nothing_is_left(queue: Mailqueue) -> None:
-    assert [queue.take_first() for _ in range(5)] == [0, 1, 2, 3, NOTHING]
+    assert [queue.take_first() for _ in range(5)] == [down(0), 1, down(2), 3, NOTHING]
 
 
 def test_match_leaves_the_others_in_order(queue: Mailqueue) -> None:
-    assert queue.take_match(lambda message: message == 2) == (2, 2)
+    assert queue.take_match(lambda message: message == down(2)) == down(2)
+    assert queue.take_match(lambda message: message == 3) == 3
 
-    assert list(queue) == [0, 1, 3]
+    assert list(queue) == [down(0), 1]
 
 
-def test_match_begins_where_it_is_told(queue: Mailqueue) -> None:
-    assert queue.take_match(lambda _: True, 1) == (1, 1)
-    assert queue.take_match(lambda message: message == 0, 1) == (NOTHING, 3)
+def test_match_is_nothing_where_none_fits(queue: Mailqueue) -> None:
+    assert queue.take_match(lambda message: message == 4) is NOTHING
+    assert len(queue) == 4
 
 
 def test_match_that_raises_changes_nothing(queue: Mailqueue, unreads: Unreads) -> None:
     def match(message: Any) -> bool:
         raise ValueError(message)
 
-    with pytest.raises(ValueError, match="0"):
+    with pytest.raises(ValueError, match="DOWN"):
         queue.take_match(match)
 
-    assert list(queue) == [0, 1, 2, 3]
+    assert list(queue) == [down(0), 1, down(2), 3]
     assert len(unreads) == 2
 
 
-def test_withdrawn_message_is_never_seen(queue: Mailqueue, unreads: Unreads) -> None:
-    unreads[ref(0)].withdraw()
-    unreads[ref(2)].withdraw()
+def test_match_that_withdraws_what_it_accepts_gets_nothing(queue: Mailqueue, unreads: Unreads) -> None:
+    assert queue.take_match(lambda message: message == down(2) and unreads.withdraw(ref(2))) is NOTHING
 
-    assert list(queue) == [1, 3]
-    assert queue.take_match(lambda message: message in {0, 2})[0] is NOTHING
+    assert list(queue) == [down(0), 1, 3]
+
+
+def test_withdrawn_message_is_never_seen(queue: Mailqueue, unreads: Unreads) -> None:
+    unreads.withdraw(ref(0))
+    unreads.withdraw(ref(2))
+
+    assert (list(queue), len(queue)) == ([1, 3], 2)
+    assert queue.take_match(lambda message: message in {down(0), down(2)}) is NOTHING
     assert queue.take_first() == 1
 
 
 def test_read_message_can_no_longer_be_withdrawn(queue: Mailqueue, unreads: Unreads) -> None:
     queue.take_first()
-    queue.take_match(lambda message: message == 2)
+    queue.take_match(lambda message: message == down(2))
 
-    assert unreads == {}
+    assert len(unreads) == 0
 
 
 def test_clear_forgets_what_could_be_withdrawn(queue: Mailqueue, unreads: Unreads) -> None:
     queue.clear()
 
-    assert (len(queue), unreads) == (0, {})
+    assert (len(queue), len(unreads)) == (0, 0)
+
+
+def test_item_put_back_is_the_first_again(queue: Mailqueue) -> None:
+    queue.put_back(queue.take_item())
+
+    assert queue.take_first() == down(0)
 
 
 def test_nothing_shows_what_it_is() -> None:

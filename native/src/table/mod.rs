@@ -19,6 +19,7 @@ mod shared;
 mod slab;
 mod subscriptions;
 mod sweep;
+mod unread;
 
 #[cfg(test)]
 mod model;
@@ -32,12 +33,15 @@ pub use monitors::{Monitors, News, Removed};
 pub use rows::Words;
 pub use subscriptions::{Echo, Needs, SubscriptionSizes, Subscriptions};
 pub use sweep::Instruction;
+pub use unread::Unread;
 
 /// Add the types and functions of this module to `pyzen._native`.
 #[cfg(feature = "python")]
 pub fn register(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
     use pyo3::types::PyModuleMethods as _;
 
+    module.add_class::<object::Downs>()?;
     module.add_class::<object::MonitorTable>()?;
-    module.add_class::<object::SubscriptionTable>()
+    module.add_class::<object::SubscriptionTable>()?;
+    module.add_class::<object::Unreads>()
 }

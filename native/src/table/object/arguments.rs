@@ -7,7 +7,7 @@ use pyo3::types::{PyString, PyTuple};
 use crate::table::{Identity, Object, Words};
 use crate::term::atom::{Atom, Name};
 use crate::term::pid::{Pid, PidParts};
-use crate::term::reference::{Reference, ReferenceParts};
+use crate::term::reference::{Reference, ReferenceParts, ReferenceSource};
 
 /// The node that a table belongs to.
 pub struct Home {
@@ -16,6 +16,12 @@ pub struct Home {
 }
 
 impl Home {
+    /// The node that a source makes references of.
+    pub fn of(source: &Bound<'_, ReferenceSource>) -> Self {
+        let one = source.get().make();
+        Self { node: one.node, creation: one.creation }
+    }
+
     /// The number of a process of this node.
     pub fn number(&self, pid: &Bound<'_, Pid>) -> Option<u64> {
         let parts = &pid.get().0;

@@ -5,8 +5,10 @@
 //! they hold are reasons and targets, terms that can't refer back to a table.
 
 mod arguments;
+mod downs;
 mod monitors;
 mod subscriptions;
 
+pub use downs::{Downs, Unreads};
 pub use monitors::MonitorTable;
 pub use subscriptions::SubscriptionTable;

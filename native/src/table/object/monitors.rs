@@ -4,9 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList};
+use rustc_hash::FxHashMap;
 
 use super::arguments::{Home, certified, object_of, pair};
+use super::downs::Unreads;
 use crate::table::{Dispatch, Instruction, Monitors, News, Object, Removed};
 use crate::term::atom::{Atom, Name};
 use crate::term::pid::Pid;
@@ -19,26 +21,15 @@ const LIVE: u8 = 8;
 const FIRED: u8 = 16;
 const MORE: u8 = 32;
 
-/// Atoms of the messages that the table makes.
+/// Atoms of the instructions.
 struct Words {
-    down: Name,
-    process: Name,
-    zen_monitor: Name,
-    nodedown: Name,
     subscribe: Name,
     unsubscribe: Name,
 }
 
 impl Words {
     fn new() -> Self {
-        Self {
-            down: Name::intern("DOWN"),
-            process: Name::intern("process"),
-            zen_monitor: Name::intern("zen_monitor"),
-            nodedown: Name::intern("nodedown"),
-            subscribe: Name::intern("subscribe"),
-            unsubscribe: Name::intern("unsubscribe"),
-        }
+        Self { subscribe: Name::intern("subscribe"), unsubscribe: Name::intern("unsubscribe") }
     }
 }
 
@@ -57,6 +48,22 @@ fn flag(set: bool, bit: u8) -> u8 {
 
 fn bits(news: News) -> u8 {
     flag(news.subscriber, SUBSCRIBER) | flag(news.woken, WOKEN) | flag(news.idle, IDLE)
+}
+
+type Dispatches = Vec<Dispatch<Py<PyAny>>>;
+
+/// Dispatches by subscriber, in the order of the first of each.
+fn by_subscriber(dispatches: Dispatches) -> Vec<(u64, Dispatches)> {
+    let mut groups: Vec<(u64, Dispatches)> = Vec::new();
+    let mut places: FxHashMap<u64, usize> = FxHashMap::default();
+    for dispatch in dispatches {
+        let place = *places.entry(dispatch.subscriber).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((dispatch.subscriber, Vec::new()));
+        }
+        groups[place].1.push(dispatch);
+    }
+    groups
 }
 
 impl MonitorTable {
@@ -80,18 +87,6 @@ impl MonitorTable {
         self.home.words(reference).ok_or_else(|| PyValueError::new_err("a reference of another node"))
     }
 
-    fn down<'py>(&self, py: Python<'py>, dispatch: Dispatch<Py<PyAny>>) -> PyResult<Bound<'py, PyTuple>> {
-        let words = &self.words;
-        let reason = match dispatch.reason {
-            Some(reason) => reason.into_bound(py),
-            None => words.nodedown.value(py)?,
-        };
-        let reason = (words.zen_monitor.value(py)?, reason);
-        let reference = self.home.reference(py, dispatch.words)?;
-        let object = object_of(py, dispatch.object)?;
-        (words.down.value(py)?, reference, words.process.value(py)?, object, reason).into_pyobject(py)
-    }
-
     fn atoms(py: Python<'_>, names: Vec<Name>) -> PyResult<Vec<Bound<'_, Atom>>> {
         names.into_iter().map(|name| name.atom(py)).collect()
     }
@@ -101,8 +96,7 @@ impl MonitorTable {
 impl MonitorTable {
     #[new]
     fn new(source: Bound<'_, ReferenceSource>) -> Self {
-        let one = source.get().make();
-        let home = Home { node: one.node.clone(), creation: one.creation };
+        let home = Home::of(&source);
         Self { source: source.unbind(), home, words: Words::new(), core: Mutex::default() }
     }
 
@@ -255,15 +249,20 @@ impl MonitorTable {
         bits(news) | flag(more, MORE)
     }
 
-    #[pyo3(signature = (limit, fair, /))]
-    fn take<'py>(&self, py: Python<'py>, limit: usize, fair: bool) -> PyResult<Bound<'py, PyList>> {
+    #[pyo3(signature = (limit, fair, unreads, /))]
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+        fair: bool,
+        unreads: &Bound<'py, Unreads>,
+    ) -> PyResult<(usize, Bound<'py, PyList>)> {
         let taken = self.with(|core| core.take(limit, fair, |reason| reason.clone_ref(py)));
-        let list = PyList::empty(py);
-        for dispatch in taken {
-            let subscriber = self.home.pid(py, dispatch.subscriber)?;
-            list.append((subscriber, self.down(py, dispatch)?))?;
+        let (count, list) = (taken.len(), PyList::empty(py));
+        for (subscriber, dispatches) in by_subscriber(taken) {
+            list.append((self.home.pid(py, subscriber)?, Unreads::keep(unreads, dispatches)))?;
         }
-        Ok(list)
+        Ok((count, list))
     }
 
     #[pyo3(signature = (subscriber, /))]

@@ -1,0 +1,64 @@
+//! DOWNs that lie in mailboxes, each found by its reference until it is read.
+
+use super::index::Sharded;
+use super::rows::Words;
+use super::slab::Slab;
+
+/// What waits to be read, by reference. `M` is the type of what waits.
+#[derive(Debug)]
+pub struct Unread<M> {
+    rows: Slab<Option<M>>,
+    by_words: Sharded<Words>,
+}
+
+impl<M> Default for Unread<M> {
+    fn default() -> Self {
+        Self { rows: Slab::default(), by_words: Sharded::default() }
+    }
+}
+
+impl<M> Unread<M> {
+    /// Let something wait. The words must be new.
+    pub fn insert(&mut self, words: Words, message: M) {
+        let id = self.rows.insert(Some(message));
+        self.by_words.insert(words, id);
+    }
+
+    /// What waits.
+    pub fn get(&self, words: &Words) -> Option<&M> {
+        self.rows[self.by_words.get(words)?].as_ref()
+    }
+
+    /// The same, to change.
+    pub fn get_mut(&mut self, words: &Words) -> Option<&mut M> {
+        let id = self.by_words.get(words)?;
+        self.rows[id].as_mut()
+    }
+
+    /// Take what waits, because it is read or withdrawn.
+    pub fn remove(&mut self, words: &Words) -> Option<M> {
+        let id = self.by_words.remove(words)?;
+        self.rows.remove(id)
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_found_until_it_is_taken() {
+        let mut unread = Unread::default();
+        unread.insert([1, 0, 0], "one");
+        unread.insert([2, 0, 0], "two");
+        assert_eq!(unread.get(&[2, 0, 0]), Some(&"two"));
+        assert_eq!(unread.remove(&[2, 0, 0]), Some("two"));
+        assert_eq!(unread.get(&[2, 0, 0]), None);
+        assert_eq!((unread.remove(&[2, 0, 0]), unread.count()), (None, 1));
+    }
+}
