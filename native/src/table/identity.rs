@@ -1,5 +1,6 @@
 //! Targets in few bytes.
 
+use super::index::Indexed;
 use crate::term::atom::Name;
 use crate::term::pid::PidParts;
 
@@ -24,12 +25,20 @@ impl Default for Identity {
 }
 
 /// A target as a key of an index: `scope` keeps targets of different nodes apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     scope: u32,
     named: bool,
     creation: u32,
     number: [u32; 2],
+}
+
+impl Indexed for Key {
+    fn number(&self) -> (u64, u64) {
+        let [id, serial] = self.number.map(u64::from);
+        let rest = u64::from(self.creation) << 32 | u64::from(self.scope) << 1 | u64::from(self.named);
+        (serial << 32 | id, rest)
+    }
 }
 
 impl Identity {
