@@ -12,6 +12,7 @@ use super::downs::Unreads;
 use crate::table::{Dispatch, Instruction, Monitors, News, Object, Removed};
 use crate::term::atom::{Atom, Name};
 use crate::term::pid::Pid;
+use crate::term::raw::{CollectorPause, ListBuilder, TupleBuilder};
 use crate::term::reference::{Reference, ReferenceSource};
 
 const SUBSCRIBER: u8 = 1;
@@ -160,18 +161,21 @@ impl MonitorTable {
         limit: usize,
     ) -> PyResult<Bound<'py, PyList>> {
         let node = node.get().name();
-        let found: Vec<(Instruction, Option<Object>)> = self.with(|core| {
+        let found: Vec<(Instruction, Object)> = self.with(|core| {
             let found = core.instructions(node, limit);
-            found.into_iter().map(|(instruction, target)| (instruction, core.object(target))).collect()
+            found.into_iter().filter_map(|(instruction, target)| Some((instruction, core.object(target)?))).collect()
         });
         let (subscribe, unsubscribe) = (self.words.subscribe.value(py)?, self.words.unsubscribe.value(py)?);
-        let list = PyList::empty(py);
+        let _pause = CollectorPause::new(py);
+        let mut list = ListBuilder::new(py, found.len())?;
         for (instruction, object) in found {
-            let Some(object) = object else { continue };
             let word = if instruction == Instruction::Subscribe { &subscribe } else { &unsubscribe };
-            list.append((word, object_of(py, object)?))?;
+            let mut pair = TupleBuilder::new(py, 2)?;
+            pair.push(word.clone());
+            pair.push(object_of(py, object)?);
+            list.push(pair.finish().into_any())?;
         }
-        Ok(list)
+        Ok(list.finish())
     }
 
     #[pyo3(signature = (node, count, /))]
