@@ -346,7 +346,7 @@ class Downs:
         """Whether one is neither read nor withdrawn."""
     def __len__(self) -> int:
         """How many are neither read nor withdrawn; takes time for each."""
-    def peek(self) -> list[tuple[Any, ...]]:
+    def peek(self) -> Iterator[tuple[Any, ...]]:
         """Those that are neither read nor withdrawn; they stay so."""
     def take(self, reference: Reference, /) -> bool:
         """Read the DOWN of a reference out of turn; false if it is read or withdrawn."""

@@ -430,12 +430,12 @@ def test_downs_that_were_all_withdrawn_are_false(table: MonitorTable, unreads: U
 def test_peek_shows_what_is_read_later(table: MonitorTable, unreads: Unreads) -> None:
     references, downs = fired(table, unreads, 2)
 
-    seen = downs.peek()
+    seen = list(downs.peek())
 
     assert seen == [(atoms.DOWN, ref, atoms.process, TARGET, (atoms.zen_monitor, atoms.boom)) for ref in references]
     assert unreads.get(references[0]) is seen[0]
     assert next(downs) is seen[0]
-    assert downs.peek() == seen[1:]
+    assert list(downs.peek()) == seen[1:]
 
 
 def test_take_reads_a_down_out_of_turn(table: MonitorTable, unreads: Unreads) -> None:

@@ -4,11 +4,12 @@
 //! is withdrawn.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::PyTuple;
 
 use super::arguments::{Home, object_of};
 use crate::table::{Dispatch, Object, Unread, Words};
@@ -157,6 +158,10 @@ impl Downs {
         self.words.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn at(&self, place: usize) -> Option<Words> {
+        self.words().get(place).copied()
+    }
+
     fn next(&self) -> Option<(Words, Message)> {
         let (mut words, mut core) = (self.words(), self.unreads.get().core());
         std::iter::from_fn(|| words.pop_front()).find_map(|words| Some((words, core.remove(&words)?)))
@@ -186,15 +191,8 @@ impl Downs {
         words.iter().filter(|words| core.get(words).is_some()).count()
     }
 
-    fn peek<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        let words: Vec<Words> = self.words().iter().copied().collect();
-        for words in words {
-            if let Some(down) = self.unreads.get().peek(py, &words)? {
-                list.append(down)?;
-            }
-        }
-        Ok(list)
+    fn peek(slf: Py<Self>) -> Peek {
+        Peek { downs: slf, place: AtomicUsize::new(0) }
     }
 
     #[pyo3(signature = (reference, /))]
@@ -212,5 +210,29 @@ impl Downs {
 impl Drop for Downs {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// A look at DOWNs that stay unread.
+#[pyclass(frozen, module = "pyzen", name = "Peek")]
+pub struct Peek {
+    downs: Py<Downs>,
+    place: AtomicUsize,
+}
+
+#[pymethods]
+impl Peek {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let downs = self.downs.get();
+        while let Some(words) = downs.at(self.place.fetch_add(1, Ordering::Relaxed)) {
+            if let Some(down) = downs.unreads.get().peek(py, &words)? {
+                return Ok(Some(down));
+            }
+        }
+        Ok(None)
     }
 }
