@@ -1,6 +1,6 @@
 //! Which targets are watched by an ERTS monitor instead of a Proxy; found by target and by monitor.
 
-use super::index::Sharded;
+use super::index::{Keyed, Sharded};
 use super::rows::Words;
 use super::slab::Slab;
 
@@ -8,6 +8,18 @@ use super::slab::Slab;
 struct Cover {
     target: u32,
     words: Words,
+}
+
+impl Keyed<u32> for Cover {
+    fn key(&self) -> u32 {
+        self.target
+    }
+}
+
+impl Keyed<Words> for Cover {
+    fn key(&self) -> Words {
+        self.words
+    }
 }
 
 /// ERTS monitors and their targets, one to one.
@@ -22,8 +34,8 @@ impl Covers {
     /// Note the monitor of a target that has none.
     pub fn insert(&mut self, target: u32, words: Words) {
         let id = self.rows.insert(Cover { target, words });
-        self.by_target.insert(target, id);
-        self.by_words.insert(words, id);
+        self.by_target.insert(id, &self.rows);
+        self.by_words.insert(id, &self.rows);
     }
 
     /// Forget the monitor of a target, and answer it.
@@ -31,14 +43,17 @@ impl Covers {
         if self.rows.len() == 0 {
             return None; // most nodes have a Proxy: no look-up for those
         }
-        let cover = self.rows.remove(self.by_target.remove(&target)?);
-        self.by_words.remove(&cover.words);
-        Some(cover.words)
+        let id = self.by_target.get(&target, &self.rows)?;
+        let words = self.rows[id].words;
+        self.by_target.remove(&target, id, &self.rows);
+        self.by_words.remove(&words, id, &self.rows);
+        self.rows.remove(id);
+        Some(words)
     }
 
     /// The target of a monitor.
     pub fn target_of(&self, words: &Words) -> Option<u32> {
-        self.by_words.get(words).map(|id| self.rows[id].target)
+        self.by_words.get(words, &self.rows).map(|id| self.rows[id].target)
     }
 
     /// How many there are.

@@ -4,8 +4,11 @@
 //! and often end together, and references are numbered as they are made: with many rows, what a batch looks for is
 //! then in a few lines of the cache instead of one per key.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::marker::PhantomData;
+
+use hashbrown::HashTable;
+
+use super::slab::Slab;
 
 const SHARDS: usize = 256;
 /// A shard smaller than this is never shrunk.
@@ -44,24 +47,24 @@ impl Indexed for [u32; 3] {
     }
 }
 
-/// A key that hashes to its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Placed<K>(K);
+/// A row that names itself.
+pub trait Keyed<K> {
+    /// The key of the row in its index.
+    fn key(&self) -> K;
+}
 
-impl<K: Indexed> Placed<K> {
-    /// Both ends of this are used by a map, the middle for the shard.
-    fn place(&self) -> u64 {
-        let (number, rest) = self.0.number();
-        let (block, beside) = (number >> BESIDE, number & ((1 << BESIDE) - 1));
-        let mixed = mix(mix(block) ^ rest);
-        // The low bits say where it is looked for, the high ones tell neighbours apart.
-        (mixed >> BESIDE << BESIDE | beside) ^ beside << (u64::BITS - BESIDE)
-    }
+/// Where a key is looked for. A table uses both ends of this, the middle says which table.
+fn place<K: Indexed>(key: K) -> u64 {
+    let (number, rest) = key.number();
+    let (block, beside) = (number >> BESIDE, number & ((1 << BESIDE) - 1));
+    let mixed = mix(mix(block) ^ rest);
+    // The low bits say where it is looked for, the high ones tell neighbours apart.
+    (mixed >> BESIDE << BESIDE | beside) ^ beside << (u64::BITS - BESIDE)
+}
 
-    #[allow(clippy::cast_possible_truncation)] // eight bits are taken
-    fn shard(&self) -> usize {
-        (self.place() >> 40) as usize % SHARDS
-    }
+#[allow(clippy::cast_possible_truncation)] // eight bits are taken
+fn shard(place: u64) -> usize {
+    (place >> 40) as usize % SHARDS
 }
 
 /// Every bit of the answer depends on every bit of the number.
@@ -71,76 +74,50 @@ fn mix(number: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-impl<K: Indexed> Hash for Placed<K> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.place());
-    }
-}
-
-/// Takes what `Placed` has made.
-#[derive(Debug, Default)]
-struct Ready(u64);
-
-impl Hasher for Ready {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 << 8 | u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, place: u64) {
-        self.0 = place;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-type Shard<K> = HashMap<Placed<K>, u32, BuildHasherDefault<Ready>>;
-
-/// A map from keys to row numbers.
+/// A map from keys to row numbers. The keys are in the rows only, so that an entry takes five bytes and its room.
 #[derive(Debug)]
 pub struct Sharded<K> {
-    shards: Vec<Shard<K>>,
+    shards: Vec<HashTable<u32>>,
+    keys: PhantomData<K>,
 }
 
 impl<K> Default for Sharded<K> {
     fn default() -> Self {
         let mut shards = Vec::with_capacity(SHARDS);
-        shards.resize_with(SHARDS, Shard::default);
-        Self { shards }
+        shards.resize_with(SHARDS, HashTable::new);
+        Self { shards, keys: PhantomData }
     }
 }
 
 impl<K: Indexed> Sharded<K> {
     /// The row of a key.
-    pub fn get(&self, key: &K) -> Option<u32> {
-        let key = Placed(*key);
-        self.shards[key.shard()].get(&key).copied()
+    pub fn get<T: Keyed<K>>(&self, key: &K, rows: &Slab<T>) -> Option<u32> {
+        let place = place(*key);
+        self.shards[shard(place)].find(place, |id| rows[*id].key() == *key).copied()
     }
 
-    /// Name a row by a key that names none.
-    pub fn insert(&mut self, key: K, id: u32) {
-        let key = Placed(key);
-        self.shards[key.shard()].insert(key, id);
+    /// Let a row be found whose key no other row in the index has.
+    pub fn insert<T: Keyed<K>>(&mut self, id: u32, rows: &Slab<T>) {
+        let place = place(rows[id].key());
+        self.shards[shard(place)].insert_unique(place, id, |id| self::place(rows[*id].key()));
     }
 
-    /// Forget a key; answers the row it named.
-    pub fn remove(&mut self, key: &K) -> Option<u32> {
-        let key = Placed(*key);
-        let shard = &mut self.shards[key.shard()];
-        let id = shard.remove(&key);
-        if shard.len() * 8 < shard.capacity() && shard.capacity() > SMALL {
-            shard.shrink_to(shard.len() * 2);
+    /// Forget a row and its key; the row itself may be gone already.
+    pub fn remove<T: Keyed<K>>(&mut self, key: &K, id: u32, rows: &Slab<T>) {
+        let place = place(*key);
+        let shard = &mut self.shards[shard(place)];
+        if let Ok(entry) = shard.find_entry(place, |other| *other == id) {
+            entry.remove();
         }
-        id
+        if shard.len() * 8 < shard.capacity() && shard.capacity() > SMALL {
+            shard.shrink_to(shard.len() * 2, |id| self::place(rows[*id].key()));
+        }
     }
 
     /// How many keys there are.
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(HashMap::len).sum()
+        self.shards.iter().map(HashTable::len).sum()
     }
 }
 
@@ -150,40 +127,52 @@ mod tests {
 
     use super::*;
 
+    #[derive(Default)]
+    struct Row<K>(K);
+
+    impl<K: Indexed> Keyed<K> for Row<K> {
+        fn key(&self) -> K {
+            self.0
+        }
+    }
+
+    fn filled<K: Indexed + Default>(keys: impl Iterator<Item = K>) -> (Sharded<K>, Slab<Row<K>>) {
+        let (mut index, mut rows) = (Sharded::default(), Slab::default());
+        for key in keys {
+            let id = rows.insert(Row(key));
+            index.insert(id, &rows);
+        }
+        (index, rows)
+    }
+
     #[test]
     fn keys_name_rows_until_removed() {
-        let mut index = Sharded::default();
-        for key in 0..10_000u32 {
-            index.insert(key, key + 1);
-        }
-        assert_eq!(index.get(&77), Some(78));
-        assert_eq!(index.remove(&77), Some(78));
-        assert_eq!(index.get(&77), None);
+        let (mut index, rows) = filled((0..10_000u64).map(|key| key * 3));
+        assert_eq!(index.get(&231, &rows), Some(77));
+        assert_eq!(index.get(&232, &rows), None);
+        index.remove(&231, 77, &rows);
+        assert_eq!(index.get(&231, &rows), None);
         assert_eq!(index.len(), 9999);
     }
 
     #[test]
     fn consecutive_keys_spread_over_the_shards() {
-        let mut index = Sharded::default();
-        for key in 0..65_536u32 {
-            index.insert([key, 0, 0], key);
-        }
+        let (index, _) = filled((0..65_536).map(|key| [key, 0, 0]));
         assert!(index.shards.iter().all(|shard| (64..1024).contains(&shard.len())));
     }
 
     #[test]
     fn consecutive_keys_lie_beside_each_other() {
-        let places: Vec<u64> = (160..176u64).map(|number| Placed(number).place()).collect();
+        let places: Vec<u64> = (160..176u64).map(place).collect();
         assert!(places.iter().zip(0..).all(|(place, beside)| place & 0xf == beside));
         assert!(places.iter().all(|place| (place ^ places[0]) << 4 >> 8 == 0));
         assert_eq!(places.iter().map(|place| place >> 57).collect::<HashSet<_>>().len(), 16);
-        assert_ne!(Placed(176u64).place() >> 4 << 8, places[0] >> 4 << 8);
+        assert_ne!(place(176u64) >> 4 << 8, places[0] >> 4 << 8);
     }
 
     #[test]
     fn keys_far_from_each_other_spread_as_well() {
-        let blocks =
-            |step: u64| (0..4096).map(|number| Placed(number * step).place() >> 4 & 0xfff).collect::<HashSet<_>>();
+        let blocks = |step: u64| (0..4096).map(|number| place(number * step) >> 4 & 0xfff).collect::<HashSet<_>>();
         for step in [16, 64, 1 << 18, 1 << 32] {
             assert!(blocks(step).len() > 2400, "{step}");
         }
@@ -191,13 +180,10 @@ mod tests {
 
     #[test]
     fn memory_is_given_back() {
-        let mut index = Sharded::default();
-        for key in 0..100_000u64 {
-            index.insert(key, 0);
+        let (mut index, rows) = filled(0..100_000u64);
+        for id in 0..100_000 {
+            index.remove(&u64::from(id), id, &rows);
         }
-        for key in 0..100_000u64 {
-            index.remove(&key);
-        }
-        assert!(index.shards.iter().map(HashMap::capacity).sum::<usize>() < 20_000);
+        assert!(index.shards.iter().map(HashTable::capacity).sum::<usize>() < 20_000);
     }
 }

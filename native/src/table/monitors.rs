@@ -118,7 +118,7 @@ impl<R> Monitors<R> {
         let target = self.target(cohort, identity);
         let (subscriber, unwatched) = self.subscriber(subscriber);
         let id = self.rows.insert(Monitor::new(words, target, subscriber));
-        self.by_words.insert(words, id);
+        self.by_words.insert(id, &self.rows);
         self.cohorts[cohort].order.push::<ORDER, _>(&mut self.rows, id);
         self.subscribers[subscriber].own.push::<OWN, _>(&mut self.rows, id);
         let row = &mut self.targets[target];
@@ -133,7 +133,7 @@ impl<R> Monitors<R> {
     /// Consume a reference, whatever its stage.
     pub fn remove(&mut self, words: &Words) -> (Removed, News) {
         self.counts.demonitors += 1;
-        let Some(id) = self.by_words.get(words) else { return (Removed::Unknown, News::default()) };
+        let Some(id) = self.by_words.get(words, &self.rows) else { return (Removed::Unknown, News::default()) };
         let removed = match self.rows[id].stage {
             Stage::Placed if self.is_live(self.rows[id].target) => Removed::Live,
             _ => Removed::Fired,
@@ -143,14 +143,16 @@ impl<R> Monitors<R> {
 
     /// The subscriber of a reference, from `add` until its DOWN is taken.
     pub fn subscriber_of(&self, words: &Words) -> Option<u64> {
-        let id = self.by_words.get(words)?;
+        let id = self.by_words.get(words, &self.rows)?;
         Some(self.subscribers[self.rows[id].subscriber].number)
     }
 
     /// The live references between a target and a subscriber, in the order they were made.
     pub fn between(&self, node: &Name, identity: &Identity, subscriber: u64) -> Vec<Words> {
         let target = self.find_target(node, identity).filter(|id| self.is_live(*id));
-        let (Some(target), Some(subscriber)) = (target, self.by_number.get(&subscriber)) else { return Vec::new() };
+        let (Some(target), Some(subscriber)) = (target, self.by_number.get(&subscriber, &self.subscribers)) else {
+            return Vec::new();
+        };
         let (beside, own) = (&self.targets[target].placed, &self.subscribers[subscriber].own);
         let both = |id: &u32| self.rows[*id].target == target && self.rows[*id].subscriber == subscriber;
         if beside.len() <= own.len() {
@@ -214,20 +216,20 @@ impl<R> Monitors<R> {
     // ---- subscribers -----------------------------------------------------------------------------
 
     fn subscriber(&mut self, number: u64) -> (u32, bool) {
-        if let Some(id) = self.by_number.get(&number) {
+        if let Some(id) = self.by_number.get(&number, &self.subscribers) {
             if self.subscribers[id].own.is_empty() {
                 self.idle.unlink::<PLACE, _>(&mut self.subscribers, id);
             }
             return (id, self.subscribers[id].watched != self.generation);
         }
         let id = self.subscribers.insert(Subscriber::new(number));
-        self.by_number.insert(number, id);
+        self.by_number.insert(id, &self.subscribers);
         (id, true)
     }
 
     /// Note the reciprocal monitor of a subscriber.
     pub fn watch(&mut self, subscriber: u64, words: Words) {
-        if let Some(id) = self.by_number.get(&subscriber) {
+        if let Some(id) = self.by_number.get(&subscriber, &self.subscribers) {
             let generation = self.generation;
             let row = &mut self.subscribers[id];
             (row.watch, row.watched) = (words, generation);
@@ -255,7 +257,7 @@ impl<R> Monitors<R> {
             let id = self.idle.first();
             self.idle.unlink::<PLACE, _>(&mut self.subscribers, id);
             let row = self.subscribers.remove(id);
-            self.by_number.remove(&row.number);
+            self.by_number.remove(&row.number, id, &self.subscribers);
             watches.push((row.watched == self.generation).then_some(row.watch));
         }
         watches
@@ -264,7 +266,8 @@ impl<R> Monitors<R> {
     /// A subscriber died: as a demonitor of each of its references, and nothing more is delivered to it.
     pub fn drop_subscriber(&mut self, number: u64) -> News {
         let mut news = News::default();
-        let Some(id) = self.by_number.remove(&number) else { return news };
+        let Some(id) = self.by_number.get(&number, &self.subscribers) else { return news };
+        self.by_number.remove(&number, id, &self.subscribers);
         self.leave_place(id);
         self.subscribers[id].gone = true;
         self.gone += 1;
@@ -313,18 +316,18 @@ impl<R> Monitors<R> {
 
     fn target(&mut self, cohort: u32, identity: Identity) -> u32 {
         let key = identity.key(cohort);
-        if let Some(id) = self.by_key.get(&key) {
+        if let Some(id) = self.by_key.get(&key, &self.targets) {
             return id;
         }
         let id = self.targets.insert(Target::new(identity, cohort));
-        self.by_key.insert(key, id);
+        self.by_key.insert(id, &self.targets);
         self.cohorts[cohort].holders += 1;
         id
     }
 
     pub(super) fn find_target(&self, node: &Name, identity: &Identity) -> Option<u32> {
         let cohort = self.by_node.get(node)?;
-        self.by_key.get(&identity.key(*cohort))
+        self.by_key.get(&identity.key(*cohort), &self.targets)
     }
 
     /// Whether references at stage `Placed` of this target have not fired yet.
@@ -359,7 +362,7 @@ impl<R> Monitors<R> {
             }
         }
         news.idle = self.disown(subscriber, id);
-        self.by_words.remove(&self.rows[id].words);
+        self.by_words.remove(&self.rows[id].words, id, &self.rows);
         self.rows.remove(id);
         news
     }
@@ -432,7 +435,7 @@ impl<R> Monitors<R> {
         let row = &mut self.targets[target];
         if std::mem::take(&mut row.indexed) {
             let key = row.identity.key(row.cohort);
-            self.by_key.remove(&key);
+            self.by_key.remove(&key, target, &self.targets);
         }
     }
 

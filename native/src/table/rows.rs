@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::identity::Identity;
+use super::identity::{Identity, Key};
+use super::index::Keyed;
 use super::list::{Link, Linked, List};
 use super::slab::{NONE, Slab};
 use crate::term::atom::Name;
@@ -196,6 +197,24 @@ linked!(Monitor, { SIDE }, side);
 linked!(Monitor, { OWN }, own);
 linked!(Target, { PLACE }, place);
 linked!(Subscriber, { PLACE }, place);
+
+impl Keyed<Words> for Monitor {
+    fn key(&self) -> Words {
+        self.words
+    }
+}
+
+impl Keyed<Key> for Target {
+    fn key(&self) -> Key {
+        self.identity.key(self.cohort)
+    }
+}
+
+impl Keyed<u64> for Subscriber {
+    fn key(&self) -> u64 {
+        self.number
+    }
+}
 
 /// Work that was decided at once and is carried out bit by bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

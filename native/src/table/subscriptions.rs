@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use super::identity::{Identity, Key};
-use super::index::Sharded;
+use super::index::{Keyed, Sharded};
 use super::list::{Link, Linked, List};
 use super::rows::Words;
 use super::shared::Shared;
@@ -42,6 +42,12 @@ impl Default for Row {
     }
 }
 
+impl Keyed<[u32; 2]> for Row {
+    fn key(&self) -> [u32; 2] {
+        [self.target, self.connector]
+    }
+}
+
 impl Linked<SIDE> for Row {
     fn link(&self) -> Link {
         self.side
@@ -71,6 +77,18 @@ struct Target {
     holders: u32,
     /// The ERTS monitor, while it stands.
     watch: Option<Words>,
+}
+
+impl Keyed<Key> for Target {
+    fn key(&self) -> Key {
+        self.identity.key(HERE)
+    }
+}
+
+impl Keyed<Words> for Target {
+    fn key(&self) -> Words {
+        self.watch.unwrap_or_default() // only those with a monitor are in that index
+    }
 }
 
 #[derive(Debug, Default)]
@@ -175,11 +193,11 @@ impl<R> Subscriptions<R> {
 
     fn target(&mut self, identity: Identity) -> u32 {
         let key = identity.key(HERE);
-        if let Some(id) = self.by_key.get(&key) {
+        if let Some(id) = self.by_key.get(&key, &self.targets) {
             return id;
         }
         let id = self.targets.insert(Target { identity, ..Target::default() });
-        self.by_key.insert(key, id);
+        self.by_key.insert(id, &self.targets);
         id
     }
 
@@ -187,7 +205,7 @@ impl<R> Subscriptions<R> {
     pub fn subscribe(&mut self, connector: &PidParts, identity: Identity) -> Needs {
         let batcher = self.meet(connector);
         let (connector, target) = (self.connector(connector), self.target(identity));
-        match self.by_pair.get(&[target, connector]) {
+        match self.by_pair.get(&[target, connector], &self.rows) {
             Some(row) if self.rows[row].reason == NONE => {}
             Some(row) => {
                 self.unqueue(row);
@@ -195,7 +213,7 @@ impl<R> Subscriptions<R> {
             }
             None => {
                 let row = self.rows.insert(Row { target, connector, ..Row::default() });
-                self.by_pair.insert([target, connector], row);
+                self.by_pair.insert(row, &self.rows);
                 self.targets[target].holders += 1;
                 self.enlist(row);
             }
@@ -211,17 +229,17 @@ impl<R> Subscriptions<R> {
 
     /// Note the ERTS monitor of a target.
     pub fn watch(&mut self, identity: &Identity, words: Words) {
-        if let Some(target) = self.by_key.get(&identity.key(HERE)) {
+        if let Some(target) = self.by_key.get(&identity.key(HERE), &self.targets) {
             self.unwatch(target);
             self.targets[target].watch = Some(words);
-            self.by_watch.insert(words, target);
+            self.by_watch.insert(target, &self.targets);
             self.watches += 1;
         }
     }
 
     fn unwatch(&mut self, target: u32) -> Option<Words> {
         let words = self.targets[target].watch.take()?;
-        self.by_watch.remove(&words);
+        self.by_watch.remove(&words, target, &self.targets);
         self.watches -= 1;
         Some(words)
     }
@@ -229,8 +247,8 @@ impl<R> Subscriptions<R> {
     /// Undo `subscribe`, and withdraw the certificate. Answers the ERTS monitor that nobody needs any more.
     pub fn unsubscribe(&mut self, connector: &PidParts, identity: &Identity) -> Option<Words> {
         let connector = *self.by_pid.get(connector)?;
-        let target = self.by_key.get(&identity.key(HERE))?;
-        let row = self.by_pair.get(&[target, connector])?;
+        let target = self.by_key.get(&identity.key(HERE), &self.targets)?;
+        let row = self.by_pair.get(&[target, connector], &self.rows)?;
         self.remove(row)
     }
 
@@ -251,7 +269,7 @@ impl<R> Subscriptions<R> {
         if target == NONE {
             return None;
         }
-        self.by_pair.remove(&[target, connector]);
+        self.by_pair.remove(&[target, connector], row, &self.rows);
         self.release(target)
     }
 
@@ -265,7 +283,7 @@ impl<R> Subscriptions<R> {
         let watch = if row.side.is_empty() { self.unwatch(target) } else { None };
         if self.targets[target].holders == 0 {
             let row = self.targets.remove(target);
-            self.by_key.remove(&row.identity.key(HERE));
+            self.by_key.remove(&row.identity.key(HERE), target, &self.targets);
         }
         watch
     }
@@ -283,7 +301,7 @@ impl<R> Subscriptions<R> {
     ///
     /// Answers the Connectors that had none waiting; nothing for a monitor that does not stand.
     pub fn died(&mut self, words: &Words, reason: R, size: u32) -> Vec<PidParts> {
-        let Some(target) = self.by_watch.get(words) else {
+        let Some(target) = self.by_watch.get(words, &self.targets) else {
             self.values.put_aside(reason);
             return Vec::new();
         };
@@ -363,8 +381,8 @@ impl<R> Subscriptions<R> {
 
     /// Whether a Connector is subscribed to a target that lives as far as is known.
     pub fn is_subscribed(&self, connector: &PidParts, identity: &Identity) -> bool {
-        let pair = self.by_key.get(&identity.key(HERE)).zip(self.by_pid.get(connector).copied());
-        let row = pair.and_then(|(target, connector)| self.by_pair.get(&[target, connector]));
+        let pair = self.by_key.get(&identity.key(HERE), &self.targets).zip(self.by_pid.get(connector).copied());
+        let row = pair.and_then(|(target, connector)| self.by_pair.get(&[target, connector], &self.rows));
         row.is_some_and(|row| self.rows[row].reason == NONE)
     }
 

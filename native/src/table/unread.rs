@@ -1,13 +1,31 @@
 //! DOWNs that lie in mailboxes, each found by its reference until it is read.
 
-use super::index::Sharded;
+use super::index::{Keyed, Sharded};
 use super::rows::Words;
 use super::slab::Slab;
+
+#[derive(Debug)]
+struct Row<M> {
+    words: Words,
+    message: Option<M>,
+}
+
+impl<M> Default for Row<M> {
+    fn default() -> Self {
+        Self { words: Words::default(), message: None }
+    }
+}
+
+impl<M> Keyed<Words> for Row<M> {
+    fn key(&self) -> Words {
+        self.words
+    }
+}
 
 /// What waits to be read, by reference. `M` is the type of what waits.
 #[derive(Debug)]
 pub struct Unread<M> {
-    rows: Slab<Option<M>>,
+    rows: Slab<Row<M>>,
     by_words: Sharded<Words>,
 }
 
@@ -20,25 +38,26 @@ impl<M> Default for Unread<M> {
 impl<M> Unread<M> {
     /// Let something wait. The words must be new.
     pub fn insert(&mut self, words: Words, message: M) {
-        let id = self.rows.insert(Some(message));
-        self.by_words.insert(words, id);
+        let id = self.rows.insert(Row { words, message: Some(message) });
+        self.by_words.insert(id, &self.rows);
     }
 
     /// What waits.
     pub fn get(&self, words: &Words) -> Option<&M> {
-        self.rows[self.by_words.get(words)?].as_ref()
+        self.rows[self.by_words.get(words, &self.rows)?].message.as_ref()
     }
 
     /// The same, to change.
     pub fn get_mut(&mut self, words: &Words) -> Option<&mut M> {
-        let id = self.by_words.get(words)?;
-        self.rows[id].as_mut()
+        let id = self.by_words.get(words, &self.rows)?;
+        self.rows[id].message.as_mut()
     }
 
     /// Take what waits, because it is read or withdrawn.
     pub fn remove(&mut self, words: &Words) -> Option<M> {
-        let id = self.by_words.remove(words)?;
-        self.rows.remove(id)
+        let id = self.by_words.get(words, &self.rows)?;
+        self.by_words.remove(words, id, &self.rows);
+        self.rows.remove(id).message
     }
 
     /// How many wait.
