@@ -103,6 +103,16 @@ def test_exit_signal_takes_effect_between_two_downs(cluster: Cluster, node: Memo
     assert len(node.runtime.unread) == 0
 
 
+def test_server_ended_by_its_own_handler_handles_nothing_more(cluster: Cluster, node: MemoryNode) -> None:
+    watcher = watch(cluster, node, lambda _: watcher.finish(atoms.normal))
+
+    deliver(node.runtime, watcher, 3)
+    cluster.run_until_idle()
+
+    assert watcher.seen == [0]
+    assert len(node.runtime.unread) == 0
+
+
 @pytest.mark.usefixtures("quiet")
 def test_handler_that_fails_ends_the_server_and_leaves_nothing_unread(cluster: Cluster, node: MemoryNode) -> None:
     watcher = watch(cluster, node, lambda index: 1 // (1 - index) and None)
