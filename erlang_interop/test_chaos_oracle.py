@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WATCHER, PEER = "p0@h#0", "e1@h"
 TARGET = f"{PEER}#0"
-SEEN = f"p {PEER} 1.0 linked compatible None"
+SEEN = f"p {PEER} 0.9 1.0 linked compatible None"
 MADE = f"m 0 3 {TARGET} 7 100.0"
 
 
@@ -101,10 +101,18 @@ def test_noproc_is_allowed_where_the_watcher_crashed_before_it_heard(judged: Jud
 def test_nodedown_is_allowed_where_the_peer_was_lost_or_incompatible(judged: Judge) -> None:
     cut, zen = Fault("cut", ("e1", "p0"), 110.0, 110.0), Fault("zen", ("e1",), 110.0, 110.0, "proxy")
     lost = (f"l {PEER} 110.1 down", "d 0 110.2 nodedown")
-    ended = (f"p {PEER} 110.1 linked incompatible proxy ended", "d 0 110.2 nodedown")
+    ended = (f"p {PEER} 110.0 110.1 linked incompatible proxy ended", "d 0 110.2 nodedown")
 
     assert judged(MADE, *lost, faults=[cut]).failures == 0
     assert judged(MADE, *ended, faults=[zen]).failures == 0
+
+
+def test_nodedown_is_allowed_from_the_last_look_at_the_peer_before_it_was_bad(judged: Judge) -> None:
+    zen = Fault("zen", ("e1",), 110.0, 110.0, "proxy")
+    late = f"p {PEER} 109.9 114.0 linked incompatible proxy ended"  # the loop was busy
+
+    assert balance(judged(MADE, SEEN, "d 0 110.2 nodedown", late, faults=[zen])) == (0, 0, 0)
+    assert balance(judged(MADE, SEEN, "d 0 109.5 nodedown", late, faults=[zen])) == (0, 0, 1)
 
 
 def test_nodedown_before_the_loss_or_long_after_it_is_invented(judged: Judge) -> None:
@@ -138,7 +146,7 @@ def test_silence_that_outlasts_the_tick_time_explains_a_loss(judged: Judge) -> N
 
 
 def test_an_incompatible_peer_needs_an_end_of_its_proxy(judged: Judge) -> None:
-    line = f"p {PEER} 110.1 linked incompatible proxy ended"
+    line = f"p {PEER} 110.0 110.1 linked incompatible proxy ended"
     own = Fault("zen", ("p0",), 110.0, 110.0, "proxy")
 
     assert len(judged(line).unexplained) == 1
@@ -146,7 +154,7 @@ def test_an_incompatible_peer_needs_an_end_of_its_proxy(judged: Judge) -> None:
 
 
 def test_an_unanswered_ping_without_a_fault_is_noted_as_slowness(judged: Judge) -> None:
-    verdict = judged(f"p {PEER} 110.1 linked incompatible ping timeout")
+    verdict = judged(f"p {PEER} 110.0 110.1 linked incompatible ping timeout")
 
     assert (verdict.failures, len(verdict.slow)) == (0, 1)
 

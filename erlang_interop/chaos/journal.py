@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Entry", "Life", "Outcome", "read"]
 
 SLACK: Final = 0.25
-"""Seconds by which a look at a peer may be late."""
+"""Seconds between what happens and the time that is written down for it, such as for a monitor or its DOWN."""
 
 
 @dataclass(slots=True)
@@ -66,12 +66,14 @@ class Change:
     """How a node saw a peer from a moment on.
 
     Attributes:
+        since: When it had looked before: the change came between then and ``time``, however late the look was.
         time: When.
         linked: Whether there was a link.
         status: Entry of the compatibility cache.
         loss: What ``last_loss`` said.
     """
 
+    since: float
     time: float
     linked: bool
     status: str
@@ -118,7 +120,7 @@ class Life:
         views = self.views.get(peer, [])
         first = max(0, bisect_right(views, start, key=lambda change: change.time) - 1)
         for change in views[first:]:
-            if change.time > end:
+            if change.since > end:
                 return
             yield change
 
@@ -159,8 +161,8 @@ def _take_rare(life: Life, subscribers: dict[int, list[Entry]], words: list[str]
         case ["l", peer, time, direction]:
             if direction == "down":
                 life.losses.setdefault(peer, []).append(float(time))
-        case ["p", peer, time, link, status, *loss]:
-            change = Change(float(time), link == "linked", status, " ".join(loss))
+        case ["p", peer, since, time, link, status, *loss]:
+            change = Change(float(since), float(time), link == "linked", status, " ".join(loss))
             life.views.setdefault(peer, []).append(change)
         case ["u", *_]:
             life.unexpected.append(" ".join(words))

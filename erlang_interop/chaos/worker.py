@@ -119,6 +119,7 @@ class ChaosWorker(Worker):
         self._targets: list[Idle] = []
         self._lives: dict[str, Life] = {}
         self._peers: dict[Atom, tuple[object, ...]] = {}
+        self._looked = time.monotonic()
         self._watch = Watch(journal)
         node.runtime.spawn(self._watch)
         self._random = random.Random(0)
@@ -318,7 +319,7 @@ class ChaosWorker(Worker):
         self._journal.flush()
 
     def _look(self) -> None:
-        zen, runtime = self._node.zen, self._node.runtime
+        zen, runtime, now = self._node.zen, self._node.runtime, time.monotonic()
         for peer, before in self._peers.items():
             status = zen.cached_compatibility(peer)
             link = runtime.link(peer)
@@ -327,7 +328,8 @@ class ChaosWorker(Worker):
                 self._peers[peer] = seen
                 linked, name, loss = seen
                 up = "linked" if linked else "unlinked"
-                self._journal.write(f"p {peer} {time.monotonic():.4f} {up} {name} {loss}")
+                self._journal.write(f"p {peer} {self._looked:.4f} {now:.4f} {up} {name} {loss}")
+        self._looked = now
 
     def _report(self) -> None:
         # The books only grow; to walk them in each collection would block the loop for seconds, unplanned.
