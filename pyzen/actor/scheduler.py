@@ -53,6 +53,10 @@ class Scheduler:
         self._pending = False
         self.run()
 
+    def hold(self) -> None:
+        """Ask the loop for no turn until `run`, which the caller is about to call."""
+        self._running = True
+
     def run(self) -> None:
         """Run ready processes until none is left or the turn is over; the rest runs in the loop's next turn."""
         ready, clock = self._ready, self._clock

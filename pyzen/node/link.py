@@ -359,8 +359,12 @@ class LinkDriver:
 
     def _drain(self) -> None:
         """Take one batch of events, then let the processes run; the rest waits for the next turn of the loop."""
-        more = self._take()
-        self._scheduler.run()
+        scheduler = self._scheduler
+        scheduler.hold()
+        try:
+            more = self._take()
+        finally:
+            scheduler.run()
         if more and not self._waking and self._watched >= 0:
             self._waking = True
             self._loop.call_soon(self._drain_rest)

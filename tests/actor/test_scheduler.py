@@ -72,6 +72,17 @@ def test_many_ready_processes_are_one_call_of_the_loop(
     assert len(turns) == 1
 
 
+def test_held_scheduler_asks_for_no_turn(scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock) -> None:
+    log: list[tuple[str, int]] = []
+    scheduler.hold()
+
+    scheduler.ready(Worker("a", 1, log, clock))
+    scheduler.run()
+
+    assert log == [("a", 1)]
+    assert turns == []
+
+
 def test_processes_take_turns_by_budget(scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock) -> None:
     log: list[tuple[str, int]] = []
     scheduler.ready(Worker("a", 2 * BUDGET + 1, log, clock))
