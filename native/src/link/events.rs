@@ -47,13 +47,13 @@ struct State {
     queue: Vec<(u64, Event)>,
     signalled: bool,
     // None once the node has stopped.
-    wake: Option<Guarded<EventFd>>,
+    wake: Option<Arc<Guarded<EventFd>>>,
 }
 
 impl Events {
     /// An empty queue.
     pub fn new() -> io::Result<Self> {
-        let wake = Some(Guarded::open(EventFd::new)?);
+        let wake = Some(Arc::new(Guarded::open(EventFd::new)?));
         let state = Mutex::new(State { queue: Vec::new(), signalled: false, wake });
         Ok(Self { state, answered: AtomicU64::new(0) })
     }
@@ -73,7 +73,9 @@ impl Events {
         state.queue.extend(events.into_iter().map(|event| (link, event)));
         if !state.signalled && !state.queue.is_empty() {
             state.signalled = true;
-            if let Some(wake) = &state.wake {
+            let wake = state.wake.clone();
+            drop(state); // whoever wakes up wants the lock at once
+            if let Some(wake) = wake {
                 wake.signal();
             }
         }
@@ -92,7 +94,8 @@ impl Events {
     /// Take all events.
     fn take(&self) -> Vec<(u64, Event)> {
         let mut state = self.lock();
-        if std::mem::take(&mut state.signalled) {
+        // Nothing is there: it was taken between the push and its signal.
+        if std::mem::take(&mut state.signalled) || state.queue.is_empty() {
             if let Some(wake) = &state.wake {
                 wake.clear();
             }
@@ -256,6 +259,20 @@ mod tests {
 
         assert!(!events.lock().signalled);
         assert_eq!(drained(&mut backlog), [(1, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn a_signal_that_comes_after_its_events_were_taken_is_cleared_by_the_next_look() {
+        let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
+        events.push(1, [frame(0)]);
+        backlog.refill(&events);
+        events.lock().wake.as_ref().unwrap().signal();
+
+        backlog.refill(&events);
+
+        let information = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", events.fileno().unwrap())).unwrap();
+        let count = information.lines().find_map(|line| line.strip_prefix("eventfd-count:")).unwrap();
+        assert_eq!(count.trim(), "0");
     }
 
     #[test]
