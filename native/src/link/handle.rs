@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use rustls::pki_types::CertificateDer;
 
+use super::stream::Shared;
+use super::writer::Writer;
 use crate::dist::identity::Identity;
 use crate::dist::sender::Encoded;
 
@@ -13,6 +15,8 @@ use crate::dist::sender::Encoded;
 pub const HIGH_MARK: usize = 1024 * 1024;
 /// Bytes below which a busy link is writable again.
 pub const LOW_MARK: usize = HIGH_MARK / 2;
+/// The longest message that is worth a write of its own.
+const SHORT: usize = 16 * 1024;
 
 /// Something that the loop's thread wants from the task.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ pub struct News {
     pub requests: Vec<Request>,
     /// Messages with their order keys.
     pub messages: Vec<(u64, Encoded)>,
+    /// The writing half if it was lent; what it holds comes before all messages.
+    pub writer: Option<Writer>,
 }
 
 /// One link as both threads know it.
@@ -75,6 +81,29 @@ struct Outbox {
     busy: bool,
     closed: bool,
     waker: Option<Waker>,
+    lent: Option<(Writer, Shared)>,
+}
+
+impl Outbox {
+    fn has_news(&self) -> bool {
+        let unwritten = self.lent.as_ref().is_some_and(|(writer, _)| !writer.is_idle());
+        unwritten || !self.news.requests.is_empty() || !self.news.messages.is_empty()
+    }
+
+    /// Write a short message at once if nothing is in front of it; gives it back if not. What the kernel does not take
+    /// is news for the task.
+    fn write(&mut self, order_key: u64, encoded: Encoded) -> Option<Encoded> {
+        if self.has_news() || encoded.length() > SHORT || !encoded.lent.is_empty() {
+            return Some(encoded);
+        }
+        let Some((writer, socket)) = &mut self.lent else { return Some(encoded) };
+        writer.push(order_key, encoded);
+        writer.fill();
+        if let Ok(count) = socket.try_write(writer.rest()) {
+            self.unsent = self.unsent.saturating_sub(writer.wrote(count));
+        }
+        None
+    }
 }
 
 impl Link {
@@ -107,6 +136,21 @@ impl Link {
 
     /// Queue a message. `maximum`, if given, bounds what waits with it.
     pub fn send(&self, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
+        self.post(order_key, encoded, maximum, |_, _, encoded| Some(encoded))
+    }
+
+    /// The same, but write the message here and now if nothing is in front of it.
+    pub fn write(&self, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
+        self.post(order_key, encoded, maximum, Outbox::write)
+    }
+
+    fn post(
+        &self,
+        order_key: u64,
+        encoded: Encoded,
+        maximum: Option<usize>,
+        write: impl FnOnce(&mut Outbox, u64, Encoded) -> Option<Encoded>,
+    ) -> Posted {
         let mut outbox = self.lock();
         if outbox.closed {
             return Posted::Gone;
@@ -118,8 +162,12 @@ impl Link {
         outbox.unsent = unsent;
         outbox.busy |= unsent > HIGH_MARK;
         let posted = if outbox.busy { Posted::Busy } else { Posted::Sent };
-        outbox.news.messages.push((order_key, encoded));
-        wake(outbox);
+        if let Some(encoded) = write(&mut outbox, order_key, encoded) {
+            outbox.news.messages.push((order_key, encoded));
+        }
+        if outbox.has_news() {
+            wake(outbox);
+        }
         posted
     }
 
@@ -138,14 +186,22 @@ impl Link {
 
     // ---- called by the task
 
-    /// What was posted; if there is nothing, the task is woken by the next.
-    pub fn poll_news(&self, context: &mut Context<'_>) -> Poll<News> {
+    /// What was posted; if there is nothing, the task is woken by the next. Until then the loop's thread has what the
+    /// task can `spare`: the idle writing half.
+    pub fn poll_news(&self, context: &mut Context<'_>, spare: impl FnOnce() -> Option<(Writer, Shared)>) -> Poll<News> {
         let mut outbox = self.lock();
-        if outbox.news.requests.is_empty() && outbox.news.messages.is_empty() {
+        if !outbox.has_news() {
             outbox.waker = Some(context.waker().clone());
+            outbox.lent = outbox.lent.take().or_else(spare);
             return Poll::Pending;
         }
+        outbox.news.writer = outbox.lent.take().map(|(writer, _)| writer);
         Poll::Ready(std::mem::take(&mut outbox.news))
+    }
+
+    /// Have the writing half back; a closed link has a new one, with nothing to write.
+    pub fn take_back(&self) -> Writer {
+        self.lock().lent.take().map_or_else(Writer::new, |(writer, _)| writer)
     }
 
     /// So much of what waited is written; answers whether the link has become writable by it.
@@ -193,6 +249,10 @@ fn wake(mut outbox: MutexGuard<'_, Outbox>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::fork::Guarded;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use tokio::runtime::{self, Runtime};
 
     fn message(size: usize) -> Encoded {
         Encoded::plain(vec![0; size - crate::dist::sender::OVERHEAD], 0)
@@ -220,6 +280,96 @@ mod tests {
         assert_eq!(link.unsent(), 300);
 
         assert_eq!(link.send(1, message(100), None), Posted::Sent);
+    }
+
+    /// A link whose idle writing half is lent, its socket as the peer sees it, and what keeps the socket alive.
+    fn lent() -> (Link, TcpStream, Runtime) {
+        let runtime = runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let socket = runtime.block_on(async {
+            let socket = Guarded::open(|| tokio::net::TcpStream::from_std(stream)).unwrap();
+            socket.writable().await.unwrap();
+            Arc::new(socket)
+        });
+        let link = Link::new(1);
+        assert!(link.poll_news(&mut context(), || Some((Writer::new(), socket))).is_pending());
+        (link, listener.accept().unwrap().0, runtime)
+    }
+
+    fn context() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    fn news(link: &Link) -> Option<News> {
+        match link.poll_news(&mut context(), || None) {
+            Poll::Ready(news) => Some(news),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn a_short_message_with_nothing_in_front_of_it_is_written_at_once() {
+        let (link, mut peer, _runtime) = lent();
+
+        assert_eq!(link.write(1, Encoded::plain(b"ctl".to_vec(), 3), None), Posted::Sent);
+
+        let mut bytes = [0; 9];
+        peer.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"\0\0\0\x05\x70\x83ctl");
+        assert_eq!(link.unsent(), 0);
+        assert!(news(&link).is_none());
+        assert!(link.take_back().take_said());
+    }
+
+    #[test]
+    fn nothing_overtakes_what_waits() {
+        let (link, _peer, _runtime) = lent();
+        link.send(1, message(100), None);
+
+        link.write(1, message(101), None);
+
+        let news = news(&link).unwrap();
+        assert_eq!(news.messages.iter().map(|(_, encoded)| encoded.cost()).collect::<Vec<_>>(), [100, 101]);
+        assert!(news.writer.unwrap().is_idle());
+    }
+
+    #[test]
+    fn a_long_message_waits_for_the_task() {
+        let (link, _peer, _runtime) = lent();
+
+        link.write(1, message(SHORT + crate::dist::sender::OVERHEAD + 1), None);
+
+        assert_eq!(news(&link).unwrap().messages.len(), 1);
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_take_is_left_to_the_task() {
+        let (link, mut peer, _runtime) = lent();
+        let mut count = 0;
+        while link.unsent() == 0 {
+            link.write(1, message(SHORT), None);
+            count += 1;
+        }
+
+        let writer = news(&link).unwrap().writer.unwrap();
+
+        let rest = writer.rest().len();
+        drop(link);
+        let written = peer.read_to_end(&mut Vec::new()).unwrap();
+        let packet = SHORT - crate::dist::sender::OVERHEAD + 7; // length, pass-through, two version bytes
+        assert_eq!(written + rest, count * packet);
+    }
+
+    #[test]
+    fn a_link_with_news_borrows_nothing() {
+        let link = Link::new(1);
+        link.request(Request::Resume);
+
+        let news = link.poll_news(&mut context(), || panic!("nothing is to be lent"));
+
+        assert!(news.is_ready());
     }
 
     #[test]

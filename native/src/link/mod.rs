@@ -4,6 +4,7 @@
 //! thread.rs   one tokio runtime on one OS thread: listens, dials, stops
 //! task.rs     one task per link: reads, writes, watches the clock
 //!   inbound.rs    bytes read  -> events, by way of `dist::receiver`; when to pause
+//!   writer.rs     messages -> bytes; idle, it is lent to the loop's thread
 //!   handshake.rs  frames before `activate`
 //!   stream.rs, tls/   the connection itself, plain or encrypted
 //!   tick.rs       when to send a tick, when the peer is gone
@@ -28,6 +29,7 @@ pub mod task;
 pub mod thread;
 pub mod tick;
 pub mod tls;
+mod writer;
 
 #[cfg(feature = "python")]
 mod deliver;

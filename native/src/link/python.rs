@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,9 @@ const ENDED: i64 = -6;
 const MAX_DRAINED: usize = 256;
 const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 const MAX_DRAIN_TIME: Duration = Duration::from_millis(5);
+/// After a drain of so few the next message is likely the answer somebody waits for, and is written at once: the I/O
+/// thread would have to wake up first. More are a stream; then it is better to have the two work side by side.
+const FEW: usize = 8;
 /// Then large messages are copied for so long.
 const MAX_FILL_TIME: Duration = Duration::from_millis(2);
 
@@ -184,6 +187,8 @@ struct Inner {
     // What messages have on loan: the I/O thread must never be the last to let go of an object. It is joined before
     // this is dropped, as `thread` comes first.
     lent: Mutex<Vec<Loan>>,
+    // Whether the next message is written at once rather than by the I/O thread.
+    direct: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -264,7 +269,11 @@ impl Inner {
     fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
         let size = encoded.length();
         self.lent().extend(encoded.lent.iter().map(|(_, loan)| loan.clone()));
-        let posted = link.send(order_key, encoded, maximum);
+        let posted = if maximum.is_some() && self.direct.swap(false, Ordering::Relaxed) {
+            link.write(order_key, encoded, maximum)
+        } else {
+            link.send(order_key, encoded, maximum)
+        };
         if matches!(posted, Posted::Sent | Posted::Busy) {
             count(&self.counters.sent_messages, &self.counters.sent_bytes, size);
         } else {
@@ -362,6 +371,7 @@ impl LinkThread {
             desk: Mutex::default(),
             counters: Counters::default(),
             lent: Mutex::default(),
+            direct: AtomicBool::new(false),
         };
         Ok(Self { inner: Some(inner), generation: fork::generation() })
     }
@@ -512,6 +522,7 @@ impl LinkThread {
         for (link, flat) in desk.fill(py, Instant::now() + MAX_FILL_TIME) {
             events.append(event(py, link, flat)?)?;
         }
+        inner.direct.store(events.len() <= FEW, Ordering::Relaxed);
         Ok((events, !desk.is_empty()))
     }
 

@@ -3,13 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustls::Connection;
 use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::fork::Guarded;
@@ -19,11 +19,14 @@ use super::tls::TlsStream;
 /// Connections that may wait to be accepted.
 const ACCEPT_QUEUE: i32 = 128;
 
+/// A connection that the loop's thread may write to as well.
+pub type Shared = Arc<Guarded<TcpStream>>;
+
 /// A connected stream of bytes.
 #[derive(Debug)]
 pub enum Stream {
     /// Plain TCP.
-    Tcp(Guarded<TcpStream>),
+    Tcp(Shared),
     /// The same, encrypted.
     Tls(Box<TlsStream>),
 }
@@ -40,7 +43,7 @@ impl Stream {
         stream.writable().await?;
         match stream.take_error()? {
             Some(error) => Err(error),
-            None => Ok(Self::Tcp(stream)),
+            None => Ok(Self::Tcp(Arc::new(stream))),
         }
     }
 
@@ -48,7 +51,7 @@ impl Stream {
     pub async fn accept(listener: &TcpListener) -> io::Result<(Self, SocketAddr)> {
         let (stream, address) = std::future::poll_fn(|context| poll_accept(listener, context)).await?;
         stream.set_nodelay(true)?;
-        Ok((Self::Tcp(stream), address))
+        Ok((Self::Tcp(Arc::new(stream)), address))
     }
 
     /// Shake hands for TLS; nothing may have been read or written before.
@@ -65,6 +68,14 @@ impl Stream {
         }
     }
 
+    /// What may be written to from another thread: a connection that is not encrypted.
+    pub fn shared(&self) -> Option<Shared> {
+        match self {
+            Self::Tcp(socket) => Some(socket.clone()),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// How the frames of the handshake between nodes say their length.
     pub fn prefix(&self) -> Prefix {
         match self {
@@ -76,11 +87,7 @@ impl Stream {
     /// Read into `scratch`; answers how many bytes, 0 at the end of the stream.
     pub fn poll_read(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => {
-                let mut buffer = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut **stream).poll_read(context, &mut buffer))?;
-                Poll::Ready(Ok(buffer.filled().len()))
-            }
+            Self::Tcp(socket) => poll_read(socket, context, scratch),
             Self::Tls(stream) => stream.poll_read(context, scratch),
         }
     }
@@ -88,7 +95,7 @@ impl Stream {
     /// Write the start of `data`; answers how many bytes. They may wait for `poll_flush`.
     pub fn poll_write(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(&mut **stream).poll_write(context, data),
+            Self::Tcp(socket) => poll_write(socket, context, data),
             Self::Tls(stream) => stream.poll_write(context, data),
         }
     }
@@ -107,7 +114,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => {
                 // Past the runtime, which may not have noticed yet that the socket is ready.
-                let socket = SockRef::from(&**stream);
+                let socket = SockRef::from(&***stream);
                 let _ = (&*socket).write(data);
                 drop_unread(&socket);
             }
@@ -134,6 +141,31 @@ pub fn drop_unread(mut socket: &Socket) {
     for _ in 0..64 {
         if !matches!(socket.read(&mut unread), Ok(count) if count > 0) {
             break;
+        }
+    }
+}
+
+fn poll_read(socket: &TcpStream, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_read_ready(context))?;
+        match socket.try_read(scratch) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(count) if 0 < count && count < scratch.len() => {
+                // Less than there was room for: the next call need not find out that nothing is left.
+                let _: io::Result<()> = socket.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+                return Poll::Ready(Ok(count));
+            }
+            read => return Poll::Ready(read),
+        }
+    }
+}
+
+fn poll_write(socket: &TcpStream, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(context))?;
+        match socket.try_write(data) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return Poll::Ready(written),
         }
     }
 }

@@ -28,18 +28,16 @@ use super::events::{Event, Events};
 use super::handle::{Link, News, Request};
 use super::handshake::{Frames, write_frame};
 use super::inbound::Inbound;
-use super::stream::Stream;
+use super::stream::{Shared, Stream};
 use super::tick::{INTENSITY, Liveness, Verdict};
 use super::tls::{self, Tls};
+use super::writer::Writer;
 use crate::dist::Format;
 use crate::dist::identity::Identity;
-use crate::dist::sender::Sender;
 use crate::limits::Limits;
 
 /// Bytes read at a time.
 const READ_SIZE: usize = 64 * 1024;
-/// Bytes gathered for one write: two fragments, so that senders take turns at short intervals.
-const WRITE_SIZE: usize = 128 * 1024;
 
 /// How long a peer has for hanging up after a link has ended.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -160,7 +158,7 @@ impl Opening<'_> {
 /// Wait until the link is closed by its owner; other requests are kept for later.
 async fn wait_for_close(link: &Link, early: &mut Vec<Request>) -> Reason {
     loop {
-        for request in std::future::poll_fn(|context| link.poll_news(context)).await.requests {
+        for request in std::future::poll_fn(|context| link.poll_news(context, || None)).await.requests {
             match request {
                 Request::Close(reason) => return reason,
                 other => early.push(other),
@@ -195,11 +193,8 @@ struct Task {
     settings: Arc<Settings>,
     stream: Stream,
     phase: Phase,
-    sender: Sender,
-    out: Vec<u8>,
-    written: usize,
-    // What of the marks the bytes in `out` are counted for.
-    cost: usize,
+    // None while it is lent to the loop's thread.
+    writer: Option<Writer>,
     // Why nothing more can be read, and why nothing more can be written.
     read_end: Option<Reason>,
     write_end: bool,
@@ -226,10 +221,7 @@ impl Task {
             settings,
             stream,
             phase: Phase::Handshake { frames, deadline, _place: place },
-            sender: Sender::new(Format::PassThrough),
-            out: Vec::new(),
-            written: 0,
-            cost: 0,
+            writer: Some(Writer::new()),
             read_end: None,
             write_end: false,
             early,
@@ -252,13 +244,15 @@ impl Task {
         for request in std::mem::take(&mut self.early) {
             self.obey(request)?;
         }
-        let Poll::Ready(News { requests, messages }) = self.link.poll_news(context) else {
+        let spare = || Self::spare(&self.phase, &self.stream, &mut self.writer);
+        let Poll::Ready(News { requests, messages, writer }) = self.link.poll_news(context, spare) else {
             return ControlFlow::Continue(false);
         };
+        self.writer = self.writer.take().or(writer);
         let end = requests.into_iter().try_fold(true, |_, request| self.obey(request));
         // Also before an end, which sends what it can.
         for (order_key, encoded) in messages {
-            self.sender.push(order_key, encoded);
+            self.hold().push(order_key, encoded);
         }
         end
     }
@@ -267,7 +261,7 @@ impl Task {
         match (request, &mut self.phase) {
             (Request::Close(reason), _) => return ControlFlow::Break(reason),
             (Request::WriteFrame(frame), Phase::Handshake { .. }) => {
-                write_frame(self.stream.prefix(), &frame, &mut self.out);
+                write_frame(self.stream.prefix(), &frame, self.hold().bytes());
             }
             (Request::ReadFrame, Phase::Handshake { frames, .. }) => {
                 frames.ask();
@@ -285,10 +279,9 @@ impl Task {
 
     fn activate(&mut self, identity: Arc<Identity>, last_frame: Option<Vec<u8>>, rest: &[u8]) -> Progress {
         if let Some(frame) = last_frame {
-            write_frame(self.stream.prefix(), &frame, &mut self.out);
+            write_frame(self.stream.prefix(), &frame, self.hold().bytes());
         }
-        let format = Format::of(identity.flags);
-        self.sender = Sender::new(format);
+        self.hold().begin(Format::of(identity.flags));
         let period = (self.settings.ticktime / INTENSITY).max(Duration::from_millis(1));
         let mut checks = interval_at(Instant::now() + period, period);
         // A burst of late checks after SIGSTOP would take our own silence for the peer's.
@@ -359,6 +352,18 @@ impl Task {
 
     // ---- writing
 
+    /// The writing half, taken back if it is lent.
+    fn hold(&mut self) -> &mut Writer {
+        let link = &self.link;
+        self.writer.get_or_insert_with(|| link.take_back())
+    }
+
+    /// While nothing waits, the loop's thread may have it; not through TLS, which is ours alone.
+    fn spare(phase: &Phase, stream: &Stream, writer: &mut Option<Writer>) -> Option<(Writer, Shared)> {
+        let socket = stream.shared().filter(|_| matches!(phase, Phase::Active { .. }))?;
+        Some((writer.take_if(|writer| writer.is_idle())?, socket))
+    }
+
     fn write(&mut self, context: &mut Context<'_>) -> bool {
         if self.write_end {
             return false;
@@ -371,14 +376,14 @@ impl Task {
                 return true;
             }
         }
-        if self.out.is_empty() {
-            self.cost = self.sender.fill(&mut self.out, WRITE_SIZE);
-            if self.sender.take_returned() {
-                self.events.push(self.link.id, [Event::Returned]);
-            }
+        let Some(writer) = &mut self.writer else { return false };
+        if writer.fill() {
+            self.events.push(self.link.id, [Event::Returned]);
         }
-        let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) else { return false };
-        match self.stream.poll_write(context, rest) {
+        if writer.is_idle() {
+            return false;
+        }
+        match self.stream.poll_write(context, writer.rest()) {
             Poll::Pending => return false,
             Poll::Ready(Ok(count)) => self.wrote(count),
             // What the peer wrote before it went can still be read; the end comes from there.
@@ -388,17 +393,8 @@ impl Task {
     }
 
     fn wrote(&mut self, count: usize) {
-        self.written += count;
-        if let Phase::Active { liveness, .. } = &mut self.phase {
-            liveness.said();
-        }
-        if self.written < self.out.len() {
-            return;
-        }
-        self.out.clear();
-        self.out.shrink_to(2 * WRITE_SIZE);
-        self.written = 0;
-        if self.link.sent(std::mem::take(&mut self.cost)) {
+        let cost = self.hold().wrote(count);
+        if self.link.sent(cost) {
             self.events.push(self.link.id, [Event::Writable]);
         }
     }
@@ -406,7 +402,6 @@ impl Task {
     // ---- clock
 
     fn watch_clock(&mut self, context: &mut Context<'_>) -> Progress {
-        let idle = self.out.is_empty() && self.sender.is_empty();
         match &mut self.phase {
             Phase::Handshake { deadline, .. } => match deadline.as_mut().poll(context) {
                 Poll::Ready(()) => ControlFlow::Break("setup timeout".to_owned()),
@@ -416,9 +411,13 @@ impl Task {
                 if checks.poll_tick(context).is_pending() {
                     return ControlFlow::Continue(false);
                 }
+                let writer = self.writer.get_or_insert_with(|| self.link.take_back());
+                if writer.take_said() {
+                    liveness.said();
+                }
                 match liveness.check(inbound.is_paused()) {
                     Verdict::Gone => return ControlFlow::Break("net_tick_timeout".to_owned()),
-                    Verdict::Tick if idle => self.out.extend_from_slice(&TICK),
+                    Verdict::Tick if writer.is_idle() => writer.bytes().extend_from_slice(&TICK),
                     Verdict::Tick | Verdict::Fine => {}
                 }
                 ControlFlow::Continue(true)
@@ -427,18 +426,23 @@ impl Task {
     }
 
     fn finish(&mut self, reason: Reason) {
+        let mut writer = self.writer.take().unwrap_or_else(|| self.link.take_back());
         if !self.write_end {
             // What was sent before an orderly end should arrive, as far as the peer takes it now.
-            let limit = self.out.len() + WRITE_SIZE;
-            self.sender.fill(&mut self.out, limit);
-            self.stream.farewell(self.out.get(self.written..).unwrap_or_default());
+            self.stream.farewell(writer.last());
         }
-        // What is lent is let go before anybody hears of the end.
-        self.sender = Sender::new(Format::PassThrough);
+        // What messages have on loan is let go before anybody hears of the end.
+        drop(writer);
         end(&self.link, &self.events, reason);
         // An unfinished handshake has its place to give back.
         let patience = if matches!(self.phase, Phase::Active { .. }) { PATIENCE } else { Duration::ZERO };
         self.patience = Some(Box::pin(sleep(patience)));
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.link.close(); // the socket, too, which it may share
     }
 }
 

@@ -415,6 +415,30 @@ mod tests {
     }
 
     #[test]
+    fn what_both_threads_write_stays_in_order() {
+        const COUNT: u32 = 20_000;
+        let mut node = node();
+        let (link, mut peer) = node.active();
+        let read = std::thread::spawn(move || {
+            (0..COUNT)
+                .map(|_| u32::from_be_bytes(read::<1007>(&mut peer)[7..11].try_into().unwrap()))
+                .collect::<Vec<_>>()
+        });
+
+        for number in 0..COUNT {
+            let mut data = vec![0; 1000];
+            data[..4].copy_from_slice(&number.to_be_bytes());
+            let post = if number % 50 == 0 { Link::send } else { Link::write };
+            post(&link, 1, Encoded::plain(data, 4), None);
+            if number % 500 == 0 {
+                std::thread::sleep(Duration::from_millis(1)); // the task goes to sleep, and lends
+            }
+        }
+
+        assert_eq!(read.join().unwrap(), (0..COUNT).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_stopped_thread_ends_its_links_first() {
         let mut node = node();
         let (link, mut peer) = node.active();

@@ -9,8 +9,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::words;
-use crate::link::fork::Guarded;
-use crate::link::stream::drop_unread;
+use crate::link::stream::{Shared, drop_unread};
 
 /// Bytes read at a time: two records.
 const READ_SIZE: usize = 32 * 1024;
@@ -18,7 +17,7 @@ const READ_SIZE: usize = 32 * 1024;
 /// A connection with its session. What the session has to say goes out by `poll_flush`.
 #[derive(Debug)]
 pub struct TlsStream {
-    socket: Guarded<TcpStream>,
+    socket: Shared,
     session: Connection,
     // What was read and not taken by the session yet.
     buffer: Box<[u8]>,
@@ -28,7 +27,7 @@ pub struct TlsStream {
 
 impl TlsStream {
     /// Shake hands over a connection. On failure the peer is told why.
-    pub async fn open(socket: Guarded<TcpStream>, session: Connection) -> io::Result<Self> {
+    pub async fn open(socket: Shared, session: Connection) -> io::Result<Self> {
         let buffer = vec![0; READ_SIZE].into_boxed_slice();
         let mut stream = Self { socket, session, buffer, start: 0, end: 0 };
         match std::future::poll_fn(|context| stream.poll_handshake(context)).await {
@@ -114,7 +113,7 @@ impl TlsStream {
         self.session.set_buffer_limit(None);
         let _ = self.session.writer().write_all(data);
         self.session.send_close_notify();
-        let socket = SockRef::from(&*self.socket);
+        let socket = SockRef::from(&**self.socket);
         while self.session.wants_write() && self.session.write_tls(&mut &*socket).is_ok() {}
         drop_unread(&socket);
     }
