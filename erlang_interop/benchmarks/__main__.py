@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from erlang_interop.benchmarks import codec, growth, messages, monitors
+from erlang_interop.benchmarks import codec, growth, idle, messages, monitors
 from erlang_interop.benchmarks.measure import FULL, QUICK, Mismatch, Options, Result, Row
 from erlang_interop.benchmarks.report import save, surroundings, table
 from erlang_interop.benchmarks.rig import TOP, compile_fixture, open_rig
@@ -23,7 +23,7 @@ from erlang_interop.nodes import CommandError, NodeEnded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-THEMES: Final = (codec, messages, monitors, growth)
+THEMES: Final = (codec, messages, monitors, growth, idle)
 ROWS: Final = {row.key: row for theme in THEMES for row in theme.ROWS}
 SMALLEST: Final = 1000
 FAILURES: Final = (Mismatch, CommandError, NodeEnded, TimeoutError)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TOP: Final = FIXTURE.parent
 SUBSCRIPTIONS: Final = ":ets.info(ZenMonitor.Proxy.Tables.Subscribers, :size)"
 POLL: Final = 0.05
+START_TIMEOUT: Final = 120.0
 
 NO_SPINNING: Final = ("+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none")
 """Schedulers that wait without using the processor: what they burn while idle is no work of the rival."""
@@ -55,6 +56,12 @@ class Rig:
         node = BeamNode(name, cookie, process)
         self._workers.append(node)
         return await node.until_ready()
+
+    async def crowd(self, count: int) -> list[str]:
+        """Start nodes of ours that share one process; their names."""
+        first = await self.pyzen()
+        more = await first.call("nodes", count - 1, self._cluster.epmd_port, timeout=START_TIMEOUT)
+        return [first.name, *more.split(",")]
 
     async def close(self) -> None:
         """End every node."""

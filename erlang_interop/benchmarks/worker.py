@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +42,7 @@ class Worker:
         self._collector = Collector()
         self._terms: dict[str, Term] = {}
         self._probe = Probe()
+        self._more = AsyncExitStack()
         self._commands: Mapping[str, Callable[..., Awaitable[object]]] = {
             name.removeprefix("do_"): getattr(self, name) for name in dir(self) if name.startswith("do_")
         }
@@ -51,7 +53,7 @@ class Worker:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         print(f"! ready node={self._node.name} python={platform.python_version()} pyzen={version('pyzen-node')}")
         sys.stdout.flush()
-        async with asyncio.TaskGroup() as answers:
+        async with self._more, asyncio.TaskGroup() as answers:
             async for line in reader:
                 answers.create_task(self._answer(line.decode().split()))
 
@@ -68,6 +70,16 @@ class Worker:
 
     async def do_connect(self, peer: str) -> bool:
         return await self._node.connect(peer)
+
+    async def do_links(self) -> int:
+        return len(self._node.nodes())
+
+    async def do_nodes(self, count: str, epmd_port: str) -> str:
+        """Start that many more nodes in this process; their names, joined by commas."""
+        names = [f"n{number}{self._node.name}" for number in range(int(count))]
+        for name in names:
+            await self._more.enter_async_context(new_node(name, int(epmd_port)))
+        return ",".join(names)
 
     async def do_zen_connect(self, peer: str) -> str:
         return ":" + await self._node.zen.connect(peer)
@@ -189,10 +201,14 @@ def text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def new_node(name: str, epmd_port: int) -> Node:
+    """Return a node of the benchmark, not started yet."""
+    return Node(name, cookie=os.environ[COOKIE], epmd=EpmdConfig(port=epmd_port, start=False))
+
+
 async def main(name: str, epmd_port: int) -> None:
     """Be the node, until standard input ends."""
-    epmd = EpmdConfig(port=epmd_port, start=False)
-    async with Node(name, cookie=os.environ[COOKIE], epmd=epmd) as node:
+    async with new_node(name, epmd_port) as node:
         await Worker(node).serve()
 
 
