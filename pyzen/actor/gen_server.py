@@ -12,11 +12,11 @@ Source: OTP, "gen_server"; Elixir, `GenServer`.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from pyzen.actor.mailbox import NOTHING
@@ -273,7 +273,7 @@ class GenServer(Waiting):
 
     def _act_on(self, answer: Any, from_: Any) -> None:
         """Do what a callback answers, once it does."""
-        if answer is not None and inspect.iscoroutine(answer):
+        if type(answer) is CoroutineType:
             self._await_in_task(answer, self._await(answer, from_))
         else:
             self._done(answer, from_)
@@ -340,7 +340,7 @@ class GenServer(Waiting):
             return
         self._stopping = True
         cleaning = self.guarded(self.terminate, reason) if self._initialised else None
-        if inspect.iscoroutine(cleaning):
+        if type(cleaning) is CoroutineType:
             self._await_in_task(cleaning, self._clean_up(cleaning, reason, error))
         else:
             self._end(reason, error)

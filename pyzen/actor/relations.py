@@ -189,7 +189,7 @@ class Relations:
             self._tidy(node, peer)
 
     def _tidy(self, node: Atom, peer: PeerRelations) -> None:
-        if not peer:
+        if not (peer.watchers or peer.monitors or peer.links):
             del self.peers[node]
 
     def detach(self, node: Atom) -> PeerRelations | None:

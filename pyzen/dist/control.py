@@ -258,13 +258,14 @@ class ControlDecoder:
 
     def _own(self, item: Any, name: str) -> Pid:
         # A peer speaks for its own processes only; a real node closes the link when it speaks for another's.
-        pid = self._pid(item, name)
-        if pid.node is not self._peer:
-            raise self._error(f"{name} must be a pid of {self._peer}, not {pid!r}")
-        return pid
+        if type(item) is Pid and item.node is self._peer:
+            return item
+        raise self._error(f"{name} must be a pid of {self._peer}, not {self._pid(item, name)!r}")
 
     def _target(self, item: Any, name: str) -> Pid | Atom:
-        return item if type(item) is Pid else self._name(item, name, "a pid or a name")
+        if type(item) is Atom or type(item) is Pid:
+            return item
+        return self._name(item, name, "a pid or a name")
 
     def _name(self, item: Any, name: str, wanted: str = "an atom") -> Atom:
         if type(item) is Atom or item is None or item is True or item is False:

@@ -240,6 +240,9 @@ class Router:
                 return Sent.SENT
             outlet = self._outlet(node, dial)
             return Sent.NO_LINK if outlet is None else outlet.send(from_pid, dest, message, priority=priority)
+        # The alias of a caller behind a link: most replies.
+        if type(dest) is Reference and (link := self._links.up(dest.node)) is not None:
+            return link.send(from_pid, dest, message, priority=priority)
         return self._send_elsewhere(from_pid, dest, message, dial, priority)
 
     def _send_elsewhere(self, from_pid: Pid, dest: Any, message: Any, dial: bool, priority: bool) -> Sent:
