@@ -69,15 +69,15 @@ class Inbound:
 
     def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
         """MONITOR_P, by pid or by name."""
-        if isinstance(target, Atom):
-            self._router.route_monitor(watcher, (target, self._router.name), ref)
+        if type(target) is not Pid:
+            self._router.monitor_name(watcher, target, ref)
         elif self._ours(target):
             self._router.route_monitor(watcher, target, ref)
 
     def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
         """DEMONITOR_P."""
-        if isinstance(target, Atom):
-            self._router.route_demonitor(watcher, (target, self._router.name), ref)
+        if type(target) is not Pid:
+            self._router.demonitor_name(ref)
         elif self._ours(target):
             self._router.route_demonitor(watcher, target, ref)
 

@@ -430,11 +430,12 @@ class Router:
             elif found is None and (outlet := self._outlet(target.node, dial=True)) is not None:
                 outlet.monitor(watcher, target, ref)
         elif target[1] is self.name:
-            self._monitor_name(watcher, target[0], ref)
+            self.monitor_name(watcher, target[0], ref)
         elif (outlet := self._outlet(target[1], dial=True)) is not None:
             outlet.monitor(watcher, target[0], ref)
 
-    def _monitor_name(self, watcher: Pid, name: Atom, ref: Reference) -> None:
+    def monitor_name(self, watcher: Pid, name: Atom, ref: Reference) -> None:
+        """MONITOR_P by a name of this node."""
         process = self.names.get(name)
         if process is None:
             self.route_down(name, watcher, ref, NOPROC)
@@ -449,11 +450,15 @@ class Router:
             if found is None and (outlet := self._outlet(target.node, dial=False)) is not None:
                 outlet.demonitor(watcher, target, ref)
         elif target[1] is self.name:
-            process = self._named.pop(ref, None)
-            if process is not None:
-                process.enqueue(Signal(Actor.on_demonitor, ref))
+            self.demonitor_name(ref)
         elif (outlet := self._outlet(target[1], dial=False)) is not None:
             outlet.demonitor(watcher, target[0], ref)
+
+    def demonitor_name(self, ref: Reference) -> None:
+        """DEMONITOR_P of a monitor by a name of this node."""
+        process = self._named.pop(ref, None)
+        if process is not None:
+            process.enqueue(Signal(Actor.on_demonitor, ref))
 
     def route_down(
         self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None

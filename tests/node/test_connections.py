@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.config import EpmdConfig, Limits
+from pyzen.dist.control import Op
 from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.flags import own_flags
 from pyzen.dist.handshake import Acceptor, Initiator
 from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
 from pyzen.node.connections import BURST
 from pyzen.node.epmd_server import EpmdServer
-from pyzen.terms import Atom, atoms
+from pyzen.terms import Atom, Reference, atoms
 from tests.node.conftest import RawPeer, until
 
 if TYPE_CHECKING:
@@ -502,3 +503,22 @@ async def test_attempt_of_the_lesser_name_is_refused_while_ours_is_under_way(
     await callee.answer(node.name)
     assert await connecting
     await dialled.close()
+
+
+@pytest.mark.parametrize("name", [None, True, False])
+async def test_a_monitor_of_a_name_that_is_no_atom_here_is_answered(
+    node: Node, make_raw: Callable[..., RawPeer], name: bool | None
+) -> None:
+    """``nil``, ``true`` and ``false`` are names there like any other."""
+    peer = make_raw()
+    await peer.connect(node)
+    ref = Reference(peer.name, peer.creation, [1, 2, 3])
+
+    peer.writer.write(peer.session.signal(0, (Op.MONITOR_P.value, peer.pid, name, ref)))
+    events: list[Any] = []
+    while not events:
+        events = [event for event in await peer.events() if event[0] == Op.PAYLOAD_MONITOR_P_EXIT]
+
+    assert [(control, reason) for _, _, control, _, reason in events] == [
+        ((Op.PAYLOAD_MONITOR_P_EXIT, name, peer.pid, ref), atoms.noproc)
+    ]
