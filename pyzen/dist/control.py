@@ -26,6 +26,8 @@ __all__ = ["ControlDecoder", "Op", "SignalReceiver"]
 
 UNLINK_ID_MAXIMUM: Final = 2**64 - 1
 
+TARGETS: Final = frozenset({Pid, Atom})
+
 
 class Op(IntEnum):
     """Operation numbers, the first element of every control tuple."""
@@ -177,19 +179,20 @@ class ControlDecoder:
         self._receiver.exit2(self._own(from_pid, "PAYLOAD_EXIT2 From"), to, reason)
 
     def _monitor(self, control: tuple[Any, ...], _payload: Any) -> None:
-        _, watcher, target, ref = control
-        self._receiver.monitor(
-            self._own(watcher, "MONITOR_P Watcher"),
-            self._target(target, "MONITOR_P PidOrName"),
-            self._reference(ref, "MONITOR_P Ref"),
-        )
+        self._receiver.monitor(*self._watch(control, "MONITOR_P"))
 
     def _demonitor(self, control: tuple[Any, ...], _payload: Any) -> None:
+        self._receiver.demonitor(*self._watch(control, "DEMONITOR_P"))
+
+    def _watch(self, control: tuple[Any, ...], op: str) -> tuple[Pid, Pid | Atom, Reference]:
+        """Watcher, target and reference. Every call of a GenServer brings two: what is right is not looked at twice."""
         _, watcher, target, ref = control
-        self._receiver.demonitor(
-            self._own(watcher, "DEMONITOR_P Watcher"),
-            self._target(target, "DEMONITOR_P PidOrName"),
-            self._reference(ref, "DEMONITOR_P Ref"),
+        if type(watcher) is Pid and watcher.node is self._peer and type(ref) is Reference and type(target) in TARGETS:
+            return watcher, target, ref
+        return (
+            self._own(watcher, f"{op} Watcher"),
+            self._target(target, f"{op} PidOrName"),
+            self._reference(ref, f"{op} Ref"),
         )
 
     def _down(self, control: tuple[Any, ...], reason: Any) -> None:
@@ -263,9 +266,7 @@ class ControlDecoder:
         raise self._error(f"{name} must be a pid of {self._peer}, not {self._pid(item, name)!r}")
 
     def _target(self, item: Any, name: str) -> Pid | Atom:
-        if type(item) is Atom or type(item) is Pid:
-            return item
-        return self._name(item, name, "a pid or a name")
+        return item if type(item) is Pid else self._name(item, name, "a pid or a name")
 
     def _name(self, item: Any, name: str, wanted: str = "an atom") -> Atom:
         if type(item) is Atom or item is None or item is True or item is False:

@@ -364,7 +364,10 @@ class Router:
 
     def relate(self, node: Atom, process: Actor) -> None:
         """Remember that ``process`` must hear when the link to ``node`` is lost."""
-        self._related.setdefault(node, set()).add(process)
+        related = self._related.get(node)
+        if related is None:
+            related = self._related[node] = set()
+        related.add(process)
 
     def resume_when_writable(self, dest: Any, process: Actor) -> bool:
         """Let ``process`` run again when the link that ``dest`` needs is below its low mark."""
