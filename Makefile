@@ -2,8 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_VENV := .build/bench
+BENCH_PYTHON := $(BENCH_VENV)/bin/python
 NATIVE := $(shell find native/src -name '*.rs') native/Cargo.toml native/Cargo.lock
+PACKAGE := $(shell find pyzen -name '*.py') README.md
 CARGO := cargo
+NEEDS_CARGO = command -v $(CARGO) >/dev/null || { echo 'cargo is missing: install Rust 1.85 or newer first'; exit 1; }
 FUZZ_SECONDS ?= 600
 MINUTES ?= 3
 export CARGO_TERM_COLOR ?= never
@@ -12,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test check bench matrix fuzz chaos format clean native tools erlang check-python check-rust check-elixir
 
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 # ---- what everything needs -------------------------------------------------------------------------
 
@@ -28,7 +32,7 @@ $(VENV)/tools: $(VENV)/base pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/native: $(VENV)/base pyproject.toml $(NATIVE)
-	@command -v $(CARGO) >/dev/null || { echo 'cargo is missing: install Rust 1.85 or newer first'; exit 1; }
+	@$(NEEDS_CARGO)
 	$(BIN)/maturin develop --quiet --locked
 	@touch $@
 
@@ -73,8 +77,25 @@ format: tools ## Format the sources of all languages.
 
 # ---- longer runs -----------------------------------------------------------------------------------
 
-bench: native tools erlang ## Measure against BEAM in one run; prints a table.
-	$(BIN)/python -m erlang_interop.benchmarks
+# Measured is the package that users get, a wheel, in a virtual environment of its own: the development build stays.
+# `checkout.pth` lets erlang_interop be imported from here; it comes after the wheel, so pyzen is the wheel's.
+
+$(BENCH_VENV)/base: constraints.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_PYTHON) -m pip install --quiet --constraint constraints.txt matplotlib
+	$(BENCH_PYTHON) -m pip install --quiet --constraint constraints.txt erlang_py || echo 'erlang_py: not measured'
+	echo '$(CURDIR)' > $$($(BENCH_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/checkout.pth
+	@touch $@
+
+$(BENCH_VENV)/wheel: $(VENV)/base $(BENCH_VENV)/base pyproject.toml $(NATIVE) $(PACKAGE)
+	@$(NEEDS_CARGO)
+	rm -rf .build/wheel
+	$(BIN)/maturin build --quiet --release --locked --interpreter $(BENCH_PYTHON) --out .build/wheel
+	$(BENCH_PYTHON) -m pip install --quiet --no-deps --force-reinstall .build/wheel/*.whl
+	@touch $@
+
+bench: $(BENCH_VENV)/wheel erlang ## Measure a release build against BEAM in one run; prints a table.
+	$(BENCH_PYTHON) -P -m erlang_interop.benchmarks $(BENCH)
 
 fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for each part of the link.
 	$(BIN)/python -m tests.fuzz_etf --inputs 10000000

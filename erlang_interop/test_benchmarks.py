@@ -28,7 +28,7 @@ from erlang_interop.benchmarks.measure import (
 from erlang_interop.benchmarks.messages import IN
 from erlang_interop.benchmarks.monitors import ESTABLISH, MEMORY
 from erlang_interop.benchmarks.processes import Collector, Probe, usual
-from erlang_interop.benchmarks.report import save, spread, table
+from erlang_interop.benchmarks.report import rival, save, spread, table
 from erlang_interop.benchmarks.rig import figures, introduce, subscribed
 from erlang_interop.nodes import ElixirNode
 from pyzen import etf
@@ -121,6 +121,11 @@ def test_the_table_has_every_row_once_and_says_what_was_left_out() -> None:
     ]
     assert lines[-1] == "decode: by hand"
     assert len({line.index("<=") for line in lines[2:6]}) == 1
+
+
+def test_the_rival_is_named_without_the_place_where_it_lies() -> None:
+    assert rival("stand-in", "2.1.0") == "stand-in for ZenMonitor 2.1.0"
+    assert rival("/some/where", "2.1.0") == "ZenMonitor 2.1.0"
 
 
 def test_the_file_has_every_sample(tmp_path: Path) -> None:
@@ -235,7 +240,7 @@ async def test_a_tiny_run_measures_both_sides_and_checks_them() -> None:
     assert all(0 < sample < 1e7 for result in run.results for sample in (*result.ours, *result.rival))
     assert run.left_out() == {MEMORY: "not run"}
     assert around["otp"].isdecimal()
-    assert around["build"]
+    assert around["rival"].removeprefix("stand-in for ") == "ZenMonitor 2.1.0"
 
 
 async def test_reasons_of_both_sides_are_the_same(elixir_node: StartElixir) -> None:

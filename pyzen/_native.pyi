@@ -18,6 +18,7 @@ __all__ = [
     "MESSAGE",
     "NO_LINK",
     "NO_PAYLOAD",
+    "PROFILE",
     "SENT",
     "TLS_FAULT",
     "WRITABLE",
@@ -49,6 +50,8 @@ __all__ = [
     "guard_fd",
     "release_fd",
 ]
+
+PROFILE: Final[str]  # "dev" or "release": how Cargo built this module
 
 # ---------------------------------------------------------------------------------------------- terms
 

@@ -42,7 +42,7 @@ class Run:
         """Measure every row that is wanted; what the figures depend on."""
         compile_fixture()
         async with open_rig() as rig:
-            around = surroundings((await rig.elixir()).ready)
+            around = await surroundings(await rig.elixir())
         for theme in THEMES:
             rows = [row for row in theme.ROWS if row in self.wanted]
             if rows:

@@ -13,13 +13,17 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.nodes import FIXTURE
+from pyzen import _native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from erlang_interop.benchmarks.measure import Options, Result, Row
+    from erlang_interop.nodes import ElixirNode
 
+BUILDS: Final = {"dev": "development build (opt-level 3, no LTO)", "release": "release build (fat LTO)"}
+VERSION: Final = "IO.iodata_to_binary(Application.spec(:zen_monitor, :vsn))"
 HEADINGS: Final = ("work", "ours", "rival", "ratio", "goal", "reached")
 
 
@@ -98,8 +102,9 @@ def as_json(result: Result) -> dict[str, Any]:
 # ---- the surroundings
 
 
-def surroundings(ready: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the figures depend on; ``ready`` is what an Elixir node said of itself."""
+async def surroundings(node: ElixirNode) -> dict[str, Any]:
+    """Return what the figures depend on; ``node`` is one like the rival."""
+    ready = node.ready
     return {
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg()[0],
@@ -107,11 +112,17 @@ def surroundings(ready: Mapping[str, str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "otp": ready["otp"],
         "elixir": ready["elixir"],
-        "zen_monitor": ready["zen_monitor"],
+        "rival": rival(ready["zen_monitor"], (await node.eval(VERSION)).strip('"')),
         "pyzen": _version(),
         "build": build_kind(),
         "commit": commit(),
     }
+
+
+def rival(origin: str, version: str) -> str:
+    """Name the rival; ``origin`` is ``stand-in``, or where the real one lies, which is nobody's business."""
+    name = f"ZenMonitor {version}"
+    return f"stand-in for {name}" if origin == "stand-in" else name
 
 
 def _version() -> str:
@@ -122,13 +133,8 @@ def _version() -> str:
 
 
 def build_kind() -> str:
-    """Say how the native module was built: an editable installation is the development profile."""
-    try:
-        origin = distribution("pyzen-node").read_text("direct_url.json") or "{}"
-    except PackageNotFoundError:
-        return "unknown build"
-    editable = json.loads(origin).get("dir_info", {}).get("editable", False)
-    return "development build (opt-level 3, no LTO)" if editable else "installed wheel"
+    """Say how the native module was built."""
+    return BUILDS[_native.PROFILE]
 
 
 def commit() -> str:

@@ -45,7 +45,8 @@ class Rig:
         name, cookie = f"p{secrets.token_hex(5)}@127.0.0.1", self._cluster.cookie
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "erlang_interop.benchmarks.worker", name, str(self._cluster.epmd_port)),
+            # Safe path: the package that is installed, not the one of the working directory.
+            *(sys.executable, "-P", "-m", "erlang_interop.benchmarks.worker", name, str(self._cluster.epmd_port)),
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,

@@ -14,9 +14,13 @@ pub mod term;
 mod module {
     use pyo3::prelude::*;
 
+    /// Cargo's profile, told apart by what only the development profile has.
+    const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
+
     /// The module `pyzen._native`.
     #[pymodule(gil_used = true)]
     fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("PROFILE", PROFILE)?;
         crate::term::register(module)?;
         crate::etf::register(module)?;
         crate::table::register(module)?;
