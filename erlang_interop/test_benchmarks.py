@@ -17,6 +17,7 @@ from erlang_interop.benchmarks.codec import DECODE, ENCODE
 from erlang_interop.benchmarks.measure import (
     Mismatch,
     Options,
+    Peer,
     Result,
     check,
     cpu_seconds,
@@ -71,10 +72,10 @@ async def test_both_sides_are_measured_in_turn() -> None:
         order.append(side)
         return float(len(order))
 
-    ours, rival = await interleave(3, lambda: sample("ours"), lambda: sample("rival"))
+    samples = await interleave(3, lambda: sample("ours"), lambda: sample("rival"))
 
     assert order == ["ours", "rival"] * 3
-    assert (ours, rival) == ([1.0, 3.0, 5.0], [2.0, 4.0, 6.0])
+    assert samples == [[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]]
 
 
 def test_check_tells_what_is_wrong() -> None:
@@ -121,6 +122,18 @@ def test_the_table_has_every_row_once_and_says_what_was_left_out() -> None:
     ]
     assert lines[-1] == "decode: by hand"
     assert len({line.index("<=") for line in lines[2:6]}) == 1
+
+
+def test_the_table_has_a_line_for_everybody_else_who_was_measured() -> None:
+    peers = [Peer("other 1.0", [20.0, 10.0, 30.0]), Peer("absent", missing="not installed")]
+
+    lines = table([Result(row=DECODE, ours=[1.0], rival=[4.0], peers=peers)], {}).splitlines()
+
+    cells = [" ".join(line.split()) for line in lines]
+    assert cells[3:] == [
+        "the same by other 1.0 20.0 (10.0..30.0) 0.05 - -",
+        "the same by absent - - - not installed",
+    ]
 
 
 def test_the_rival_is_named_without_the_place_where_it_lies() -> None:
@@ -238,6 +251,7 @@ async def test_a_tiny_run_measures_both_sides_and_checks_them() -> None:
     assert [result.row.key for result in run.results] == keys
     assert all(result.rival for result in run.results if result.row not in (*growth.ROWS, *idle.ROWS))
     assert all(0 < sample < 1e7 for result in run.results for sample in (*result.ours, *result.rival))
+    assert [len(result.peers) for result in run.results if result.row in {DECODE, ENCODE}] == [1, 1]
     assert run.left_out() == {MEMORY: "not run"}
     assert around["otp"].isdecimal()
     assert around["rival"].removeprefix("stand-in for ") == "ZenMonitor 2.1.0"

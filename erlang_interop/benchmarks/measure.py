@@ -36,6 +36,7 @@ class Options:
         messages: Of one burst.
         calls: Of one series.
         rounds: Times that a term is coded for one sample.
+        peers: Whether others than the rival are measured, too.
     """
 
     pairs: int
@@ -44,6 +45,7 @@ class Options:
     messages: int
     calls: int
     rounds: int
+    peers: bool = True
 
 
 FULL: Final = Options(pairs=5, size=1_000_000, monitors=100_000, messages=200_000, calls=5000, rounds=300)
@@ -71,6 +73,21 @@ class Row:
     limit: float
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Somebody else who does the work of a row on the same data; no goal is about him.
+
+    Attributes:
+        name: And version.
+        samples: In the unit of the row.
+        missing: Why there are none.
+    """
+
+    name: str
+    samples: Sequence[float] = ()
+    missing: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What came out of a row.
@@ -81,6 +98,7 @@ class Result:
         rival: The rival's; none where there is no rival.
         value: What is judged, where it is not the ratio of the medians.
         value_text: How that reads.
+        peers: Others who were measured beside the two.
         note: What else has to be said.
         details: Further figures, for the JSON.
     """
@@ -90,6 +108,7 @@ class Result:
     rival: Sequence[float] = ()
     value: float | None = None
     value_text: str = ""
+    peers: Sequence[Peer] = ()
     note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -106,15 +125,13 @@ class Result:
         return judged <= self.row.limit if self.row.goal == "<=" else judged >= self.row.limit
 
 
-async def interleave(
-    pairs: int, ours: Callable[[], Awaitable[float]], rival: Callable[[], Awaitable[float]]
-) -> tuple[list[float], list[float]]:
-    """Measure both sides in turn, so that what disturbs the machine disturbs both."""
-    our_samples, rival_samples = [], []
+async def interleave(pairs: int, *sides: Callable[[], Awaitable[float]]) -> list[list[float]]:
+    """Measure all sides in turn, so that what disturbs the machine disturbs all; the samples of each side."""
+    samples: list[list[float]] = [[] for _ in sides]
     for _ in range(pairs):
-        our_samples.append(await ours())
-        rival_samples.append(await rival())
-    return our_samples, rival_samples
+        for side, taken in zip(sides, samples, strict=True):
+            taken.append(await side())
+    return samples
 
 
 # ---- the operating system's figures, taken from outside, the same way for both sides ------------------

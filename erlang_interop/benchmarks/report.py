@@ -16,7 +16,7 @@ from erlang_interop.nodes import FIXTURE
 from pyzen import _native
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from erlang_interop.benchmarks.measure import Options, Result, Row
@@ -32,12 +32,23 @@ HEADINGS: Final = ("work", "ours", "rival", "ratio", "goal", "reached")
 
 def table(results: Sequence[Result], left_out: Mapping[Row, str]) -> str:
     """Return the table as text: a line per row, the rows left out with the reason, and the notes below."""
-    lines = [HEADINGS, *(_line(result) for result in results)]
+    lines = [HEADINGS, *(line for result in results for line in _lines(result))]
     lines += [(row.work, "-", "-", "-", goal(row), reason) for row, reason in left_out.items()]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     notes = [f"{result.row.key}: {result.note}" for result in results if result.note]
     return "\n".join([text[0], "-" * max(map(len, text)), *text[1:], *([""] if notes else []), *notes])
+
+
+def _lines(result: Result) -> Iterator[tuple[str, ...]]:
+    yield _line(result)
+    for peer in result.peers:
+        work = f"  the same by {peer.name}"
+        if peer.samples:
+            times = statistics.median(result.ours) / statistics.median(peer.samples)
+            yield work, "", spread(peer.samples), figure(times), "-", "-"
+        else:
+            yield work, "", "-", "-", "-", peer.missing
 
 
 def _line(result: Result) -> tuple[str, ...]:
@@ -94,6 +105,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "ratio": result.ratio,
         "value": result.value,
         "reached": result.reached,
+        "peers": [asdict(peer) for peer in result.peers],
         "note": result.note,
         "details": result.details,
     }

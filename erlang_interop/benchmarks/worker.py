@@ -18,11 +18,11 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from erlang_interop.benchmarks.codecs import CODECS, pyzen
 from erlang_interop.benchmarks.processes import Burst, Collector, Echo, Probe
-from pyzen import etf
 from pyzen.config import EpmdConfig
 from pyzen.node.node import Node
-from pyzen.terms import Pid, Term, atoms, elixir
+from pyzen.terms import Pid, atoms, elixir
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -40,7 +40,9 @@ class Worker:
         self._node = node
         self._first = 0
         self._collector = Collector()
-        self._terms: dict[str, Term] = {}
+        self._codec = pyzen()
+        self._data: dict[str, bytes] = {}
+        self._terms: dict[str, Any] = {}
         self._probe = Probe()
         self._more = AsyncExitStack()
         self._commands: Mapping[str, Callable[..., Awaitable[object]]] = {
@@ -154,16 +156,23 @@ class Worker:
 
     # ---- terms
 
+    async def do_codec_use(self, name: str) -> str:
+        self._codec = CODECS[name]()
+        return self._codec.version
+
     async def do_codec_load(self, what: str, data: str) -> int:
-        self._terms[what] = etf.decode(base64.b64decode(data))
+        self._data[what] = base64.b64decode(data)
+        self._terms[what] = self._codec.decode(self._data[what])
         return len(data)
 
     async def do_codec_term(self, what: str) -> str:
-        return base64.b64encode(etf.encode(self._terms[what])).decode()
+        return base64.b64encode(self._codec.encode(self._terms[what])).decode()
 
     async def do_codec_time(self, what: str, work: str, count: str) -> dict[str, int]:
-        term = self._terms[what]
-        elapsed = time_decode(etf.encode(term), int(count)) if work == "decode" else time_encode(term, int(count))
+        if work == "decode":
+            elapsed = self._codec.time_decode(self._data[what], int(count))
+        else:
+            elapsed = self._codec.time_encode(self._terms[what], int(count))
         return {"elapsed_us": elapsed // 1000}
 
     # ---- the event loop
@@ -174,24 +183,6 @@ class Worker:
 
     async def do_probe_stop(self) -> dict[str, int]:
         return self._probe.stop()
-
-
-def time_decode(data: bytes, count: int) -> int:
-    """Return the nanoseconds of ``count`` times `etf.decode`."""
-    decode = etf.decode
-    before = time.perf_counter_ns()
-    for _ in range(count):
-        decode(data)
-    return time.perf_counter_ns() - before
-
-
-def time_encode(term: Term, count: int) -> int:
-    """Return the nanoseconds of ``count`` times `etf.encode`."""
-    encode = etf.encode
-    before = time.perf_counter_ns()
-    for _ in range(count):
-        encode(term)
-    return time.perf_counter_ns() - before
 
 
 def text(value: object) -> str:
