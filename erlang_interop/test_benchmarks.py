@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from erlang_interop.benchmarks import growth, idle
-from erlang_interop.benchmarks.__main__ import ROWS, Run, amounts, parse
+from erlang_interop.benchmarks.__main__ import ROWS, Run, amounts, charted, parse
+from erlang_interop.benchmarks.chart import short, storms_of
 from erlang_interop.benchmarks.codec import DECODE, ENCODE
 from erlang_interop.benchmarks.measure import (
     Mismatch,
@@ -28,7 +29,7 @@ from erlang_interop.benchmarks.measure import (
     resident,
 )
 from erlang_interop.benchmarks.messages import IN
-from erlang_interop.benchmarks.monitors import ESTABLISH, MEMORY
+from erlang_interop.benchmarks.monitors import ESTABLISH, MEMORY, Storm
 from erlang_interop.benchmarks.processes import Collector, Probe, usual
 from erlang_interop.benchmarks.report import rival, save, spread, table
 from erlang_interop.benchmarks.rig import figures, introduce, subscribed
@@ -43,6 +44,8 @@ StartElixir: TypeAlias = Callable[..., Awaitable[ElixirNode]]
 
 TINY = Options(pairs=1, size=1000, monitors=1000, messages=2000, calls=20, rounds=2)
 NODE = "one@127.0.0.1"
+STORM = Storm(establish=1e-6, deliver=3e-6, before=1, establish_peak=2, deliver_peak=3)
+DEARER = Storm(establish=1.5e-6, deliver=6e-6, before=1, establish_peak=2, deliver_peak=3)
 
 
 # ---- samples and verdicts
@@ -156,6 +159,42 @@ def test_the_file_has_every_sample(tmp_path: Path) -> None:
     assert content["left_out"] == {"memory": "not run"}
 
 
+# ---- the chart
+
+
+def _content(sides: object) -> dict[str, object]:
+    return {"results": [{"key": "decode"}, {"key": "growth", "details": {"storms": sides}}]}
+
+
+def test_a_chart_shows_the_sides_that_were_measured() -> None:
+    storm = {"establish_us": 1.0}
+
+    found = storms_of(_content({"ours": {"10": [storm], "1000": [storm, storm]}, "rival": {}}))
+
+    assert found == {"ours": {10: [storm], 1000: [storm, storm]}}
+
+
+def test_without_growth_there_is_no_chart(tmp_path: Path) -> None:
+    path = tmp_path / "chart.svg"
+
+    assert charted({"results": [{"key": "decode"}]}, path) == "none: growth was not measured"
+    assert not path.exists()
+
+
+def test_a_chart_counts_in_thousands_and_millions() -> None:
+    assert [short(count) for count in (300, 1000, 30_000, 1_000_000)] == ["300", "1 k", "30 k", "1 M"]
+
+
+def test_growth_is_the_worst_of_ours_between_the_smallest_and_the_largest_size() -> None:
+    result = growth.grown({"ours": {10: [STORM], 1000: [DEARER]}, "rival": {10: [STORM]}})
+
+    assert result.value == 2.0
+    assert result.details["factors"] == {
+        "ours": {"establish": 1.5, "deliver": 2.0},
+        "rival": {"establish": 1.0, "deliver": 1.0},
+    }
+
+
 # ---- the command line
 
 
@@ -250,7 +289,7 @@ async def test_a_tiny_run_measures_both_sides_and_checks_them() -> None:
 
     assert run.failed == {}
     assert [result.row.key for result in run.results] == keys
-    assert all(result.rival for result in run.results if result.row not in (*growth.ROWS, *idle.ROWS))
+    assert all(result.rival for result in run.results if result.row not in (growth.PAUSE, *idle.ROWS))
     assert all(0 < sample < 1e7 for result in run.results for sample in (*result.ours, *result.rival))
     assert [len(result.peers) for result in run.results if result.row in {DECODE, ENCODE}] == [1, 1]
     assert run.left_out() == {MEMORY: "not run"}

@@ -1,4 +1,4 @@
-"""``python -m erlang_interop.benchmarks``: measure, print the table, write the JSON.
+"""``python -m erlang_interop.benchmarks``: measure, print the table, write the JSON and the chart of growth.
 
 Exit status 1 when a row could not be measured or what it timed was wrong; a goal missed is no failure.
 """
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.benchmarks import codec, growth, idle, messages, monitors
+from erlang_interop.benchmarks.chart import NoChart, draw
 from erlang_interop.benchmarks.measure import FULL, QUICK, Mismatch, Options, Result, Row
 from erlang_interop.benchmarks.report import save, surroundings, table
 from erlang_interop.benchmarks.rig import TOP, compile_fixture, open_rig
 from erlang_interop.nodes import CommandError, NodeEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 THEMES: Final = (codec, messages, monitors, growth, idle)
 ROWS: Final = {row.key: row for theme in THEMES for row in theme.ROWS}
@@ -70,6 +71,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, help=f"samples of each side ({FULL.pairs})")
     parser.add_argument("--size", type=int, help=f"most monitors at a time ({FULL.size})")
     parser.add_argument("--json", type=Path, help="where the samples go (.build/benchmarks/TIME.json)")
+    parser.add_argument("--chart", type=Path, help="where the chart of growth goes (beside the samples, as SVG)")
     options = parser.parse_args(arguments)
     unknown = [key for key in options.rows.split(",") if key not in ROWS]
     if unknown:
@@ -89,6 +91,15 @@ def amounts(arguments: argparse.Namespace) -> Options:
     return dataclasses.replace(base, pairs=pairs, size=size, monitors=min(base.monitors, size))
 
 
+def charted(content: Mapping[str, Any], path: Path) -> str:
+    """Draw the chart; where it is, or why there is none."""
+    try:
+        draw(content, path)
+    except NoChart as reason:
+        return f"none: {reason}"
+    return str(path)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks."""
     asked = parse(arguments)
@@ -96,11 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     around = asyncio.run(run.measure())
     path = asked.json or TOP / f".build/benchmarks/{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    save(path, run.options, around, run.results, run.left_out())
+    content = save(path, run.options, around, run.results, run.left_out())
     print(", ".join(f"{name} {value}" for name, value in around.items()))
     print(f"{run.options.pairs} pairs, median (lowest..highest), {time.monotonic() - started:.0f} s\n")
     print(table(run.results, run.left_out()))
-    print(f"\nevery sample: {path}")
+    print(f"\nevery sample: {path}\nchart: {charted(content, asked.chart or path.with_suffix('.svg'))}")
     return 1 if run.failed else 0
 
 

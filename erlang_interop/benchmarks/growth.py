@@ -1,7 +1,8 @@
 """Rows ``pause`` and ``growth``: what a million monitors do to our node.
 
 ``pause`` looks at the event loop while they fire, once because all their processes end and once because their node is
-lost. ``growth`` looks at the processor time per monitor and per DOWN at each size. No rival: a goal in numbers.
+lost. ``growth`` looks at the processor time per monitor and per DOWN at each size, ours and the rival's in turn; its
+goal is about ours alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any, Final
 
-from erlang_interop.benchmarks.measure import Options, Result, Row, forget_peak, peak_resident, resident
+from erlang_interop.benchmarks.measure import Options, Result, Row, available, forget_peak, peak_resident, resident
 from erlang_interop.benchmarks.monitors import TIMEOUT, WARM, Storm, Watched, balanced, start_local
 from erlang_interop.benchmarks.rig import figures
 
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
     from erlang_interop.benchmarks.rig import Rig
 
 PAUSE: Final = Row("pause", "longest pause of the event loop while monitors fire", "-", "ms", "<=", 50)
-GROWTH: Final = Row("growth", "growth of CPU per monitor and DOWN, largest / smallest", "-", "us each", "<=", 1.2)
+GROWTH: Final = Row(
+    "growth", "growth of CPU per monitor and DOWN, largest / smallest", "ZenMonitor", "us each", "<=", 1.2
+)
 ROWS: Final = (PAUSE, GROWTH)
 
-STEPS: Final = {100: 5, 10: 3, 1: 1}
-"""Into how many parts ``--size`` is divided for a size of ``growth``, and how often that is measured."""
+STEPS: Final = {1: 5, 3: 3, 10: 3, 30: 1, 100: 1}
+"""Sizes of ``growth`` in hundredths of ``--size``, and how often each is measured."""
+NEEDED: Final = 4000
+"""Bytes per monitor that the watched node and the rival need; without them, the rival is left out at that size."""
 VARIANTS: Final = {"every process ends": True, "the node is lost": False}
 SMALL_HEAPS: Final = ("+hms", "20")
 """A million idle processes of the usual size take 2.7 GB."""
@@ -100,27 +105,55 @@ async def _firing(rig: Rig, size: int, *, ends: bool) -> dict[str, float]:
 
 async def _growth(rig: Rig, size: int) -> Result:
     watched = Watched(await rig.elixir(*SMALL_HEAPS))
-    local = await start_local(rig, "ours", watched)
-    await watched.storm(local, WARM)
-    sizes = {size // parts: times for parts, times in STEPS.items()}
-    storms = {one: [await watched.storm(local, one) for _ in range(times)] for one, times in sizes.items()}
-    parts = [
-        f"{one}: {_median(found, 'establish'):.2f} + {_median(found, 'deliver'):.2f}" for one, found in storms.items()
-    ]
-    smallest, largest = storms[min(storms)], storms[max(storms)]
-    factors = {name: _median(largest, name) / _median(smallest, name) for name in ("establish", "deliver")}
-    worst = max(factors.values())
+    locals_ = {kind: await start_local(rig, kind, watched) for kind in ("ours", "rival")}
+    for local in locals_.values():
+        await watched.storm(local, WARM)
+    storms: dict[str, dict[int, list[Storm]]] = {kind: {} for kind in locals_}
+    for count, times in ((size * percent // 100, times) for percent, times in STEPS.items()):
+        for _ in range(times):
+            for kind, local in locals_.items():
+                if kind == "ours" or available() > count * NEEDED:
+                    storms[kind].setdefault(count, []).append(await watched.storm(local, count))
+    return grown(storms)
+
+
+def grown(storms: Mapping[str, Mapping[int, Sequence[Storm]]]) -> Result:
+    """Return the row of both sides' storms by their sizes."""
+    factors = {kind: _factors(found) for kind, found in storms.items() if found}
+    worst = max(factors["ours"].values())
+    text = [f"{kind} {_sizes_text(found)}" for kind, found in storms.items()]
     return Result(
         row=GROWTH,
-        ours=[_median(found, "establish") + _median(found, "deliver") for found in storms.values()],
+        ours=[_both(found) for found in storms["ours"].values()],
+        rival=[_both(found) for found in storms["rival"].values()],
         value=worst,
         value_text=f"x {worst:.2f}",
-        note=f"us per monitor + per DOWN, {', '.join(parts)}; linear within 20 % is the goal",
+        note=f"us per monitor + per DOWN, {'; '.join(text)}. Linear within 20 % is the goal",
         details={
             "factors": factors,
-            "storms": {str(one): [_as_dict(storm) for storm in found] for one, found in storms.items()},
+            "storms": {
+                kind: {str(count): [_as_dict(storm) for storm in taken] for count, taken in found.items()}
+                for kind, found in storms.items()
+            },
         },
     )
+
+
+def _factors(found: Mapping[int, Sequence[Storm]]) -> dict[str, float]:
+    """By how much a monitor and a DOWN cost more at the largest size than at the smallest."""
+    smallest, largest = found[min(found)], found[max(found)]
+    return {name: _median(largest, name) / _median(smallest, name) for name in ("establish", "deliver")}
+
+
+def _sizes_text(found: Mapping[int, Sequence[Storm]]) -> str:
+    sizes = (
+        f"{one}: {_median(taken, 'establish'):.2f} + {_median(taken, 'deliver'):.2f}" for one, taken in found.items()
+    )
+    return ", ".join(sizes) or "left out: too little memory"
+
+
+def _both(storms: Sequence[Storm]) -> float:
+    return _median(storms, "establish") + _median(storms, "deliver")
 
 
 def _median(storms: Sequence[Storm], name: str) -> float:
@@ -130,4 +163,10 @@ def _median(storms: Sequence[Storm], name: str) -> float:
 
 
 def _as_dict(storm: Storm) -> dict[str, float]:
-    return {"establish_us": storm.establish * 1e6, "deliver_us": storm.deliver * 1e6}
+    return {
+        "establish_us": storm.establish * 1e6,
+        "deliver_us": storm.deliver * 1e6,
+        "resident_before": storm.before,
+        "establish_peak": storm.establish_peak,
+        "deliver_peak": storm.deliver_peak,
+    }

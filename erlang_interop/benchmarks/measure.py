@@ -162,8 +162,22 @@ def forget_peak(pid: int) -> None:
     (PROC / f"{pid}/clear_refs").write_text("5")
 
 
+def median_mb(sizes: Sequence[float]) -> str:
+    """Return the median of sizes in bytes, as text in megabytes."""
+    return f"{statistics.median(sizes) / 1e6:.0f} MB"
+
+
+def available() -> int:
+    """Return the bytes of memory that the operating system could give."""
+    return _kilobytes(PROC / "meminfo", "MemAvailable")
+
+
 def _status(pid: int, name: str) -> int:
-    for line in (PROC / f"{pid}/status").read_text().splitlines():
+    return _kilobytes(PROC / f"{pid}/status", name)
+
+
+def _kilobytes(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
-    raise ProcessLookupError(f"process {pid} has no {name}")
+    raise LookupError(f"{path} has no {name}")

@@ -8,14 +8,25 @@ which is raised on both, so that less time is spent waiting. The books are made 
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from erlang_interop.benchmarks.measure import Options, Result, Row, check, cpu_seconds, resident
+from erlang_interop.benchmarks.measure import (
+    Options,
+    Result,
+    Row,
+    check,
+    cpu_seconds,
+    forget_peak,
+    median_mb,
+    peak_resident,
+    resident,
+)
 from erlang_interop.benchmarks.rig import NO_SPINNING, figures, introduce, subscribed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from erlang_interop.benchmarks.rig import Rig
     from erlang_interop.nodes import BeamNode, ElixirNode
@@ -35,10 +46,21 @@ MEMORY_SAMPLES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Seconds of processor time per monitor and per DOWN."""
+    """What establishing and delivering took of local.
+
+    Attributes:
+        establish: Seconds of processor time per monitor.
+        deliver: Seconds of processor time per DOWN.
+        before: Bytes in memory before, targets included.
+        establish_peak: The most bytes that were in memory until all monitors were established.
+        deliver_peak: And from then until all DOWNs were there.
+    """
 
     establish: float
     deliver: float
+    before: int
+    establish_peak: int
+    deliver_peak: int
 
 
 class Watched:
@@ -69,16 +91,25 @@ class Watched:
         check(int(made) == count, f"{local.name} made {made} monitors instead of {count}")
         return cpu_seconds(local.pid) - before
 
+    async def ended(self, local: BeamNode, first: int, end: int) -> float:
+        """Let targets end; processor seconds until ``local`` has every DOWN."""
+        before = cpu_seconds(local.pid)
+        await self.node.call("finish", first, end, timeout=TIMEOUT)
+        await local.call("await_collected", end - first, round(TIMEOUT * 1000), timeout=TIMEOUT)
+        return cpu_seconds(local.pid) - before
+
     async def storm(self, local: BeamNode, count: int) -> Storm:
         """Establish that many monitors, let all targets end, check the books."""
         first, end = await self.offer(local, count)
+        before = resident(local.pid)
+        forget_peak(local.pid)
         established = await self.watched_by(local, count, "keep")
-        before = cpu_seconds(local.pid)
-        await self.node.call("finish", first, end, timeout=TIMEOUT)
-        await local.call("await_collected", count, round(TIMEOUT * 1000), timeout=TIMEOUT)
-        delivered = cpu_seconds(local.pid) - before
+        establish_peak = peak_resident(local.pid)
+        forget_peak(local.pid)
+        delivered = await self.ended(local, first, end)
+        deliver_peak = peak_resident(local.pid)
         await balanced(local, count)
-        return Storm(established / count, delivered / count)
+        return Storm(established / count, delivered / count, before, establish_peak, deliver_peak)
 
 
 async def balanced(local: BeamNode, count: int, *, ended: int | None = None) -> None:
@@ -115,13 +146,19 @@ async def _storms(rig: Rig, options: Options) -> list[Result]:
     for _ in range(options.pairs):
         for kind, local in locals_.items():
             storms[kind].append(await watched.storm(local, options.monitors))
-    note = f"{options.monitors} of them; ZenMonitor: {watched.node.ready['zen_monitor']}"
 
     def result(row: Row, name: str) -> Result:
         ours, rival = ([getattr(storm, name) * 1e6 for storm in storms[kind]] for kind in ("ours", "rival"))
-        return Result(row=row, ours=ours, rival=rival, note=note)
+        peaks = {kind: [getattr(storm, f"{name}_peak") for storm in storms[kind]] for kind in storms}
+        note = f"{options.monitors} of them; {peak_note(peaks)}"
+        return Result(row=row, ours=ours, rival=rival, note=note, details={"peak_resident": peaks})
 
     return [result(ESTABLISH, "establish"), result(DELIVER, "deliver")]
+
+
+def peak_note(peaks: Mapping[str, Sequence[float]]) -> str:
+    """Say how much memory both sides had at their peak, references and targets of the subscriber included."""
+    return f"resident at the peak: ours {median_mb(peaks['ours'])}, rival {median_mb(peaks['rival'])}"
 
 
 # ---- memory
@@ -129,35 +166,42 @@ async def _storms(rig: Rig, options: Options) -> list[Result]:
 
 async def _memory(rig: Rig, options: Options) -> Result:
     count, samples = options.monitors, min(options.pairs, MEMORY_SAMPLES)
-    ours, rival, rival_resident = [], [], []
+    grown: dict[str, list[dict[str, float]]] = {"ours": [], "rival": []}
     for _ in range(samples):
-        grown = await _grown(rig, "ours", count)
-        ours.append(grown["resident"])
-        grown = await _grown(rig, "rival", count)
-        rival.append(grown["total"])
-        rival_resident.append(grown["resident"])
-    note = "resident set of ours, the VM's own count of the rival (its resident set: {:.0f} bytes)"
+        for kind, found in grown.items():
+            found.append(await _grown(rig, kind, count))
+    peaks = {kind: [one["peak"] for one in found] for kind, found in grown.items()}
+    rival_resident = [one["resident"] for one in grown["rival"]]
+    note = (
+        f"{count} of them; resident set of ours, the VM's own count of the rival "
+        f"(its resident set: {statistics.median(rival_resident):.0f} bytes); {peak_note(peaks)}"
+    )
     return Result(
         row=MEMORY,
-        ours=ours,
-        rival=rival,
-        note=note.format(sorted(rival_resident)[samples // 2]),
-        details={"rival_resident": rival_resident, "monitors": count},
+        ours=[one["resident"] for one in grown["ours"]],
+        rival=[one["total"] for one in grown["rival"]],
+        note=note,
+        details={"rival_resident": rival_resident, "monitors": count, "peak_resident": peaks},
     )
 
 
 async def _grown(rig: Rig, kind: str, count: int) -> dict[str, float]:
-    """By how many bytes per monitor a new node grows; references and targets are the subscriber's own business."""
+    """By how many bytes per monitor a new node grows, and its ``peak`` in bytes.
+
+    References and targets are the subscriber's own business.
+    """
     watched = Watched(await rig.elixir())
     local = await start_local(rig, kind, watched)
     await watched.offer(local, count)
     before = await _memory_of(local, kind)
+    forget_peak(local.pid)
     await watched.watched_by(local, count, "drop")
+    peak = peak_resident(local.pid)
     await local.call("tidy", timeout=TIMEOUT)
     after = await _memory_of(local, kind)
     await local.kill()
     await watched.node.kill()
-    return {name: (after[name] - before[name]) / count for name in after}
+    return {name: (after[name] - before[name]) / count for name in after} | {"peak": peak}
 
 
 async def _memory_of(local: BeamNode, kind: str) -> dict[str, int]:

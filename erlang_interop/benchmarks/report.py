@@ -84,8 +84,8 @@ def figure(value: float) -> str:
 
 def save(
     path: Path, options: Options, around: Mapping[str, Any], results: Sequence[Result], left_out: Mapping[Row, str]
-) -> None:
-    """Write everything to ``path``."""
+) -> dict[str, Any]:
+    """Write everything to ``path``, and return it."""
     content = {
         "machine": around,
         "options": asdict(options),
@@ -94,6 +94,7 @@ def save(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")
+    return content
 
 
 def as_json(result: Result) -> dict[str, Any]:
