@@ -28,21 +28,13 @@ class Codec:
     decode: Callable[[bytes], Any]
     encode: Callable[[Any], bytes]
 
-    def time_decode(self, data: bytes, count: int) -> int:
-        """Return the nanoseconds that it takes to decode ``data`` so often."""
-        decode = self.decode
-        before = time.perf_counter_ns()
-        for _ in range(count):
-            decode(data)
-        return time.perf_counter_ns() - before
 
-    def time_encode(self, term: Any, count: int) -> int:
-        """Return the nanoseconds that it takes to encode ``term`` so often."""
-        encode = self.encode
-        before = time.perf_counter_ns()
-        for _ in range(count):
-            encode(term)
-        return time.perf_counter_ns() - before
+def timed(work: Callable[[Any], object], argument: Any, count: int) -> int:
+    """Return the nanoseconds that it takes to do ``work`` so often."""
+    before = time.perf_counter_ns()
+    for _ in range(count):
+        work(argument)
+    return time.perf_counter_ns() - before
 
 
 def pyzen() -> Codec:

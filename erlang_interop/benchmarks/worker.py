@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from erlang_interop.benchmarks.codecs import CODECS, pyzen
+from erlang_interop.benchmarks.codecs import CODECS, pyzen, timed
 from erlang_interop.benchmarks.processes import Burst, Collector, Echo, Probe
 from pyzen.config import EpmdConfig
 from pyzen.node.node import Node
@@ -170,9 +170,9 @@ class Worker:
 
     async def do_codec_time(self, what: str, work: str, count: str) -> dict[str, int]:
         if work == "decode":
-            elapsed = self._codec.time_decode(self._data[what], int(count))
+            elapsed = timed(self._codec.decode, self._data[what], int(count))
         else:
-            elapsed = self._codec.time_encode(self._terms[what], int(count))
+            elapsed = timed(self._codec.encode, self._terms[what], int(count))
         return {"elapsed_us": elapsed // 1000}
 
     # ---- the event loop

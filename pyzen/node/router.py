@@ -288,10 +288,6 @@ class Router:
             else:
                 process.enqueue(downs)
 
-    def withdraw(self, ref: Reference) -> None:
-        """Take back a DOWN that was delivered and not read."""
-        self.unread.withdraw(ref)
-
     # ---- links between nodes
 
     def _outlet(self, node: Atom, dial: bool) -> Outlet | None:

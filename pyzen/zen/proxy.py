@@ -127,6 +127,8 @@ class Proxy(ZenServer):
         text = "%s drops the link to %s: more than %d certificates wait for %r, which asks for more"
         log.warning(text, self.node, connector.node, WAITING_LIMIT, connector)
         self._runtime.disconnect(connector.node, "too many certificates wait for it")
+        # Now rather than when the link is lost: what else it has sent is still in the queue, and finds nothing waiting.
+        self._drop_node(connector.node)
 
     def _start_batcher(self, connector: Pid) -> None:
         if batchers := alive(self._context.batchers):
@@ -178,6 +180,7 @@ class Proxy(ZenServer):
             self._skip(connector, (SUBSCRIBE, target))
             return
         self._context.count("targets_refused")
+        # A bad target may be longer than its reason: its size closes the summary.
         if self._context.subscriptions.certify(connector, target, NOPROC, size):
             self._wake_batcher(connector)
 

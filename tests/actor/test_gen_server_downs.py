@@ -83,7 +83,7 @@ def test_downs_and_messages_are_handled_in_the_order_they_came(cluster: Cluster,
 
 def test_down_that_a_handler_withdraws_is_not_handled(cluster: Cluster, node: MemoryNode) -> None:
     def withdraw_next(index: int) -> None:
-        node.runtime.withdraw(watcher.references[index + 1])
+        node.runtime.unread.withdraw(watcher.references[index + 1])
 
     watcher = watch(cluster, node, withdraw_next)
 
@@ -184,7 +184,7 @@ async def test_async_handler_is_awaited_before_the_next_down(router: Router) -> 
 def test_queue_length_counts_downs_one_by_one(cluster: Cluster, node: MemoryNode) -> None:
     watcher = watch(cluster, node, lambda _: None)
     deliver(node.runtime, watcher, 3)
-    node.runtime.withdraw(watcher.references[1])
+    node.runtime.unread.withdraw(watcher.references[1])
 
     assert watcher.message_queue_len == 2
 

@@ -269,6 +269,7 @@ impl Inner {
     fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
         let size = encoded.length();
         self.lent().extend(encoded.lent.iter().map(|(_, loan)| loan.clone()));
+        // Only a message, which has a bound, is an answer: signals that come before it leave it the turn.
         let posted = if maximum.is_some() && self.direct.swap(false, Ordering::Relaxed) {
             link.write(order_key, encoded, maximum)
         } else {
