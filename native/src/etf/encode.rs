@@ -21,7 +21,7 @@ use crate::term::map::TermMap;
 use crate::term::number;
 use crate::term::pid::{Pid, PidParts};
 use crate::term::port::{Port, PortParts};
-use crate::term::raw;
+use crate::term::raw::{self, exact};
 use crate::term::record::Record;
 use crate::term::reference::Reference;
 
@@ -134,21 +134,21 @@ impl<'py> Encoder<'_, 'py> {
 
     /// Write one object, or the start of a container.
     fn value(&mut self, object: &Bound<'py, PyAny>) -> Written {
-        if self.frequent(object)? {
-            Ok(())
-        } else if let Ok(tuple) = object.cast_exact::<PyTuple>() {
+        if let Some(tuple) = exact::<PyTuple>(object) {
             self.tuple(tuple)
-        } else if let Ok(list) = object.cast_exact::<PyList>() {
+        } else if self.frequent(object)? {
+            Ok(())
+        } else if let Some(list) = exact::<PyList>(object) {
             self.list(list)
-        } else if let Ok(reference) = object.cast_exact::<Reference>() {
+        } else if let Some(reference) = exact::<Reference>(object) {
             self.reference(reference.get())
-        } else if let Ok(dict) = object.cast_exact::<PyDict>() {
+        } else if let Some(dict) = exact::<PyDict>(object) {
             self.dict(dict)
-        } else if let Ok(truth) = object.cast_exact::<PyBool>() {
+        } else if let Some(truth) = exact::<PyBool>(object) {
             self.constant(if truth.is_true() { &TRUE } else { &FALSE })
         } else if object.is_none() {
             self.constant(&NIL)
-        } else if let Ok(float) = object.cast_exact::<PyFloat>() {
+        } else if let Some(float) = exact::<PyFloat>(object) {
             self.float(float.value())
         } else {
             self.rare(object)
@@ -158,18 +158,18 @@ impl<'py> Encoder<'_, 'py> {
     /// Write an object of a frequent type that holds no others; false, and nothing written, for any other.
     fn frequent(&mut self, object: &Bound<'py, PyAny>) -> Result<bool, Fault> {
         self.check_size(0)?;
-        if let Ok(atom) = object.cast_exact::<Atom>() {
+        if let Some(atom) = exact::<Atom>(object) {
             self.name(atom.get().name())?;
-        } else if let Ok(pid) = object.cast_exact::<Pid>() {
+        } else if let Some(pid) = exact::<Pid>(object) {
             self.pid(&pid.get().0)?;
-        } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+        } else if let Some(bytes) = exact::<PyBytes>(object) {
             self.seen.binaries += 1;
             if bytes.as_bytes().len() < LARGE || !self.leave(bytes)? {
                 self.binary(bytes.as_bytes())?;
             }
-        } else if let Ok(integer) = object.cast_exact::<PyInt>() {
+        } else if let Some(integer) = exact::<PyInt>(object) {
             self.integer(integer)?;
-        } else if let Ok(text) = object.cast_exact::<PyString>() {
+        } else if let Some(text) = exact::<PyString>(object) {
             self.text(text)?;
         } else {
             return Ok(false);
@@ -417,8 +417,8 @@ impl<'py> Encoder<'_, 'py> {
         }
         self.check_depth()?;
         // Most tuples hold no other container: those never become a frame.
-        for (index, item) in tuple.iter_borrowed().enumerate() {
-            let written = self.frequent(&item);
+        for (index, item) in tuple.as_slice().iter().enumerate() {
+            let written = self.frequent(item);
             if !matches!(written, Ok(true)) {
                 // An item that was refused counts as given, for the path.
                 let next = if written.is_ok() { index } else { index + 1 };

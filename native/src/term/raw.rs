@@ -8,6 +8,7 @@ use std::ffi::c_int;
 use std::ptr;
 use std::slice;
 
+use pyo3::PyTypeInfo;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyTuple};
@@ -18,6 +19,16 @@ pub fn to_i64(integer: &Bound<'_, PyInt>) -> Option<i64> {
     // SAFETY: the object is an int, so that no conversion runs and -1 without overflow is a value.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(integer.as_ptr(), &raw mut overflow) };
     (overflow == 0).then_some(value)
+}
+
+/// The object as a `T` if its type is that one and no subclass. Unlike `cast_exact` it makes no error where it is not.
+#[inline]
+pub fn exact<'a, 'py, T: PyTypeInfo>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
+    if !object.is_exact_instance_of::<T>() {
+        return None;
+    }
+    // SAFETY: the type was seen above.
+    Some(unsafe { object.cast_unchecked() })
 }
 
 /// A tuple of known length, filled from its start.
