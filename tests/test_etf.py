@@ -137,6 +137,14 @@ def test_encoded_size_is_that_of_the_bytes_up_to_the_maximum(term: Any) -> None:
     assert etf.encoded_size(term, maximum=size - 1) is None
 
 
+@pytest.mark.parametrize("length", [0, 1, 45, 46, 47, 127, 128, 255])
+def test_encoded_size_counts_of_an_atom_what_it_takes(length: int) -> None:
+    term = (Atom("a" * length),)
+
+    assert etf.encoded_size(term, maximum=5 + length) == len(etf.encode(term)) == 5 + length
+    assert etf.encoded_size(term, maximum=4 + length) is None
+
+
 def test_encoded_size_of_what_has_no_form_is_unknown() -> None:
     assert etf.encoded_size([1, object()], maximum=100) is None
 

@@ -10,8 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 
 use super::atoms::AtomList;
-use super::frame::{Dict, Fault, Frame, Seen, Written, no_form};
+use super::frame::{Dict, Encoded, Fault, Frame, Seen, Written, no_form};
 use super::object::encode_error;
+use super::output::Output;
 use super::{path, tag};
 use crate::term::atom::{Atom, Name};
 use crate::term::bits::BitString;
@@ -58,14 +59,13 @@ pub fn encode_aside<'py>(
     aside: &mut Aside<'py>,
 ) -> PyResult<()> {
     let start = out.len();
-    let mut encoder =
-        Encoder { out, aside, frames: Vec::new(), max_depth, max_size: usize::MAX, seen: Seen::default() };
+    let mut encoder = Encoder::new(Output::new(out, usize::MAX), aside, max_depth);
     let Err(fault) = encoder.run(term) else {
         return Ok(());
     };
     let path = encoder.path();
     out.truncate(start);
-    Err(match fault {
+    Err(match *fault {
         Fault::NoForm(why) => encode_error(term.py(), &why, &path),
         Fault::TooLarge => PyMemoryError::new_err("the encoded term is too large"), // larger than the address space
         Fault::Python(error) => error,
@@ -77,12 +77,13 @@ pub fn encode_aside<'py>(
 /// Takes time and memory for `max_size` bytes at most, however large the term.
 pub fn encoded_size(term: &Bound<'_, PyAny>, max_depth: usize, max_size: usize) -> PyResult<Option<usize>> {
     let (mut out, mut aside) = (Vec::new(), Aside::default());
-    let mut encoder =
-        Encoder { out: &mut out, aside: &mut aside, frames: Vec::new(), max_depth, max_size, seen: Seen::default() };
+    let mut encoder = Encoder::new(Output::new(&mut out, max_size), &mut aside, max_depth);
     match encoder.run(term) {
         Ok(()) => Ok((out.len() <= max_size).then_some(out.len())),
-        Err(Fault::NoForm(_) | Fault::TooLarge) => Ok(None),
-        Err(Fault::Python(error)) => Err(error),
+        Err(fault) => match *fault {
+            Fault::NoForm(_) | Fault::TooLarge => Ok(None),
+            Fault::Python(error) => Err(error),
+        },
     }
 }
 
@@ -94,19 +95,22 @@ static FALSE: LazyLock<Name> = LazyLock::new(|| Name::intern("false"));
 static NIL: LazyLock<Name> = LazyLock::new(|| Name::intern("nil"));
 
 struct Encoder<'out, 'py> {
-    out: &'out mut Vec<u8>,
+    out: Output<'out>,
     aside: &'out mut Aside<'py>,
     frames: Vec<Frame<'py>>,
     max_depth: usize,
-    max_size: usize,
     seen: Seen,
 }
 
-impl<'py> Encoder<'_, 'py> {
+impl<'out, 'py> Encoder<'out, 'py> {
+    fn new(out: Output<'out>, aside: &'out mut Aside<'py>, max_depth: usize) -> Self {
+        Self { out, aside, frames: Vec::new(), max_depth, seen: Seen::default() }
+    }
+
     fn run(&mut self, term: &Bound<'py, PyAny>) -> Written {
         self.value(term)?;
         while let Some(frame) = self.frames.last_mut() {
-            match frame.next(self.out, self.seen)? {
+            match frame.next(&mut self.out, self.seen)? {
                 Some(child) => self.value(&child)?,
                 None => drop(self.frames.pop()),
             }
@@ -125,10 +129,13 @@ impl<'py> Encoder<'_, 'py> {
         Ok(())
     }
 
+    #[inline]
     fn check_depth(&self) -> Written {
-        if self.frames.len() < self.max_depth {
-            return Ok(());
-        }
+        if self.frames.len() < self.max_depth { Ok(()) } else { self.too_deep() }
+    }
+
+    #[cold]
+    fn too_deep(&self) -> Written {
         no_form(format!("containers are nested deeper than {} levels", self.max_depth))
     }
 
@@ -145,9 +152,9 @@ impl<'py> Encoder<'_, 'py> {
         } else if let Some(dict) = exact::<PyDict>(object) {
             self.dict(dict)
         } else if let Some(truth) = exact::<PyBool>(object) {
-            self.constant(if truth.is_true() { &TRUE } else { &FALSE })
+            self.name(if truth.is_true() { &TRUE } else { &FALSE })
         } else if object.is_none() {
-            self.constant(&NIL)
+            self.name(&NIL)
         } else if let Some(float) = exact::<PyFloat>(object) {
             self.float(float.value())
         } else {
@@ -156,17 +163,13 @@ impl<'py> Encoder<'_, 'py> {
     }
 
     /// Write an object of a frequent type that holds no others; false, and nothing written, for any other.
-    fn frequent(&mut self, object: &Bound<'py, PyAny>) -> Result<bool, Fault> {
-        self.check_size(0)?;
+    fn frequent(&mut self, object: &Bound<'py, PyAny>) -> Encoded<bool> {
         if let Some(atom) = exact::<Atom>(object) {
             self.name(atom.get().name())?;
         } else if let Some(pid) = exact::<Pid>(object) {
             self.pid(&pid.get().0)?;
         } else if let Some(bytes) = exact::<PyBytes>(object) {
-            self.seen.binaries += 1;
-            if bytes.as_bytes().len() < LARGE || !self.leave(bytes)? {
-                self.binary(bytes.as_bytes())?;
-            }
+            self.bytes(bytes)?;
         } else if let Some(integer) = exact::<PyInt>(object) {
             self.integer(integer)?;
         } else if let Some(text) = exact::<PyString>(object) {
@@ -190,17 +193,16 @@ impl<'py> Encoder<'_, 'py> {
         } else if let Ok(bits) = object.cast::<BitString>() {
             let bits = &bits.get().0;
             self.count(tag::BIT_BINARY, bits.bytes().len())?;
-            self.out.push(bits.last());
-            self.put(bits.bytes())
+            self.out.put([bits.last()])?;
+            self.out.put_all(bits.bytes())
         } else if let Ok(port) = object.cast::<Port>() {
             self.port(&port.get().0)
         } else if let Ok(export) = object.cast::<Export>() {
             let export = export.get();
-            self.out.push(tag::EXPORT);
+            self.out.put([tag::EXPORT])?;
             self.name(&export.module)?;
             self.name(&export.function)?;
-            self.small(i64::from(export.arity));
-            Ok(())
+            self.small(i64::from(export.arity))
         } else if let Ok(fun) = object.cast::<Fun>() {
             self.fun(fun)
         } else if let Ok(record) = object.cast::<Record>() {
@@ -236,57 +238,27 @@ impl<'py> Encoder<'_, 'py> {
 
     // -------------------------------------------------------------------------------------- bytes
 
-    /// Whether `more` bytes are few enough; asked before they are made or copied.
-    fn check_size(&self, more: usize) -> Written {
-        if self.out.len().saturating_add(more) > self.max_size { Err(Fault::TooLarge) } else { Ok(()) }
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Written {
-        self.check_size(bytes.len())?;
-        if self.out.try_reserve(bytes.len()).is_err() {
-            return Err(Fault::Python(PyMemoryError::new_err("no memory for the encoded term")));
-        }
-        self.out.extend_from_slice(bytes);
-        Ok(())
-    }
-
     /// A tag with a count of four bytes.
     fn count(&mut self, tag: u8, count: usize) -> Written {
         let Ok(count) = u32::try_from(count) else {
             return no_form(format!("{count} bytes or elements are more than the format can count"));
         };
-        self.out.push(tag);
-        self.put(&count.to_be_bytes())
+        let [a, b, c, d] = count.to_be_bytes();
+        self.out.put([tag, a, b, c, d])
     }
 
-    fn small_atom(&mut self, text: &str) -> Written {
-        #[allow(clippy::cast_possible_truncation)] // the callers' texts have a few characters
-        let head = [tag::SMALL_ATOM_UTF8, text.len() as u8];
-        self.put(&head)?;
-        self.put(text.as_bytes())
-    }
-
-    fn constant(&mut self, name: &'static LazyLock<Name>) -> Written {
-        if self.aside.atoms.is_some() { self.name(name) } else { self.small_atom(name.text()) }
-    }
-
+    #[inline]
     fn name(&mut self, name: &Name) -> Written {
-        if let Some(index) = self.aside.atoms.as_mut().and_then(|atoms| atoms.index(name)) {
-            return self.put(&[tag::ATOM_CACHE_REF, index]);
+        if let Some(atoms) = &mut self.aside.atoms
+            && let Some(index) = atoms.index(name)
+        {
+            return self.out.put([tag::ATOM_CACHE_REF, index]);
         }
-        let text = name.text();
-        if u8::try_from(text.len()).is_ok() {
-            return self.small_atom(text);
-        }
-        #[allow(clippy::cast_possible_truncation)] // at most 255 characters of 4 bytes
-        let length = text.len() as u16;
-        self.out.push(tag::ATOM_UTF8);
-        self.put(&length.to_be_bytes())?;
-        self.put(text.as_bytes())
+        self.out.put_atom(name)
     }
 
     /// Leave out a large binary if that is asked for.
-    fn leave(&mut self, bytes: &Bound<'py, PyBytes>) -> Result<bool, Fault> {
+    fn leave(&mut self, bytes: &Bound<'py, PyBytes>) -> Encoded<bool> {
         // A fun's size counts what is in it.
         if self.aside.left.is_none() || self.frames.iter().any(|frame| matches!(frame, Frame::Fun { .. })) {
             return Ok(false);
@@ -298,14 +270,22 @@ impl<'py> Encoder<'_, 'py> {
         Ok(true)
     }
 
+    fn bytes(&mut self, bytes: &Bound<'py, PyBytes>) -> Written {
+        self.seen.binaries += 1;
+        if bytes.as_bytes().len() >= LARGE && self.leave(bytes)? {
+            return Ok(());
+        }
+        self.binary(bytes.as_bytes())
+    }
+
     fn binary(&mut self, bytes: &[u8]) -> Written {
         self.count(tag::BINARY, bytes.len())?;
-        self.put(bytes)
+        self.out.put_all(bytes)
     }
 
     fn text(&mut self, text: &Bound<'py, PyString>) -> Written {
         self.seen.texts += 1;
-        self.check_size(text.len()?)?; // a character has one byte at least
+        self.out.check(text.len()?)?; // a character has one byte at least
         match text.to_str() {
             Ok(text) => self.binary(text.as_bytes()),
             Err(_) => no_form("a str with a lone surrogate has no UTF-8 form"),
@@ -323,32 +303,31 @@ impl<'py> Encoder<'_, 'py> {
 
     fn integer(&mut self, integer: &Bound<'py, PyInt>) -> Written {
         if let Some(value) = number::small(integer) {
-            self.small(value);
-            return Ok(());
+            return self.small(value);
         }
-        self.check_size(number::size(integer)?)?;
+        self.out.check(number::size(integer)?)?;
         let (negative, magnitude) = number::magnitude(integer)?;
         let magnitude = magnitude.as_bytes();
         match u8::try_from(magnitude.len()) {
-            Ok(length) => self.out.extend([tag::SMALL_BIG, length]),
+            Ok(length) => self.out.put([tag::SMALL_BIG, length])?,
             Err(_) => self.count(tag::LARGE_BIG, magnitude.len())?,
         }
-        self.out.push(u8::from(negative));
-        self.put(magnitude)
+        self.out.put([u8::from(negative)])?;
+        self.out.put_all(magnitude)
     }
 
-    fn small(&mut self, value: i64) {
+    fn small(&mut self, value: i64) -> Written {
         if let Ok(byte) = u8::try_from(value) {
-            self.out.extend([tag::SMALL_INTEGER, byte]);
+            self.out.put([tag::SMALL_INTEGER, byte])
         } else if let Ok(value) = i32::try_from(value) {
-            self.out.push(tag::INTEGER);
-            self.out.extend(value.to_be_bytes());
+            let [a, b, c, d] = value.to_be_bytes();
+            self.out.put([tag::INTEGER, a, b, c, d])
         } else {
             let magnitude = value.unsigned_abs();
             let length = 8 - magnitude.leading_zeros() / 8;
             #[allow(clippy::cast_possible_truncation)] // from 4 to 8
-            self.out.extend([tag::SMALL_BIG, length as u8, u8::from(value < 0)]);
-            self.out.extend(magnitude.to_le_bytes().iter().take(length as usize));
+            self.out.put([tag::SMALL_BIG, length as u8, u8::from(value < 0)])?;
+            self.out.put_all(magnitude.to_le_bytes().get(..length as usize).unwrap_or_default())
         }
     }
 
@@ -356,49 +335,46 @@ impl<'py> Encoder<'_, 'py> {
         if !value.is_finite() {
             return no_form(format!("the float {value} has no Erlang form"));
         }
-        self.out.push(tag::NEW_FLOAT);
-        self.put(&value.to_be_bytes())
+        self.out.put([tag::NEW_FLOAT])?;
+        self.out.put(value.to_be_bytes())
     }
 
     // -------------------------------------------------------------------------------------- identifiers
 
     fn pid(&mut self, pid: &PidParts) -> Written {
-        self.out.push(tag::NEW_PID);
+        self.out.put([tag::NEW_PID])?;
         self.name(&pid.node)?;
         let mut numbers = [0; 12];
         numbers[..4].copy_from_slice(&pid.id.to_be_bytes());
         numbers[4..8].copy_from_slice(&pid.serial.to_be_bytes());
         numbers[8..].copy_from_slice(&pid.creation.to_be_bytes());
-        self.put(&numbers)
+        self.out.put(numbers)
     }
 
     fn port(&mut self, port: &PortParts) -> Written {
         match u32::try_from(port.id) {
             Ok(id) if id < MAX_NEW_PORT => {
-                self.out.push(tag::NEW_PORT);
+                self.out.put([tag::NEW_PORT])?;
                 self.name(&port.node)?;
-                self.out.extend(id.to_be_bytes());
+                self.out.put(id.to_be_bytes())?;
             }
             _ => {
-                self.out.push(tag::V4_PORT);
+                self.out.put([tag::V4_PORT])?;
                 self.name(&port.node)?;
-                self.out.extend(port.id.to_be_bytes());
+                self.out.put(port.id.to_be_bytes())?;
             }
         }
-        self.put(&port.creation.to_be_bytes())
+        self.out.put(port.creation.to_be_bytes())
     }
 
     fn reference(&mut self, reference: &Reference) -> Written {
         let parts = &reference.0;
         #[allow(clippy::cast_possible_truncation)] // at most 5
         let count = parts.words().len() as u8;
-        self.out.extend([tag::NEWER_REFERENCE, 0, count]);
+        self.out.put([tag::NEWER_REFERENCE, 0, count])?;
         self.name(&parts.node)?;
-        self.out.extend(parts.creation.to_be_bytes());
-        for word in parts.words() {
-            self.out.extend(word.to_be_bytes());
-        }
-        Ok(())
+        self.out.put(parts.creation.to_be_bytes())?;
+        parts.words().iter().try_for_each(|word| self.out.put(word.to_be_bytes()))
     }
 
     // -------------------------------------------------------------------------------------- containers
@@ -409,7 +385,7 @@ impl<'py> Encoder<'_, 'py> {
 
     fn tuple(&mut self, tuple: &Bound<'py, PyTuple>) -> Written {
         match u8::try_from(tuple.len()) {
-            Ok(arity) => self.out.extend([tag::SMALL_TUPLE, arity]),
+            Ok(arity) => self.out.put([tag::SMALL_TUPLE, arity])?,
             Err(_) => self.count(tag::LARGE_TUPLE, tuple.len())?,
         }
         if tuple.is_empty() {
@@ -432,10 +408,9 @@ impl<'py> Encoder<'_, 'py> {
     fn list(&mut self, list: &Bound<'py, PyList>) -> Written {
         let length = list.len();
         if length == 0 {
-            self.out.push(tag::NIL);
-            return Ok(());
+            return self.out.put([tag::NIL]);
         }
-        if self.string(length, |index| list.get_item(index)) {
+        if self.string(length, |index| list.get_item(index))? {
             return Ok(());
         }
         self.count(tag::LIST, length)?;
@@ -445,10 +420,9 @@ impl<'py> Encoder<'_, 'py> {
     fn frozen(&mut self, list: &Bound<'py, FrozenList>) -> Written {
         let items = list.get().items.bind(list.py()).clone();
         if items.is_empty() {
-            self.out.push(tag::NIL);
-            return Ok(());
+            return self.out.put([tag::NIL]);
         }
-        if self.string(items.len(), |index| items.get_item(index)) {
+        if self.string(items.len(), |index| items.get_item(index))? {
             return Ok(());
         }
         self.count(tag::LIST, items.len())?;
@@ -456,22 +430,22 @@ impl<'py> Encoder<'_, 'py> {
     }
 
     /// Write a list as `STRING_EXT` if all its elements are bytes; else write nothing.
-    fn string(&mut self, length: usize, item: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>) -> bool {
+    fn string(&mut self, length: usize, item: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>) -> Encoded<bool> {
         if length > MAX_STRING {
-            return false;
+            return Ok(false);
         }
         let start = self.out.len();
-        self.out.push(tag::STRING);
         #[allow(clippy::cast_possible_truncation)] // seen above
-        self.out.extend((length as u16).to_be_bytes());
+        let [high, low] = (length as u16).to_be_bytes();
+        self.out.put([tag::STRING, high, low])?;
         for index in 0..length {
             let Some(byte) = item(index).ok().and_then(|item| byte(&item)) else {
                 self.out.truncate(start);
-                return false;
+                return Ok(false);
             };
-            self.out.push(byte);
+            self.out.put([byte])?;
         }
-        true
+        Ok(true)
     }
 
     fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Written {
@@ -485,19 +459,19 @@ impl<'py> Encoder<'_, 'py> {
 
     fn fun(&mut self, fun: &Bound<'py, Fun>) -> Written {
         let (parts, free) = (&fun.get().parts, fun.get().free.bind(fun.py()));
-        self.out.push(tag::NEW_FUN);
+        self.out.put([tag::NEW_FUN])?;
         let size_at = self.out.len();
-        self.put(&[0; 4])?;
-        self.out.push(parts.arity);
-        self.out.extend(parts.uniq);
-        self.out.extend(parts.index.to_be_bytes());
+        self.out.put([0; 4])?;
+        self.out.put([parts.arity])?;
+        self.out.put(parts.uniq)?;
+        self.out.put(parts.index.to_be_bytes())?;
         let Ok(count) = u32::try_from(free.len()) else {
             return no_form("a fun has too many free variables");
         };
-        self.put(&count.to_be_bytes())?;
+        self.out.put(count.to_be_bytes())?;
         self.name(&parts.module)?;
-        self.small(parts.old_index);
-        self.small(parts.old_uniq);
+        self.small(parts.old_index)?;
+        self.small(parts.old_uniq)?;
         self.pid(&parts.pid)?;
         self.open(Frame::Fun { fun: fun.clone(), next: 0, size_at })
     }
@@ -505,7 +479,7 @@ impl<'py> Encoder<'_, 'py> {
     fn record(&mut self, record: &Bound<'py, Record>) -> Written {
         let parts = &record.get().parts;
         self.count(tag::RECORD, parts.fields.len())?;
-        self.out.push(parts.flags);
+        self.out.put([parts.flags])?;
         self.name(&parts.module)?;
         self.name(&parts.name)?;
         for field in &parts.fields {

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use rustc_hash::FxHashSet;
 
+use super::output::Output;
 use super::{path, tag};
 use crate::term::atom::Name;
 use crate::term::fun::Fun;
@@ -22,18 +23,21 @@ pub enum Fault {
     Python(PyErr),
 }
 
-impl From<PyErr> for Fault {
+impl From<PyErr> for Box<Fault> {
     fn from(error: PyErr) -> Self {
-        Self::Python(error)
+        Self::new(Fault::Python(error))
     }
 }
 
+/// The answer of what writes. A box, for it comes back from each object in a register then.
+pub type Encoded<T> = Result<T, Box<Fault>>;
+
 /// Whether something was written.
-pub type Written = Result<(), Fault>;
+pub type Written = Encoded<()>;
 
 /// The fault that an object has no Erlang form.
-pub fn no_form<T>(why: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault::NoForm(why.into()))
+pub fn no_form<T>(why: impl Into<String>) -> Encoded<T> {
+    Err(Box::new(Fault::NoForm(why.into())))
 }
 
 /// Kinds of objects written so far that can make unequal keys the same term.
@@ -73,7 +77,7 @@ pub struct Dict<'py> {
 
 impl<'py> Frame<'py> {
     /// The next child; `None` once the container is complete.
-    pub fn next(&mut self, out: &mut Vec<u8>, seen: Seen) -> Result<Option<Bound<'py, PyAny>>, Fault> {
+    pub fn next(&mut self, out: &mut Output<'_>, seen: Seen) -> Encoded<Option<Bound<'py, PyAny>>> {
         match self {
             Self::Tuple { items, next } | Self::Map { items, next } => Ok(advance(items, next)),
             Self::List { list, next, length } => {
@@ -81,7 +85,7 @@ impl<'py> Frame<'py> {
                     return no_form("a list was changed while it was encoded");
                 }
                 if next == length {
-                    out.push(tag::NIL);
+                    out.put([tag::NIL])?;
                     return Ok(None);
                 }
                 *next += 1;
@@ -90,7 +94,7 @@ impl<'py> Frame<'py> {
             Self::Frozen { items, next } => {
                 let item = advance(items, next);
                 if item.is_none() {
-                    out.push(tag::NIL);
+                    out.put([tag::NIL])?;
                 }
                 Ok(item)
             }
@@ -155,13 +159,11 @@ fn advance_improper<'py>(list: &Bound<'py, ImproperList>, next: &mut usize) -> O
 }
 
 /// Write the size of a fun, which counts itself, now that it is known.
-fn write_size(out: &mut [u8], at: usize) -> Written {
+fn write_size(out: &mut Output<'_>, at: usize) -> Written {
     let Ok(size) = u32::try_from(out.len() - at) else {
         return no_form("a fun has more than 4 GiB");
     };
-    if let Some(place) = out.get_mut(at..at + 4) {
-        place.copy_from_slice(&size.to_be_bytes());
-    }
+    out.set(at, size.to_be_bytes());
     Ok(())
 }
 
@@ -172,7 +174,7 @@ impl<'py> Dict<'py> {
         Self { walk, left, key: None, value: None, before: Seen::default(), texts: false, binaries: false, odd: false }
     }
 
-    fn next(&mut self, seen: Seen) -> Result<Option<Bound<'py, PyAny>>, Fault> {
+    fn next(&mut self, seen: Seen) -> Encoded<Option<Bound<'py, PyAny>>> {
         if let Some(value) = self.value.take() {
             self.key_written(seen);
             return Ok(Some(value));

@@ -14,6 +14,8 @@ mod frame;
 #[cfg(feature = "python")]
 mod object;
 #[cfg(feature = "python")]
+mod output;
+#[cfg(feature = "python")]
 mod path;
 pub mod read;
 pub mod skip;

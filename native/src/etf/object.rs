@@ -36,7 +36,8 @@ impl Encoded {
 /// Encode a term with version byte, compressed at a level from 1 to 9, or 0 for not.
 #[pyfunction]
 fn encode<'py>(term: &Bound<'py, PyAny>, compressed: u32, max_depth: usize) -> PyResult<Bound<'py, PyBytes>> {
-    let mut out = vec![tag::VERSION];
+    let mut out = Vec::with_capacity(256); // enough for most messages
+    out.push(tag::VERSION);
     encode_term(term, max_depth, &mut out)?;
     let py = term.py();
     if compressed > 0 {

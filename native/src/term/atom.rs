@@ -8,6 +8,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustc_hash::FxHashMap;
 
+use crate::etf::tag::SMALL_ATOM_UTF8;
+
 /// Characters of the longest atom.
 pub const MAX_CHARACTERS: usize = 255;
 
@@ -24,7 +26,36 @@ pub enum Meaning {
     Nil,
 }
 
+/// The external form of a short atom, filled up: to copy a constant count of bytes takes no call.
+pub struct Form {
+    bytes: [u8; Self::PADDED],
+    length: u8,
+}
+
+impl Form {
+    /// How long `padded` is. Longer forms have no `Form`; this has room for most names of nodes.
+    pub const PADDED: usize = 48;
+
+    fn of(text: &str) -> Option<Self> {
+        let (mut bytes, length) = ([0; Self::PADDED], u8::try_from(text.len()).ok()?);
+        bytes.get_mut(2..2 + text.len())?.copy_from_slice(text.as_bytes());
+        bytes[..2].copy_from_slice(&[SMALL_ATOM_UTF8, length]);
+        Some(Self { bytes, length: length + 2 })
+    }
+
+    /// The form, and zeros behind it.
+    pub fn padded(&self) -> &[u8; Self::PADDED] {
+        &self.bytes
+    }
+
+    /// How many bytes are the form.
+    pub fn length(&self) -> usize {
+        usize::from(self.length)
+    }
+}
+
 struct Row {
+    form: Option<Form>,
     text: Box<str>,
     meaning: Meaning,
     #[cfg(feature = "python")]
@@ -60,6 +91,7 @@ impl Name {
             return Self(name);
         }
         let name = Arc::new(Row {
+            form: Form::of(text),
             text: text.into(),
             meaning: Meaning::of(text),
             #[cfg(feature = "python")]
@@ -82,6 +114,11 @@ impl Name {
     /// The characters of the atom.
     pub fn text(&self) -> &str {
         &self.0.text
+    }
+
+    /// Its external form if that is short.
+    pub fn form(&self) -> Option<&Form> {
+        self.0.form.as_ref()
     }
 
     /// A number for tables of atoms, different for most; the same as long as the atom lives.
@@ -342,6 +379,16 @@ mod tests {
         drop(name);
 
         assert!(Name::existing("freed_atom").is_none());
+    }
+
+    #[test]
+    fn a_short_atom_has_its_external_form_ready() {
+        let name = Name::intern("é");
+        let form = name.form().unwrap();
+        assert_eq!(form.padded()[..form.length()], [SMALL_ATOM_UTF8, 2, 0xc3, 0xa9]);
+
+        assert_eq!(Name::intern(&"a".repeat(46)).form().unwrap().length(), Form::PADDED);
+        assert!(Name::intern(&"a".repeat(47)).form().is_none());
     }
 
     #[test]
