@@ -257,6 +257,8 @@ class Unprintable:
     [
         (Unprintable(), "Unprintable has no Erlang form", ""),
         ([1, 2, {"name": [{1}]}], "set has no Erlang form", "[2]['name'][0]"),
+        ([(1,), (2, object())], "object has no Erlang form", "[1][1]"),
+        ([(1,), (2, [3]), (4, object())], "object has no Erlang form", "[2][1]"),
         ({(1, Unprintable()): 1}, "Unprintable has no Erlang form", ".key(tuple)[1]"),
         ({Unprintable(): 1}, "Unprintable has no Erlang form", ".key(Unprintable)"),
         ({2**4000: 1j}, "complex has no Erlang form", "[int]"),

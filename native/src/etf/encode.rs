@@ -22,7 +22,7 @@ use crate::term::map::TermMap;
 use crate::term::number;
 use crate::term::pid::{Pid, PidParts};
 use crate::term::port::{Port, PortParts};
-use crate::term::raw::{self, exact};
+use crate::term::raw::{self, exact, list_item};
 use crate::term::record::Record;
 use crate::term::reference::Reference;
 
@@ -410,11 +410,33 @@ impl<'out, 'py> Encoder<'out, 'py> {
         if length == 0 {
             return self.out.put([tag::NIL]);
         }
-        if self.string(length, |index| list.get_item(index))? {
+        if self.string(length, |index| list_item(list, index))? {
             return Ok(());
         }
         self.count(tag::LIST, length)?;
-        self.open(Frame::List { list: list.clone(), next: 0, length })
+        self.open(Frame::List { list: list.clone(), next: 0, length })?;
+        self.first_tuples(list, length)
+    }
+
+    /// Write the tuples that the list of the innermost frame starts with, up to one that makes a frame.
+    ///
+    /// Long lists are mostly ones of tuples that make none: this saves a turn of `run` for each of them.
+    fn first_tuples(&mut self, list: &Bound<'py, PyList>, length: usize) -> Written {
+        let depth = self.frames.len();
+        let (mut given, mut written) = (0, Ok(()));
+        while written.is_ok()
+            && self.frames.len() == depth
+            && given < length
+            && let Some(item) = list_item(list, given)
+            && let Some(tuple) = exact::<PyTuple>(&item)
+        {
+            written = self.tuple(tuple);
+            given += 1;
+        }
+        if let Some(Frame::List { next, .. }) = self.frames.get_mut(depth - 1) {
+            *next = given;
+        }
+        written
     }
 
     fn frozen(&mut self, list: &Bound<'py, FrozenList>) -> Written {
@@ -422,7 +444,7 @@ impl<'out, 'py> Encoder<'out, 'py> {
         if items.is_empty() {
             return self.out.put([tag::NIL]);
         }
-        if self.string(items.len(), |index| items.get_item(index))? {
+        if self.string(items.len(), |index| items.as_slice().get(index).cloned())? {
             return Ok(());
         }
         self.count(tag::LIST, items.len())?;
@@ -430,7 +452,7 @@ impl<'out, 'py> Encoder<'out, 'py> {
     }
 
     /// Write a list as `STRING_EXT` if all its elements are bytes; else write nothing.
-    fn string(&mut self, length: usize, item: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>) -> Encoded<bool> {
+    fn string(&mut self, length: usize, item: impl Fn(usize) -> Option<Bound<'py, PyAny>>) -> Encoded<bool> {
         if length > MAX_STRING {
             return Ok(false);
         }
@@ -439,7 +461,7 @@ impl<'out, 'py> Encoder<'out, 'py> {
         let [high, low] = (length as u16).to_be_bytes();
         self.out.put([tag::STRING, high, low])?;
         for index in 0..length {
-            let Some(byte) = item(index).ok().and_then(|item| byte(&item)) else {
+            let Some(byte) = item(index).and_then(|item| byte(&item)) else {
                 self.out.truncate(start);
                 return Ok(false);
             };

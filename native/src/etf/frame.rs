@@ -10,7 +10,7 @@ use crate::term::atom::Name;
 use crate::term::fun::Fun;
 use crate::term::identity;
 use crate::term::list::ImproperList;
-use crate::term::raw::DictWalk;
+use crate::term::raw::{DictWalk, list_item};
 use crate::term::record::Record;
 
 /// Why a term was not encoded.
@@ -77,6 +77,7 @@ pub struct Dict<'py> {
 
 impl<'py> Frame<'py> {
     /// The next child; `None` once the container is complete.
+    #[inline]
     pub fn next(&mut self, out: &mut Output<'_>, seen: Seen) -> Encoded<Option<Bound<'py, PyAny>>> {
         match self {
             Self::Tuple { items, next } | Self::Map { items, next } => Ok(advance(items, next)),
@@ -89,7 +90,7 @@ impl<'py> Frame<'py> {
                     return Ok(None);
                 }
                 *next += 1;
-                Ok(Some(list.get_item(*next - 1)?))
+                Ok(list_item(list, *next - 1))
             }
             Self::Frozen { items, next } => {
                 let item = advance(items, next);
@@ -139,11 +140,9 @@ impl<'py> Frame<'py> {
 }
 
 fn advance<'py>(items: &Bound<'py, PyTuple>, next: &mut usize) -> Option<Bound<'py, PyAny>> {
-    if *next >= items.len() {
-        return None; // seen here: an IndexError would cost more than the item
-    }
+    let item = items.as_slice().get(*next)?;
     *next += 1;
-    items.get_item(*next - 1).ok()
+    Some(item.clone())
 }
 
 fn advance_improper<'py>(list: &Bound<'py, ImproperList>, next: &mut usize) -> Option<Bound<'py, PyAny>> {

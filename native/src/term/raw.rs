@@ -138,6 +138,16 @@ impl<'py> ListBuilder<'py> {
     }
 }
 
+/// The item of a list at an index, if the list has it now.
+#[inline]
+pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Bound<'py, PyAny>> {
+    if index >= list.len() {
+        return None;
+    }
+    // SAFETY: the index is below the length as it is now, and nothing else runs before the reference is our own.
+    Some(unsafe { list.get_item_unchecked(index) })
+}
+
 /// A `bytes` object that is filled after it was made.
 ///
 /// Until then it must be reachable only from objects that no Python code has, and nobody may ask for its hash.
