@@ -229,6 +229,10 @@ impl<'a> Atoms<'a> {
 
     fn utf8(&mut self, reader: &mut Reader<'a>, length: usize) -> Read<Name> {
         let bytes = reader.take(length)?;
+        self.recent_or_new(reader, bytes)
+    }
+
+    fn recent_or_new(&mut self, reader: &Reader<'a>, bytes: &'a [u8]) -> Read<Name> {
         let place = place(bytes);
         for place in [place, place ^ 1] {
             if let Some(Some((known, name))) = self.recent.get(place) {
@@ -247,7 +251,11 @@ impl<'a> Atoms<'a> {
     }
 
     fn latin1(&mut self, reader: &mut Reader<'a>, length: usize) -> Read<Name> {
-        let text: String = reader.take(length)?.iter().copied().map(char::from).collect();
+        let bytes = reader.take(length)?;
+        if bytes.is_ascii() {
+            return self.recent_or_new(reader, bytes); // the same in both; up to OTP 25 most atoms come so
+        }
+        let text: String = bytes.iter().copied().map(char::from).collect();
         intern(reader, &text, self.maximum)
     }
 }
@@ -367,6 +375,19 @@ mod tests {
             .collect();
         let (mut atoms, mut reader) = (Atoms::new(&how), Reader::new(&data));
         for text in texts.iter().chain(&texts) {
+            assert_eq!(atoms.expect(&mut reader).unwrap().text(), text);
+        }
+    }
+
+    #[test]
+    fn latin1_and_utf8_of_the_same_bytes_are_told_apart() {
+        let limits = Limits::default();
+        let how = Decoding { limits: &limits, strings: false, atoms: &[] };
+        let (utf8, latin1) = ([tag::SMALL_ATOM_UTF8, 2, 0xc3, 0xa9], [tag::SMALL_ATOM, 2, 0xc3, 0xa9]);
+        let data = [utf8, latin1, utf8, latin1].concat();
+        let (mut atoms, mut reader) = (Atoms::new(&how), Reader::new(&data));
+
+        for text in ["\u{e9}", "\u{c3}\u{a9}", "\u{e9}", "\u{c3}\u{a9}"] {
             assert_eq!(atoms.expect(&mut reader).unwrap().text(), text);
         }
     }
