@@ -1,8 +1,9 @@
 """Rows ``decode`` and ``encode``: ZenMonitor's two long messages as bytes, in the sizes of a full sweep.
 
 All sides have the same terms, decoded from the same bytes. The processes in them are those of a third node, as in real
-messages. Wall time of a loop without anything else, the garbage collector included. Other codecs of Python run in a
-process of their own, so that the terms of one are no burden on the garbage collector of the other.
+messages. Counted is the processor time of operating system processes that do nothing else, the garbage collector
+included: what else the machine does is no work of theirs. Other codecs of Python run in a process of their own, so that
+the terms of one are no burden on the garbage collector of the other.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from erlang_interop.benchmarks.measure import CERTIFICATES, Options, Peer, Result, Row, check, interleave
-from erlang_interop.benchmarks.rig import figures, introduce
+from erlang_interop.benchmarks.measure import CERTIFICATES, Options, Peer, Result, Row, check, cpu_seconds, interleave
+from erlang_interop.benchmarks.rig import NO_SPINNING, introduce
 from erlang_interop.nodes import CommandError
 
 if TYPE_CHECKING:
@@ -79,13 +80,14 @@ class Codecs:
         )
 
     async def _sample(self, row: Row, node: BeamNode, rounds: int) -> float:
-        elapsed = await figures(node, "codec_time", TERMS[row.key], row.key, rounds)
-        return elapsed["elapsed_us"] / rounds / 1000
+        before = cpu_seconds(node.pid)
+        await node.call("codec_time", TERMS[row.key], row.key, rounds)
+        return (cpu_seconds(node.pid) - before) / rounds * 1000
 
 
 async def run(rig: Rig, options: Options, wanted: Collection[Row]) -> list[Result]:
     """Measure the rows of this module."""
-    peer, rival, ours = await rig.elixir(), await rig.elixir(), await rig.pyzen()
+    peer, rival, ours = await rig.elixir(), await rig.elixir(*NO_SPINNING), await rig.pyzen()
     await introduce(rival, peer)
     await peer.call("spawn", CERTIFICATES)
     others = dict([await _other(rig, name) for name in PEERS if options.peers])
