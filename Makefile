@@ -13,7 +13,8 @@ MINUTES ?= 3
 export CARGO_TERM_COLOR ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check bench matrix fuzz chaos format clean native tools erlang check-python check-rust check-elixir
+.PHONY: help demo test check bench bench-check bench-check-short matrix fuzz chaos format clean native tools erlang \
+    check-python check-rust check-elixir
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -96,6 +97,12 @@ $(BENCH_VENV)/wheel: $(VENV)/base $(BENCH_VENV)/base pyproject.toml $(NATIVE) $(
 
 bench: $(BENCH_VENV)/wheel erlang ## Measure a release build against BEAM in one run; prints a table.
 	$(BENCH_PYTHON) -P -m erlang_interop.benchmarks $(BENCH)
+
+bench-check: $(BENCH_VENV)/wheel erlang ## Fail when a ratio is worse than its bound by more than a quarter.
+	$(BENCH_PYTHON) -P -m erlang_interop.benchmarks.check $(BENCH)
+
+bench-check-short: native erlang ## The same in small, with the development build, as .ci/run does.
+	$(BIN)/python -P -m erlang_interop.benchmarks.check --form short $(BENCH)
 
 fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for each part of the link.
 	$(BIN)/python -m tests.fuzz_etf --inputs 10000000

@@ -69,6 +69,12 @@ def test_a_row_without_a_rival_is_judged_by_its_value() -> None:
     assert not Result(row=growth.PAUSE, ours=[12.0, 51.0], value=51.0).reached
 
 
+def test_the_best_are_the_lowest_times_and_the_highest_rates() -> None:
+    assert Result(row=DECODE, ours=[3.0, 1.0, 2.0], rival=[8.0, 4.0, 5.0]).best == 0.25
+    assert Result(row=IN, ours=[3.0, 1.0, 2.0], rival=[8.0, 4.0, 5.0]).best == 0.375
+    assert Result(row=growth.GROWTH, ours=[1.0], rival=[4.0], value=1.1).best == 1.1
+
+
 async def test_both_sides_are_measured_in_turn() -> None:
     order: list[str] = []
 

@@ -44,11 +44,15 @@ class Run:
         compile_fixture()
         async with open_rig() as rig:
             around = await surroundings(await rig.elixir())
+        await self.measure_rows()
+        return around
+
+    async def measure_rows(self) -> None:
+        """Measure every row that is wanted; ``mix_fixture`` has been compiled."""
         for theme in THEMES:
             rows = [row for row in theme.ROWS if row in self.wanted]
             if rows:
                 await self._measure_theme(theme, rows)
-        return around
 
     async def _measure_theme(self, theme: Any, rows: Sequence[Row]) -> None:
         print(f"measuring {', '.join(row.key for row in rows)} ...", file=sys.stderr, flush=True)

@@ -118,11 +118,24 @@ class Result:
         return statistics.median(self.ours) / statistics.median(self.rival) if self.rival else None
 
     @property
-    def reached(self) -> bool:
-        """Whether the goal is reached."""
+    def best(self) -> float:
+        """Our best sample by the rival's best, where there is a rival: what disturbs a machine makes nothing better."""
+        if self.value is not None:
+            return self.value
+        best = min if self.row.goal == "<=" else max
+        return best(self.ours) / best(self.rival)
+
+    @property
+    def judged(self) -> float:
+        """What the goal is about."""
         judged = self.ratio if self.value is None else self.value
         assert judged is not None, "a row without a rival says what is judged"
-        return judged <= self.row.limit if self.row.goal == "<=" else judged >= self.row.limit
+        return judged
+
+    @property
+    def reached(self) -> bool:
+        """Whether the goal is reached."""
+        return self.judged <= self.row.limit if self.row.goal == "<=" else self.judged >= self.row.limit
 
 
 async def interleave(pairs: int, *sides: Callable[[], Awaitable[float]]) -> list[list[float]]:

@@ -1,0 +1,107 @@
+"""``python -m erlang_interop.benchmarks.check``: fail when a ratio is worse than its bound by more than a quarter.
+
+`bounds` says how that is judged. Rows whose goal is an absolute time are left out: they say as much about the machine
+as about the node. ``--record`` measures three times and writes the medians as bounds. Exit status: 1 when a row has
+failed, 2 when there are no bounds for what was to be checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from erlang_interop.benchmarks.__main__ import Run
+from erlang_interop.benchmarks.bounds import FILE, TRIES, Kind, judge, load, record
+from erlang_interop.benchmarks.codec import DECODE, ENCODE
+from erlang_interop.benchmarks.growth import GROWTH
+from erlang_interop.benchmarks.measure import FULL, Options, Row
+from erlang_interop.benchmarks.messages import CALL, IN, OUT
+from erlang_interop.benchmarks.monitors import DELIVER, ESTABLISH, MEMORY
+from erlang_interop.benchmarks.report import surroundings
+from erlang_interop.benchmarks.rig import compile_fixture, open_rig
+from pyzen import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How much is checked."""
+
+    options: Options
+    rows: Sequence[Row]
+
+
+SMALL: Final = Options(pairs=7, size=100_000, monitors=20_000, messages=20_000, calls=300, rounds=20, peers=False)
+RATIOS: Final = (DECODE, ENCODE, IN, OUT, CALL, ESTABLISH, DELIVER, MEMORY)
+FORMS: Final = {"full": Form(replace(FULL, peers=False), (*RATIOS, GROWTH)), "short": Form(SMALL, RATIOS)}
+
+
+async def measure(form: Form, rows: Sequence[Row]) -> dict[Row, float | str]:
+    """Measure rows; the ratio of the best samples of each, or why it could not be measured."""
+    run = Run(form.options, rows)
+    await run.measure_rows()
+    return {result.row: result.best for result in run.results} | run.failed
+
+
+async def recorded(form: Form) -> dict[str, float]:
+    """Measure all rows three times; the median of each.
+
+    Raises:
+        RuntimeError: If a row could not be measured.
+    """
+    runs = [await measure(form, form.rows) for _ in range(TRIES)]
+    return {row.key: statistics.median(_ratio(row, run[row]) for run in runs) for row in form.rows}
+
+
+def _ratio(row: Row, found: float | str) -> float:
+    if isinstance(found, str):
+        raise RuntimeError(f"{row.key} {found}")
+    return found
+
+
+async def identify(form: str) -> tuple[Kind, dict[str, Any]]:
+    """Return what is checked here, and on what."""
+    compile_fixture()
+    async with open_rig() as rig:
+        machine = await surroundings(await rig.elixir())
+    return Kind(form, _native.PROFILE, machine["rival"]), machine
+
+
+async def main(arguments: Sequence[str] | None = None) -> int:
+    """Check, or record."""
+    parser = argparse.ArgumentParser(
+        prog="python -m erlang_interop.benchmarks.check", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--form", choices=FORMS, default="full", help="how much is measured (%(default)s)")
+    parser.add_argument("--record", action="store_true", help=f"write the bounds to {FILE.name} instead")
+    asked = parser.parse_args(arguments)
+    form = FORMS[asked.form]
+    kind, machine = await identify(asked.form)
+    if asked.record:
+        bounds = await recorded(form)
+        record(kind, {key: round(bound, 3) for key, bound in bounds.items()}, machine)
+        print(f"bounds for {kind}:", ", ".join(f"{key} {bound:.2f}" for key, bound in bounds.items()))
+        return 0
+    return await check(kind, form, load(kind))
+
+
+async def check(kind: Kind, form: Form, bounds: Mapping[str, float]) -> int:
+    """Judge every row of a form; the exit status."""
+    if not bounds:
+        print(f"no bounds are recorded for {kind}; --record measures them", file=sys.stderr)
+        return 2
+    verdicts = await judge(form.rows, bounds, partial(measure, form))
+    print(f"ratios, with {kind}, each tried up to {TRIES} times:")
+    print("\n".join(map(str, verdicts)))
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
