@@ -269,8 +269,8 @@ class HalfLink(Way):
         for _ in range(min(count, len(self.waiting))):
             method, arguments = self.waiting.popleft()
             if method == "send":
-                from_pid, to, message = arguments
-                inbound.send(from_pid, to.number if isinstance(to, Pid) else to, message)
+                _from, to, message = arguments
+                inbound.send(to.number if isinstance(to, Pid) else to, [message])
             else:
                 getattr(inbound, method)(*arguments)
 

@@ -17,6 +17,7 @@ from pyzen.config import Limits
 from pyzen.etf import encode
 from pyzen.terms import Atom, Pid, Reference
 from tests import fuzz_link
+from tests.events import Event, delivered, payloads
 
 HERE, THERE = Atom("here@test"), Atom("there@test")
 CREATION = 7
@@ -30,8 +31,6 @@ REF = Reference(THERE, 8, [1, 2, 3])
 ALIAS_REF = Reference(HERE, CREATION, [4, 5, 6])
 TOKEN = (1, 2, 3, THEIR, 4)
 REASON = Atom("reason")
-
-Event = tuple[int, int, Any, Any, Any]
 
 
 def session(flags: int = FULL, **limits: Any) -> Session:
@@ -83,23 +82,24 @@ def resident_bytes() -> int:
 # ---- what is sent arrives
 
 numbers = st.integers(0, 3)
-payloads = st.one_of(st.integers(), st.binary(max_size=20), st.just(b"x" * 200_000), st.lists(st.booleans()))
+terms = st.one_of(st.integers(), st.binary(max_size=20), st.just(b"x" * 200_000), st.lists(st.booleans()))
 
 
-@given(flags=st.sampled_from(FORMATS), signals=st.lists(st.tuples(st.booleans(), numbers, numbers, payloads)))
+@given(flags=st.sampled_from(FORMATS), signals=st.lists(st.tuples(st.booleans(), numbers, numbers, terms)))
 def test_session_pair_delivers_each_message_once_and_in_order(
     flags: int, signals: list[tuple[bool, int, int, Any]]
 ) -> None:
     ends = {True: session(flags), False: other_end(flags)}
     pids = {True: [Pid(HERE, n, 0, CREATION) for n in range(4)], False: [Pid(THERE, n, 0, 8) for n in range(4)]}
-    sent, received = defaultdict(list), defaultdict(list)
+    sent: dict[Any, list[Any]] = defaultdict(list)
+    received: dict[Any, list[Any]] = defaultdict(list)
 
     for side, sender, receiver, message in signals:
         data = ends[side].send(pids[side][sender], pids[not side][receiver], message)
         sent[pids[side][sender], receiver].append(message)
-        for kind, _link, from_pid, to, payload in ends[not side].receive_data(data):
+        for kind, _link, to, messages, _ in ends[not side].receive_data(data):
             assert kind == MESSAGE
-            received[from_pid, to].append(payload)
+            received[pids[side][sender], to] += messages
 
     assert received == sent
 
@@ -130,13 +130,13 @@ def test_session_sends_large_payloads_in_fragments() -> None:
     data = other_end().send(THEIR, OUR, bytes(200_000))
 
     assert data[4:6] == b"\x83\x45"
-    assert session().receive_data(data) == [(MESSAGE, 1, THEIR, OUR.number, bytes(200_000))]
+    assert session().receive_data(data) == [delivered(OUR.number, bytes(200_000))]
 
 
 def test_session_takes_a_message_encoded_before() -> None:
     data = other_end().send(THEIR, OUR, encode_message([1, 2]))
 
-    assert session().receive_data(data) == [(MESSAGE, 1, THEIR, OUR.number, [1, 2])]
+    assert session().receive_data(data) == [delivered(OUR.number, [1, 2])]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_session_sends_each_atom_once() -> None:
     assert b"atom_of_this_test" not in second
     assert b"here@test" not in second
     ours = session()
-    assert [event[4] for event in ours.receive_data(first + second)] == [message, message]
+    assert ours.receive_data(first + second) == [delivered(OUR.number, message, message)]
 
 
 @pytest.mark.parametrize(("flags", "limits"), [(FULL, {"atom_cache": False}), (FRAGMENTS, {}), (0, {})])
@@ -219,7 +219,7 @@ def test_session_sends_more_atoms_than_a_header_holds() -> None:
     data = other_end().send(THEIR, OUR, message)
 
     assert data[6] == 255
-    assert session().receive_data(data)[0][4] == message
+    assert session().receive_data(data) == [delivered(OUR.number, message)]
 
 
 ATOMS = [Atom(f"churn_{n}") for n in range(6000)] + [Atom(c * 255) for c in ("a", "é", "€", "\U00010000")]
@@ -235,7 +235,7 @@ def test_session_pair_agrees_on_the_cache(messages: list[tuple[int, list[Any], b
         for n, atoms, large in messages
     ]
 
-    received = [event[4] for event in here.receive_data(b"".join(stream))]
+    received = payloads(here.receive_data(b"".join(stream)))
     assert received == [(atoms, bytes(200_000)) if large else atoms for _, atoms, large in messages]
 
 
@@ -244,30 +244,43 @@ def test_session_pair_agrees_while_slots_are_overwritten() -> None:
     for _ in range(500):
         message = draw.sample(ATOMS, draw.choice([1, 5, 50, 250, 300]))
 
-        assert here.receive_data(there.send(THEIR, OUR, message)) == [(MESSAGE, 1, THEIR, OUR.number, message)]
+        assert here.receive_data(there.send(THEIR, OUR, message)) == [delivered(OUR.number, message)]
 
 
 # ---- one form for every variant
 
 MESSAGES = [
-    ((2, Atom(""), OUR), None, OUR.number),
-    ((12, Atom(""), OUR, TOKEN), None, OUR.number),
-    ((6, THEIR, Atom(""), Atom("nil_")), THEIR, Atom("nil_")),
-    ((16, THEIR, Atom(""), Atom("name"), TOKEN), THEIR, Atom("name")),
-    ((22, THEIR, OUR), THEIR, OUR.number),
-    ((23, THEIR, OUR, TOKEN), THEIR, OUR.number),
-    ((33, THEIR, ALIAS_REF), THEIR, ALIAS_REF),
-    ((34, THEIR, ALIAS_REF, TOKEN), THEIR, ALIAS_REF),
-    ((37, 1, THEIR, OUR), THEIR, OUR.number),
-    ((37, 2**70 + 2, THEIR, OUR, TOKEN), THEIR, OUR.number),
-    ((37, 4, THEIR, ALIAS_REF), THEIR, ALIAS_REF),
-    ((37, 9, THEIR, Atom("name"), 1, 2, 3), THEIR, Atom("name")),
+    ((2, Atom(""), OUR), OUR.number),
+    ((12, Atom(""), OUR, TOKEN), OUR.number),
+    ((6, THEIR, Atom(""), Atom("nil_")), Atom("nil_")),
+    ((16, THEIR, Atom(""), Atom("name"), TOKEN), Atom("name")),
+    ((22, THEIR, OUR), OUR.number),
+    ((23, THEIR, OUR, TOKEN), OUR.number),
+    ((33, THEIR, ALIAS_REF), ALIAS_REF),
+    ((34, THEIR, ALIAS_REF, TOKEN), ALIAS_REF),
+    ((37, 1, THEIR, OUR), OUR.number),
+    ((37, 2**70 + 2, THEIR, OUR, TOKEN), OUR.number),
+    ((37, 4, THEIR, ALIAS_REF), ALIAS_REF),
+    ((37, 9, THEIR, Atom("name"), 1, 2, 3), Atom("name")),
 ]
 
 
-@pytest.mark.parametrize(("control", "from_pid", "to"), MESSAGES, ids=lambda value: str(value)[:12])
-def test_session_makes_every_message_flat(control: tuple[Any, ...], from_pid: Pid | None, to: Any) -> None:
-    assert session().receive_data(packet(control, b"hi")) == [(MESSAGE, 1, from_pid, to, b"hi")]
+@pytest.mark.parametrize(("control", "to"), MESSAGES, ids=lambda value: str(value)[:12])
+def test_session_makes_every_message_flat(control: tuple[Any, ...], to: Any) -> None:
+    assert session().receive_data(packet(control, b"hi")) == [delivered(to, b"hi")]
+
+
+def test_session_gives_messages_to_one_receiver_as_one_event_until_something_else_comes() -> None:
+    to_pid, to_name = (22, THEIR, OUR), (6, THEIR, Atom(""), Atom("name"))
+    stream = [(to_pid, 1), (to_pid, 2), (to_name, 3), (to_name, 4), (to_pid, 5), ((1, THEIR, OUR),), (to_pid, 6)]
+
+    assert session().receive_data(b"".join(packet(*one) for one in stream)) == [
+        delivered(OUR.number, 1, 2),
+        delivered(Atom("name"), 3, 4),
+        delivered(OUR.number, 5),
+        signal(1, THEIR, OUR),
+        delivered(OUR.number, 6),
+    ]
 
 
 SIGNALS: list[tuple[tuple[Any, ...], tuple[Any, ...], Event]] = [
@@ -308,14 +321,14 @@ def test_session_drops_messages_to_pids_that_are_not_ours() -> None:
     old = Pid(HERE, 5, 1, CREATION - 1)
     stream = packet((22, THEIR, THEIR), 1) + packet((22, THEIR, old), 2) + packet((22, THEIR, OUR), 3)
 
-    assert session().receive_data(stream) == [(MESSAGE, 1, THEIR, OUR.number, 3)]
+    assert session().receive_data(stream) == [delivered(OUR.number, 3)]
 
 
 def test_session_applies_the_header_of_a_dropped_message() -> None:
     dropped = frame(b"\x83\x44\x01\x08\x05\x06cached" + term((22, THEIR, THEIR)) + b"\x52\x00")
     kept = frame(b"\x83\x44\x01\x00\x05" + term((22, THEIR, OUR)) + b"\x52\x00")
 
-    assert session().receive_data(dropped + kept) == [(MESSAGE, 1, THEIR, OUR.number, Atom("cached"))]
+    assert session().receive_data(dropped + kept) == [delivered(OUR.number, Atom("cached"))]
 
 
 # ---- what ends a link

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
@@ -26,12 +27,11 @@ from pyzen.actor.receiver import Waiting
 from pyzen.actor.system import SYSTEM, is_system, reply_to, state_of
 from pyzen.brief import brief
 from pyzen.errors import ProcessExit
-from pyzen.monitor_table import Downs
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 log = logging.getLogger("pyzen.actor")
 
@@ -184,33 +184,35 @@ class GenServer(Waiting):
 
     def start_running(self) -> None:
         """Let ``init`` run in the next turn."""
-        self._next.append((self.init, self._args, None))
-        self.enqueue(Signal(GenServer._begin))
+        self._next.append((self._begin, self._args, None))
+        self.enqueue(Signal(GenServer._queued))
 
-    def _begin(self) -> None:
+    def _queued(self) -> None:
         """Nothing: being queued is enough for ``work`` to run ``init``."""
+
+    def _begin(self, *args: Any) -> Any:
+        """Run ``init``; always with an answer, for `_done` has to know of it."""
+        answer = self.init(*args)
+        return NOREPLY if answer is None else answer
 
     def work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
         while budget > 0 and self._task is None and not self._suspended and not self._stopping:
-            if self._next and not self.sys_suspended:
-                self._run(*self._next.popleft())
-                budget -= 1
-            else:
-                item = self._mail.take_match(is_system) if self.sys_suspended else self._mail.take_item()
-                if item is NOTHING:
-                    return False
-                if type(item) is not Downs:
-                    self._run(*self._route(item))
-                    budget -= 1
-                elif item:
-                    self._mail.put_back(item)
-                    budget = self._run_downs(item, budget)
+            done = self._run(islice(self._waiting(), budget))
+            budget -= done
             if self._incoming:
                 self._fetch()
-            if self.ended or self._slicing:
+            if self.ended or self._slicing or not done:
                 return False
         return self._task is None and not self._suspended and not self._stopping
+
+    def _waiting(self) -> Iterator[Work]:
+        """What there is to do, in order."""
+        if self.sys_suspended:
+            return map(self._route, iter(partial(self._mail.take_match, is_system), NOTHING))
+        if self._next:
+            return iter([self._next.popleft()])
+        return map(self._route, self._mail.taking())
 
     def run_callback(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         """Run a timer's callback like any other, before the next message."""
@@ -241,35 +243,23 @@ class GenServer(Waiting):
     def _stop(self, reason: Any) -> None:
         raise Stop(reason)
 
-    def _run(self, callback: Callable[..., Any], arguments: tuple[Any, ...], from_: Any) -> None:
-        """Run one callback and do what it answers."""
+    def _run(self, works: Iterator[Work]) -> int:
+        """Run callbacks, as long as nothing has to be done between two of them; answers how many it were."""
         scheduler = self._runtime.scheduler
         before, scheduler.current = scheduler.current, self
+        done, from_ = 0, None
         try:
-            answer = callback(*arguments)
-            if answer is not None or from_ is not None or not self._initialised:
-                self._act_on(answer, from_)
+            for callback, arguments, from_ in works:
+                done += 1
+                answer = callback(*arguments)
+                if answer is not None or from_ is not None or self._incoming or self._suspended or self.sys_suspended:
+                    self._act_on(answer, from_)
+                    break
         except BaseException as error:
             self._failed(error, from_)
         finally:
             scheduler.current = before
-
-    def _run_downs(self, downs: Downs, budget: int) -> int:
-        """Handle DOWNs as long as nothing has to be done in between; answers what is left of the budget."""
-        scheduler, handle_info = self._runtime.scheduler, self.handle_info
-        before, scheduler.current = scheduler.current, self
-        try:
-            for down in islice(downs, budget):
-                budget -= 1
-                answer = handle_info(down)
-                if answer is not None or self._incoming or self._suspended:
-                    self._act_on(answer, None)
-                    break
-        except BaseException as error:
-            self._failed(error, None)
-        finally:
-            scheduler.current = before
-        return budget
+        return done
 
     def _act_on(self, answer: Any, from_: Any) -> None:
         """Do what a callback answers, once it does."""

@@ -27,12 +27,17 @@ NOTHING: Final = _Nothing()
 
 @final
 class Mailqueue:
-    """Messages in order; the first that fits can be taken from anywhere."""
+    """Messages in order; the first that fits can be taken from anywhere.
 
-    __slots__ = ("_items",)
+    Attributes:
+        append: Add a message, or `Downs`.
+    """
+
+    __slots__ = ("_items", "append")
 
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
+        self.append: Final = self._items.append
 
     def __bool__(self) -> bool:
         """Whether something may wait: DOWNs that were all withdrawn count, too."""
@@ -41,29 +46,20 @@ class Mailqueue:
     def __len__(self) -> int:
         return count(self._items)
 
-    def append(self, item: Any) -> None:
-        """Add a message, or `Downs`."""
-        self._items.append(item)
-
-    def take_item(self) -> Any:
-        """Remove and return the first message or `Downs`; ``NOTHING`` when there is none."""
-        return self._items.popleft() if self._items else NOTHING
-
-    def put_back(self, item: Any) -> None:
-        """Undo a ``take_item``."""
-        self._items.appendleft(item)
-
-    def take_first(self) -> Any:
-        """Remove and return the first message; ``NOTHING`` when there is none."""
+    def taking(self) -> Iterator[Any]:
+        """Remove and yield messages in order; those that come meanwhile, too."""
         items = self._items
         while items:
             item = items.popleft()
             if type(item) is not Downs:
-                return item
-            for down in item:
-                items.appendleft(item)
-                return down
-        return NOTHING
+                yield item
+            elif item:
+                items.appendleft(item)  # it stays until all are read
+                yield from item
+
+    def take_first(self) -> Any:
+        """Remove and return the first message; ``NOTHING`` when there is none."""
+        return next(self.taking(), NOTHING)
 
     def take_match(self, match: Callable[[Any], bool]) -> Any:
         """Remove and return the first message that ``match`` accepts; ``NOTHING`` when none fits.
@@ -83,8 +79,8 @@ class Mailqueue:
 
     def clear(self) -> None:
         """Drop every message."""
-        items, self._items = self._items, deque()
-        withdraw(items)
+        withdraw(self._items)
+        self._items.clear()
 
     def __iter__(self) -> Iterator[Any]:
         for item in self._items:

@@ -23,7 +23,7 @@ from pyzen.errors import ProcessExit
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "DOWN",
@@ -126,8 +126,17 @@ class Actor(Verbs):
         """Add a message, `Downs` or a `Signal`. Runs no code of the process."""
         self._incoming.append(item)
         if not self._scheduled:
-            self._scheduled = True
-            self._runtime.scheduler.ready(self)
+            self._schedule()
+
+    def enqueue_all(self, items: Iterable[Any]) -> None:
+        """Do what `enqueue` does, with many."""
+        self._incoming.extend(items)
+        if not self._scheduled:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._runtime.scheduler.ready(self)
 
     def run(self, budget: int) -> bool:
         """Work off the queue; called by the scheduler. True when the process has to run again."""
@@ -144,7 +153,7 @@ class Actor(Verbs):
 
     def _fetch(self) -> None:
         """Let signals take effect and move messages to the mailbox, in order."""
-        incoming, mail = self._incoming, self._mail
+        incoming, put = self._incoming, self._mail.append
         self._slicing = False
         while incoming:
             item = incoming.popleft()
@@ -155,7 +164,7 @@ class Actor(Verbs):
             elif self._requests and self._is_plain_reply(item):
                 continue
             else:
-                mail.append(item)
+                put(item)
 
     def _refuse_rest(self) -> None:
         """Answer the signals that were waiting when the process ended: they came before its end."""
@@ -181,8 +190,7 @@ class Actor(Verbs):
         """Let a process run that was suspended by a busy link."""
         self._suspended = False
         if not self._scheduled and not self.ended:
-            self._scheduled = True
-            self._runtime.scheduler.ready(self)
+            self._schedule()
 
     @property
     def relations(self) -> Relations:

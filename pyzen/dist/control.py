@@ -68,8 +68,8 @@ class Op(IntEnum):
 class SignalReceiver(Protocol):
     """What a control message does to this node."""
 
-    def send(self, from_pid: Pid | None, to: int | Atom | Reference | Pid, message: Any) -> None:
-        """Put a message into a mailbox; ``to`` may be the number of a process of this node."""
+    def send(self, to: int | Atom | Reference, messages: list[Any]) -> None:
+        """Put messages into a mailbox; ``to`` may be the number of a process of this node."""
 
     def link(self, from_pid: Pid, to_pid: Pid) -> None:
         """Link the remote ``from_pid`` to ``to_pid``."""

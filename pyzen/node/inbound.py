@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from pyzen.terms import Atom, Pid, Reference
 
@@ -24,20 +24,15 @@ class Inbound:
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    def send(self, from_pid: Pid | None, to: int | Atom | Reference | Pid, message: Any) -> None:
-        """Deliver a message; unknown receivers drop it."""
-        del from_pid
+    def send(self, to: int | Atom | Reference, messages: list[Any]) -> None:
+        """Deliver messages in order; unknown receivers drop them."""
         router = self._router
-        if isinstance(to, int):
+        if type(to) is int:
             process = router.by_number.get(to)
             if process is not None:
-                process.enqueue(message)
-        elif isinstance(to, Pid):
-            process = router.process(to)
-            if process is not None:
-                process.enqueue(message)
+                process.enqueue_all(messages)
         else:
-            router.deliver(to, message)
+            router.deliver(cast("Atom | Reference", to), messages)
 
     def _ours(self, pid: Pid) -> bool:
         return pid.node is self._router.name

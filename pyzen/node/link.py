@@ -379,7 +379,7 @@ class LinkDriver:
         deliver = self._inbound.send
         for op, link_id, first, second, payload in events:
             if op == MESSAGE:
-                deliver(first, second, payload)
+                deliver(first, second)
             elif op > 0:
                 self._control(link_id, op, first, payload)
             elif op == ENDED:

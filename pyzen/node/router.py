@@ -263,21 +263,21 @@ class Router:
                     f"can't send to {type(dest).__name__}: a pid, a name, (name, node) or an alias is needed"
                 )
         if node is self.name:
-            self.deliver(to, message)
+            self.deliver(to, [message])
             return Sent.SENT
         outlet = self._outlet(node, dial)
         return Sent.NO_LINK if outlet is None else outlet.send(from_pid, to, message, priority=priority)
 
-    def deliver(self, to: Atom | Reference, message: Any) -> None:
+    def deliver(self, to: Atom | Reference, messages: list[Any]) -> None:
         """Deliver to a name or an alias of this node; unknown ones are dropped."""
         if isinstance(to, Atom):
             process = self.names.get(to)
             if process is not None:
-                process.enqueue(message)
+                process.enqueue_all(messages)
             return
         process = self.aliases.get(to)
         if process is not None:
-            process.enqueue(Signal(Actor.on_alias, to, message))
+            process.enqueue_all([Signal(Actor.on_alias, to, message) for message in messages])
 
     def deliver_many(self, dispatches: Sequence[tuple[Pid, Downs]]) -> None:
         """Put DOWNs into mailboxes of this node; those for dead processes are withdrawn."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -86,10 +87,30 @@ def test_clear_forgets_what_could_be_withdrawn(queue: Mailqueue, unreads: Unread
     assert (len(queue), len(unreads)) == (0, 0)
 
 
-def test_item_put_back_is_the_first_again(queue: Mailqueue) -> None:
-    queue.put_back(queue.take_item())
+def test_taking_yields_what_comes_meanwhile_too(queue: Mailqueue) -> None:
+    taken = []
+    for message in queue.taking():
+        taken.append(message)
+        if message == 3:
+            queue.append(4)
 
-    assert queue.take_first() == down(0)
+    assert taken == [down(0), 1, down(2), 3, 4]
+
+
+def test_taking_leaves_the_rest_when_it_is_given_up(queue: Mailqueue, unreads: Unreads) -> None:
+    assert list(islice(queue.taking(), 1)) == [down(0)]
+    assert list(islice(queue.taking(), 2)) == [1, down(2)]
+
+    assert (list(queue), len(unreads)) == ([3], 0)
+
+
+def test_taking_ends_when_the_queue_is_cleared_meanwhile(queue: Mailqueue) -> None:
+    taking = queue.taking()
+    next(taking)
+
+    queue.clear()
+
+    assert list(taking) == []
 
 
 def test_nothing_shows_what_it_is() -> None:

@@ -15,6 +15,7 @@ from pyzen._native import (
 )
 from pyzen.config import Limits
 from pyzen.terms import Atom, Pid, Reference
+from tests.events import Event, separate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,6 @@ THEIR = Pid(THERE, 9, 0, 8)
 REF = Reference(HERE, 7, [1, 2, 3])
 THEIR_REF = Reference(THERE, 8, [4, 5, 6])
 TICK = bytes(4)
-
-Event = tuple[int, int, Any, Any, Any]
 
 
 class Node:
@@ -55,7 +54,7 @@ class Node:
         more = True
         while more:
             events, more = self.thread.drain()
-            self.events += events
+            self.events += separate(events)
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
         """Drain until a condition holds."""
@@ -69,7 +68,7 @@ class Node:
         try:
             self.drain(0.01)
         except ValueError:
-            self.events += self.thread.drain()[0]
+            self.events += separate(self.thread.drain()[0])
 
     def connect(self, receive_buffer: int | None = None) -> tuple[int, socket.socket]:
         """Return an inbound link in handshake mode and its other end."""

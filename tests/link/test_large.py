@@ -20,12 +20,12 @@ from pyzen._native import (
 )
 from pyzen.errors import LinkOverloaded
 from pyzen.terms import Atom, Pid
+from tests.events import Event, payloads
 from tests.link.peer import (
     OUR,
     THEIR,
     THEIR_REF,
     THERE,
-    Event,
     Node,
     read_packet,
     session,
@@ -49,7 +49,7 @@ def test_large_binary_is_lent_until_it_is_written(node: Node) -> None:
     while not messages:
         packet = read_packet(peer)
         messages = there.receive_data(struct.pack(">I", len(packet)) + packet)
-    assert messages[0][4] == (1, large, [large], bytes(10))
+    assert messages[0][3][0] == (1, large, [large], bytes(10))
     node.wait_until(lambda: node.thread.statistics()["lent_bytes"] == 0)
     assert sys.getrefcount(large) == before
 
@@ -137,9 +137,9 @@ def test_message_of_another_sender_overtakes_a_large_one(make_node: Callable[...
             node.events += events
     first, second, large, *rest = node.events
     assert first[:3] == (19, link, (19, THEIR_OTHER, OUR, THEIR_REF))
-    assert second[4] == 3
-    assert large[4] == message
-    assert [event[4] for event in rest[:-1]] == [2, 4, 5, LARGE]
+    assert second[3] == [3]
+    assert large[3] == [message]
+    assert payloads(rest[:-1]) == [2, 4, 5, LARGE]
     assert rest[-1] == (DOWN, link, "closed", None, None)
     assert len(drains) > 10
     assert max(drains) < 0.05
@@ -154,7 +154,7 @@ def test_fault_behind_a_large_message_ends_the_link_after_it(make_node: Callable
 
     all_queued(node, peer, there.send(THEIR, OUR, LARGE) + broken + there.send(THEIR_OTHER, OUR, 2))
 
-    assert node.wait(MESSAGE)[4] == LARGE
+    assert node.wait(MESSAGE)[3] == [LARGE]
     assert "control message 22" in node.wait(DOWN)[2]
     node.drain(0)
     assert node.events == []
@@ -171,4 +171,4 @@ def test_stop_amid_a_large_message_delivers_it(make_node: Callable[..., Node]) -
     while not node.events or node.events[-1][0] != ENDED:
         node.events += node.thread.drain()[0]
     assert [event[0] for event in node.events] == [MESSAGE, DOWN, ENDED]
-    assert node.events[0][4] == LARGE
+    assert node.events[0][3] == [LARGE]

@@ -11,6 +11,7 @@ from pyzen._native import (
     MESSAGE,
 )
 from pyzen.terms import Atom, ImproperList, Pid
+from tests.events import Event, delivered
 from tests.link.peer import (
     HERE,
     OUR,
@@ -18,7 +19,6 @@ from tests.link.peer import (
     THEIR,
     THEIR_REF,
     THERE,
-    Event,
     Node,
     read_packet,
     session,
@@ -69,9 +69,9 @@ def test_is_auth_is_answered_at_once(node: Node, tag: Any, to: Any) -> None:
     peer.sendall(session().send(THEIR, NET_KERNEL, call))
 
     if to is None:  # a form that none of OTP's callers has: the process answers
-        assert node.wait(MESSAGE)[2:] == (THEIR, NET_KERNEL, call)
+        assert node.wait(MESSAGE) == delivered(NET_KERNEL, call)
     else:
-        assert answers(peer) == [(MESSAGE, 1, NOT_A_PROCESS, to, (tag, Atom("yes")))]
+        assert answers(peer) == [delivered(to, (tag, Atom("yes")))]
 
 
 def test_other_signals_pass_the_reflexes_in_order(node: Node) -> None:
@@ -91,9 +91,9 @@ def test_other_signals_pass_the_reflexes_in_order(node: Node) -> None:
     peer.sendall(b"".join(stream))
 
     assert answers(peer)[0][2] == (28, NAME_SERVER, THEIR, THEIR_REF)
-    assert node.wait(MESSAGE)[3:] == (NET_KERNEL, 1)
+    assert node.wait(MESSAGE) == delivered(NET_KERNEL, 1)
     assert node.wait(19)[2] == (19, THEIR, Atom("name"), THEIR_REF)
-    assert node.wait(MESSAGE)[3:] == (NAME_SERVER, 2)
+    assert node.wait(MESSAGE) == delivered(NAME_SERVER, 2)
     assert node.wait(19)[2] == (19, THEIR, OUR, THEIR_REF)
 
 

@@ -16,6 +16,7 @@ from pyzen.dist.handshake import Handshake, Initiator, Outcome
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
 from pyzen.terms import Atom, Pid
+from tests.events import Event, separate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -69,10 +70,10 @@ class RawPeer:
         async with asyncio.timeout(5):
             return await self.reader.readexactly(int.from_bytes(await self.reader.readexactly(2), "big"))
 
-    async def events(self) -> list[tuple[int, int, Any, Any, Any]]:
+    async def events(self) -> list[Event]:
         """Return what the next bytes of the node say."""
         async with asyncio.timeout(5):
-            return self.session.receive_data(await self.reader.read(65536))
+            return separate(self.session.receive_data(await self.reader.read(65536)))
 
     async def at_end(self) -> bool:
         """Read until the node closes the connection."""

@@ -112,7 +112,7 @@ async def test_dial_sends_what_waits_after_the_handshake(
 
     received: list[Any] = []
     while len(received) < 4:
-        received += [(event[3], event[4]) for event in await peer.events()]
+        received += [(to, *messages) for _, _, to, messages, _ in await peer.events()]
     await peer.close()
     assert outcome.peer == str(node.name)
     assert received[0][0] is atoms.global_name_server, "the greeting comes first"

@@ -181,7 +181,7 @@ async def test_sender_waits_while_its_link_is_busy(make_node: MakeNode, make_raw
 
         read: list[Any] = []
         while not read:
-            read += [event for event in await raw.events() if event[0] == MESSAGE and event[3] == raw.pid.number]
+            read += [event for event in await raw.events() if event[:3] == (MESSAGE, 0, raw.pid.number)]
 
         assert await me.receive(timeout=5) is atoms.hello
 

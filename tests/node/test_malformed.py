@@ -162,7 +162,7 @@ async def test_fragments_out_of_order(
 async def test_a_control_message_cut_by_a_fragment(make_node: MakeNode, caplog: pytest.LogCaptureFixture) -> None:
     packets = [fragment(b"E", 1, 2, START[:9]), fragment(b"F", 1, 1, START[9:] + term(1))]
 
-    await loses_its_own_link(make_node, caplog, packets, "the bytes end within a term")
+    await loses_its_own_link(make_node, caplog, packets, "a control tuple ends too early")
 
 
 async def test_a_packet_over_the_limit(make_node: MakeNode, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -471,7 +471,6 @@ def test_signals_for_processes_of_other_nodes_are_dropped(world: World) -> None:
     ref = world.b.runtime.make_ref()
     inbound = world.a.inbound
 
-    inbound.send(theirs, foreign, atoms.hello)
     inbound.link(theirs, foreign)
     inbound.unlink(1, theirs, foreign)
     inbound.unlink_ack(1, theirs, foreign)
@@ -486,14 +485,29 @@ def test_signals_for_processes_of_other_nodes_are_dropped(world: World) -> None:
     assert list(world.cluster.link(world.a, world.b).way(world.a).sent) == []
 
 
-def test_messages_of_peers_find_a_process_by_number_and_by_pid(world: World) -> None:
-    theirs = world.other(world.b).pid
-
-    world.a.inbound.send(theirs, world.me.pid.number, 1)
-    world.a.inbound.send(None, world.me.pid, 2)
-    world.a.inbound.send(theirs, 999_999, 3)
+def test_messages_of_peers_find_a_process_by_number(world: World) -> None:
+    world.a.inbound.send(world.me.pid.number, [1, 2])
+    world.a.inbound.send(999_999, [3])
 
     assert world.run() == [1, 2]
+
+
+def test_messages_of_peers_find_a_process_by_name(world: World) -> None:
+    named = world.other(world.a, "named")
+
+    world.a.inbound.send(Atom("named"), [1, 2])
+    world.a.inbound.send(Atom("nobody"), [3])
+    world.run()
+
+    assert named.messages == [1, 2]
+
+
+def test_message_to_the_name_true_is_not_for_process_number_1(world: World) -> None:
+    assert world.me.pid.number == 1
+
+    world.a.inbound.send(cast("Any", True), [atoms.lost])
+
+    assert world.run() == []
 
 
 def test_exit_signal_to_an_alias_ends_the_process_that_has_it(world: World) -> None:

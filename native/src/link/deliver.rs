@@ -1,6 +1,7 @@
-//! Packets to what Python sees: a flat event each, one form for every variant of an operation.
+//! Packets to what Python sees: flat events, one form for every variant of an operation.
 
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use super::filling::LARGE_PACKET;
 use super::python::{MESSAGE, no_payload};
@@ -12,12 +13,45 @@ use crate::error::DecodeError;
 use crate::etf::{Decoding, Hole, decode_leaving_holes, decode_term, skip_term};
 use crate::limits::Limits;
 use crate::term::atom::Name;
-use crate::term::pid::Pid;
 use crate::term::raw::TupleBuilder;
 use crate::term::reference::Reference;
 
-/// An event without its link: the kind, and three values.
-pub type Flat<'py> = (i64, [Bound<'py, PyAny>; 3]);
+/// An event without its link.
+pub enum Flat {
+    /// A message.
+    Message(Receiver, Py<PyAny>),
+    /// Any other: the kind, and three values.
+    Other(i64, [Py<PyAny>; 3]),
+}
+
+/// Whom a message is for.
+pub enum Receiver {
+    /// A process of this node.
+    Number(u64),
+    /// A registered name.
+    Name(Name),
+    /// An alias.
+    Alias(Py<PyAny>),
+}
+
+impl Receiver {
+    /// Whether both are surely the same process. Aliases are hardly ever used twice.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(one), Self::Number(two)) => one == two,
+            (Self::Name(one), Self::Name(two)) => one == two,
+            _ => false,
+        }
+    }
+
+    fn to_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::Number(number) => Ok(number.into_pyobject(py)?.into_any()),
+            Self::Name(name) => Ok(name.atom(py)?.into_any()),
+            Self::Alias(alias) => Ok(alias.bind(py).clone()),
+        }
+    }
+}
 
 /// The signals whose payload is a reason; one that breaks a limit is replaced, so that the signal is not lost.
 const WITH_REASON: [u8; 3] = [24, 26, 28];
@@ -25,13 +59,13 @@ const WITH_REASON: [u8; 3] = [24, 26, 28];
 /// Decode a packet. `None` for a message to a process that is none of ours; an error is the reason to close the link.
 ///
 /// The large binaries of a large packet are left unfilled and added to `holes`.
-pub fn deliver<'py>(
-    py: Python<'py>,
+pub fn deliver(
+    py: Python<'_>,
     packet: &Packet,
     identity: &Identity,
     limits: &Limits,
     holes: &mut Vec<Hole>,
-) -> Result<Option<Flat<'py>>, String> {
+) -> Result<Option<Flat>, String> {
     let how = Decoding { limits, strings: false, atoms: &packet.atoms };
     let mut terms = Terms { py, data: packet.terms(), position: 0, bound: packet.control_bound(), how, holes };
     terms.version(packet)?;
@@ -108,7 +142,7 @@ impl<'a, 'py> Terms<'a, 'py> {
         Ok(())
     }
 
-    fn flat(&mut self, head: &Head, packet: &Packet, identity: &Identity) -> Read<Option<Flat<'py>>> {
+    fn flat(&mut self, head: &Head, packet: &Packet, identity: &Identity) -> Read<Option<Flat>> {
         match head.shape {
             Shape::Message { from, to, target } => self.message(head, (from, to, target), packet, identity),
             Shape::Signal { op, first, last, payload } => {
@@ -118,13 +152,10 @@ impl<'a, 'py> Terms<'a, 'py> {
                     Payload::Behind => self.payload(packet, op)?,
                     Payload::Within => within.ok_or("the reason is missing")?,
                 };
-                Ok(Some((i64::from(op), [control, self.none(), payload])))
+                let values = [control.unbind(), self.py.None(), payload.unbind()];
+                Ok(Some(Flat::Other(i64::from(op), values)))
             }
         }
-    }
-
-    fn none(&self) -> Bound<'py, PyAny> {
-        self.py.None().into_bound(self.py)
     }
 
     fn message(
@@ -133,14 +164,12 @@ impl<'a, 'py> Terms<'a, 'py> {
         (from, to, target): (Option<usize>, usize, Target),
         packet: &Packet,
         identity: &Identity,
-    ) -> Read<Option<Flat<'py>>> {
-        let (mut from_pid, mut receiver) = (self.none(), None);
+    ) -> Read<Option<Flat>> {
+        let mut receiver = None;
         for index in 1..head.arity {
             if Some(index) == from {
-                from_pid = self.element()?;
-                if !from_pid.is_instance_of::<Pid>() {
-                    return Err("the sender is not a pid".to_owned());
-                }
+                // Nobody asks who it is.
+                self.pid(packet, identity)?;
             } else if index == to {
                 receiver = self.receiver(target, packet, identity)?;
             } else {
@@ -149,31 +178,29 @@ impl<'a, 'py> Terms<'a, 'py> {
         }
         let Some(receiver) = receiver else { return Ok(None) };
         let message = self.payload(packet, head.op)?;
-        Ok(Some((MESSAGE, [from_pid, receiver, message])))
+        Ok(Some(Flat::Message(receiver, message.unbind())))
+    }
+
+    /// The number of a process of ours; `None` for any other pid.
+    fn pid(&mut self, packet: &Packet, identity: &Identity) -> Read<Option<u64>> {
+        self.native(|cursor| read_own_pid(cursor, &packet.atoms, &identity.node, identity.creation))
     }
 
     /// The receiver of a message; `None` for a pid that is not ours.
-    fn receiver(&mut self, target: Target, packet: &Packet, identity: &Identity) -> Read<Option<Bound<'py, PyAny>>> {
-        let py = self.py;
-        let text = |error: PyErr| error.to_string();
+    fn receiver(&mut self, target: Target, packet: &Packet, identity: &Identity) -> Read<Option<Receiver>> {
         match target {
-            Target::Pid => {
-                let (node, creation) = (&identity.node, identity.creation);
-                let number = self.native(|cursor| read_own_pid(cursor, &packet.atoms, node, creation))?;
-                let Some(number) = number else { return Ok(None) };
-                number.into_pyobject(py).map(|number| Some(number.into_any())).map_err(|error| error.to_string())
-            }
+            Target::Pid => Ok(self.pid(packet, identity)?.map(Receiver::Number)),
             Target::Name => {
                 let max_atoms = self.how.limits.max_atoms;
                 let name = self.native(|cursor| read_atom(cursor, &packet.atoms, max_atoms))?;
-                name.atom(py).map(|atom| Some(atom.into_any())).map_err(text)
+                Ok(Some(Receiver::Name(name)))
             }
             Target::Alias => {
                 let alias = self.element()?;
                 if !alias.is_instance_of::<Reference>() {
                     return Err("the alias is not a reference".to_owned());
                 }
-                Ok(Some(alias))
+                Ok(Some(Receiver::Alias(alias.unbind())))
             }
         }
     }
@@ -222,13 +249,64 @@ impl<'a, 'py> Terms<'a, 'py> {
     }
 }
 
-/// The event as Python gets it: (kind, link, first, second, third).
-pub fn event<'py>(py: Python<'py>, link: u64, (kind, values): Flat<'py>) -> PyResult<Bound<'py, PyAny>> {
-    let mut event = TupleBuilder::new(py, 5)?;
-    event.push(kind.into_pyobject(py)?.into_any());
-    event.push(link.into_pyobject(py)?.into_any());
-    for value in values {
-        event.push(value);
+/// The events as Python gets them, in order: `(kind, link, first, second, third)`.
+///
+/// Messages to one receiver that follow each other are one event, whatever their links.
+pub struct Batch<'py> {
+    events: Bound<'py, PyList>,
+    last: Option<(Receiver, Bound<'py, PyList>)>,
+    length: usize,
+}
+
+impl<'py> Batch<'py> {
+    /// Nothing has happened.
+    pub fn new(py: Python<'py>) -> Self {
+        Self { events: PyList::empty(py), last: None, length: 0 }
     }
-    Ok(event.finish().into_any())
+
+    /// Add what has happened to a link.
+    pub fn push(&mut self, link: u64, flat: Flat) -> PyResult<()> {
+        self.length += 1;
+        match flat {
+            Flat::Message(to, message) => self.message(to, message),
+            Flat::Other(kind, [first, second, third]) => {
+                self.last = None;
+                self.event(kind, link, [first, second, third])
+            }
+        }
+    }
+
+    fn message(&mut self, to: Receiver, message: Py<PyAny>) -> PyResult<()> {
+        if let Some((last, messages)) = &self.last
+            && last.is(&to)
+        {
+            return messages.append(message);
+        }
+        let py = self.events.py();
+        let messages = PyList::new(py, [message])?;
+        self.event(MESSAGE, 0, [to.to_object(py)?.unbind(), messages.clone().into_any().unbind(), py.None()])?;
+        self.last = Some((to, messages));
+        Ok(())
+    }
+
+    fn event(&self, kind: i64, link: u64, values: [Py<PyAny>; 3]) -> PyResult<()> {
+        let py = self.events.py();
+        let mut event = TupleBuilder::new(py, 5)?;
+        event.push(kind.into_pyobject(py)?.into_any());
+        event.push(link.into_pyobject(py)?.into_any());
+        for value in values {
+            event.push(value.into_bound(py));
+        }
+        self.events.append(event.finish())
+    }
+
+    /// How much has happened: each message counts.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The list for Python.
+    pub fn finish(self) -> Bound<'py, PyList> {
+        self.events
+    }
 }

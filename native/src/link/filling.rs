@@ -24,8 +24,7 @@ const SLICE: usize = 256 * 1024;
 
 /// One message that is not complete.
 pub struct Filling {
-    kind: i64,
-    values: [Py<PyAny>; 3],
+    flat: Flat,
     packet: Packet,
     // Filled from the last one's end, so that the packet shrinks meanwhile.
     holes: Vec<Hole>,
@@ -35,10 +34,10 @@ pub struct Filling {
 
 impl Filling {
     /// A message and where its packet fills it.
-    pub fn new((kind, values): Flat<'_>, packet: Packet, holes: Vec<Hole>, limits: &Limits) -> Self {
+    pub fn new(flat: Flat, packet: Packet, holes: Vec<Hole>, limits: &Limits) -> Self {
         let mut gate = Gate::default();
         gate.hold(&packet, limits);
-        Self { kind, values: values.map(Bound::unbind), packet, holes, gate, held: VecDeque::new() }
+        Self { flat, packet, holes, gate, held: VecDeque::new() }
     }
 
     /// Give back what may overtake the message, and keep what may not.
@@ -80,8 +79,8 @@ impl Filling {
     }
 
     /// The complete message, and what has waited for it.
-    fn finish(self, py: Python<'_>) -> (Flat<'_>, VecDeque<Event>) {
-        ((self.kind, self.values.map(|value| value.into_bound(py))), self.held)
+    fn finish(self) -> (Flat, VecDeque<Event>) {
+        (self.flat, self.held)
     }
 }
 
@@ -125,14 +124,14 @@ impl Desk {
     }
 
     /// Copy until the deadline, one slice at least; answers what is complete now.
-    pub fn fill<'py>(&mut self, py: Python<'py>, deadline: Instant) -> Vec<(u64, Flat<'py>)> {
+    pub fn fill(&mut self, py: Python<'_>, deadline: Instant) -> Vec<(u64, Flat)> {
         let mut complete = Vec::new();
         while !self.fillings.is_empty() {
             let links: Vec<u64> =
                 self.fillings.iter_mut().filter_map(|(link, one)| one.copy(py).then_some(*link)).collect();
             for link in links {
                 if let Some(filling) = self.fillings.remove(&link) {
-                    let (flat, held) = filling.finish(py);
+                    let (flat, held) = filling.finish();
                     self.backlog.put_back(link, held);
                     complete.push((link, flat));
                 }

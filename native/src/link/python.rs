@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PySequence, PyTuple};
 use rustc_hash::FxHashMap;
 use rustls::pki_types::ServerName;
 
-use super::deliver::{Flat, deliver, event};
+use super::deliver::{Batch, Flat, deliver};
 use super::encode;
 use super::events::Event;
 use super::filling::{Desk, Filling};
@@ -152,9 +152,8 @@ pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
 }
 
 /// An event of one value.
-pub fn single<'py>(py: Python<'py>, kind: i64, value: Bound<'py, PyAny>) -> Flat<'py> {
-    let none = || py.None().into_bound(py);
-    (kind, [value, none(), none()])
+pub fn single(py: Python<'_>, kind: i64, value: Py<PyAny>) -> Flat {
+    Flat::Other(kind, [value, py.None(), py.None()])
 }
 
 /// Close `fd` in every child that is forked from now on.
@@ -284,8 +283,7 @@ impl Inner {
     }
 
     /// What Python sees of an event; nothing of links that are gone.
-    fn translate<'py>(&self, py: Python<'py>, id: u64, event: Event, desk: &mut Desk) -> PyResult<Option<Flat<'py>>> {
-        let none = || py.None().into_bound(py);
+    fn translate(&self, py: Python<'_>, id: u64, event: Event, desk: &mut Desk) -> PyResult<Option<Flat>> {
         let entry = match &event {
             Event::Accepted(link, _) => {
                 let entry = Entry { link: link.clone(), identity: None };
@@ -304,30 +302,30 @@ impl Inner {
         };
         let flat = match event {
             Event::Accepted(_, address) => {
-                let host = address.ip().to_string().into_pyobject(py)?.into_any();
-                (ACCEPTED, [host, address.port().into_pyobject(py)?.into_any(), none()])
+                let host = address.ip().to_string().into_pyobject(py)?.into_any().unbind();
+                Flat::Other(ACCEPTED, [host, address.port().into_pyobject(py)?.into_any().unbind(), py.None()])
             }
-            Event::Connected => single(py, CONNECTED, none()),
-            Event::Frame(frame) => single(py, FRAME, PyBytes::new(py, &frame).into_any()),
+            Event::Connected => single(py, CONNECTED, py.None()),
+            Event::Frame(frame) => single(py, FRAME, PyBytes::new(py, &frame).into_any().unbind()),
             Event::Packet(packet) => match entry {
                 Some(entry) => return self.packet(py, &entry, packet, desk),
                 None => return Ok(None),
             },
-            Event::Writable => single(py, WRITABLE, none()),
+            Event::Writable => single(py, WRITABLE, py.None()),
             Event::Returned => return Ok(None),
-            Event::Down(reason) => single(py, DOWN, reason.into_pyobject(py)?.into_any()),
-            Event::Ended(reason) => single(py, ENDED, reason.into_pyobject(py)?.into_any()),
+            Event::Down(reason) => single(py, DOWN, reason.into_pyobject(py)?.into_any().unbind()),
+            Event::Ended(reason) => single(py, ENDED, reason.into_pyobject(py)?.into_any().unbind()),
         };
         Ok(Some(flat))
     }
 
-    fn packet<'py>(
+    fn packet(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         entry: &Entry,
         packet: Packet,
         desk: &mut Desk,
-    ) -> PyResult<Option<Flat<'py>>> {
+    ) -> PyResult<Option<Flat>> {
         let Entry { link, identity: Some(identity) } = entry else { return Ok(None) };
         let size = packet.size();
         let mut holes = Vec::new();
@@ -351,7 +349,7 @@ impl Inner {
         self.links().remove(&link.id);
         desk.backlog.forget(link.id);
         link.request(Request::Close(reason.clone()));
-        Ok(Some(single(py, DOWN, reason.into_pyobject(py)?.into_any())))
+        Ok(Some(single(py, DOWN, reason.into_pyobject(py)?.into_any().unbind())))
     }
 }
 
@@ -504,7 +502,7 @@ impl LinkThread {
             return Err(PyRuntimeError::new_err("drain is running already"));
         };
         let _pause = CollectorPause::new(py);
-        let (start, mut bytes, events) = (Instant::now(), 0, PyList::empty(py));
+        let (start, mut bytes, mut batch) = (Instant::now(), 0, Batch::new(py));
         desk.backlog.refill(inner.thread.events());
         inner.take_back();
         for _ in 0..MAX_DRAINED {
@@ -513,7 +511,7 @@ impl LinkThread {
                 bytes += packet.size();
             }
             if let Some(flat) = inner.translate(py, link, happened, &mut desk)? {
-                events.append(event(py, link, flat)?)?;
+                batch.push(link, flat)?;
             }
             // Not before the first one: a drain gets on however late it is, or whoever was woken by it finds nothing.
             if bytes >= MAX_DRAINED_BYTES || start.elapsed() >= MAX_DRAIN_TIME {
@@ -521,10 +519,10 @@ impl LinkThread {
             }
         }
         for (link, flat) in desk.fill(py, Instant::now() + MAX_FILL_TIME) {
-            events.append(event(py, link, flat)?)?;
+            batch.push(link, flat)?;
         }
-        inner.direct.store(events.len() <= FEW, Ordering::Relaxed);
-        Ok((events, !desk.is_empty()))
+        inner.direct.store(batch.len() <= FEW, Ordering::Relaxed);
+        Ok((batch.finish(), !desk.is_empty()))
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use super::deliver::{deliver, event};
+use super::deliver::{Batch, deliver};
 use super::encode;
 use super::python::{DOWN, Payload, limits_of, single};
 use crate::dist::Format;
@@ -71,11 +71,11 @@ impl Session {
     fn receive_data<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = data.py();
         let data = raw::read_buffer(data, <[u8]>::to_vec)?;
-        let events = PyList::empty(py);
+        let mut batch = Batch::new(py);
         let mut packets = Vec::new();
         let mut state = self.lock();
         if state.down {
-            return Ok(events);
+            return Ok(batch.finish());
         }
         let received = state.receiver.receive(&data, &mut packets).map_err(|error| error.to_string());
         let end = packets
@@ -87,7 +87,7 @@ impl Session {
                     hole.bytes.fill(py, 0, packet.terms().get(hole.at..hole.at + hole.left).unwrap_or_default());
                 }
                 match delivered {
-                    Ok(Some(flat)) => Ok(event(py, LINK, flat).and_then(|event| events.append(event))),
+                    Ok(Some(flat)) => Ok(batch.push(LINK, flat)),
                     Ok(None) => Ok(Ok(())),
                     Err(reason) => Err(reason),
                 }
@@ -96,9 +96,9 @@ impl Session {
             .and(received);
         if let Err(reason) = end {
             state.down = true;
-            events.append(event(py, LINK, single(py, DOWN, reason.into_pyobject(py)?.into_any()))?)?;
+            batch.push(LINK, single(py, DOWN, reason.into_pyobject(py)?.into_any().unbind()))?;
         }
-        Ok(events)
+        Ok(batch.finish())
     }
 
     #[pyo3(signature = (from_pid, to, message, priority=false, /))]
