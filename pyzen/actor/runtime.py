@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyzen.monitor_table import Downs, Unreads
     from pyzen.terms import Atom, Pid, Reference, ReferenceSource
 
-__all__ = ["Dest", "Runtime", "Sent", "Target", "TimerHandle"]
+__all__ = ["BUSY", "NO_LINK", "SENT", "Dest", "Runtime", "Sent", "Target", "TimerHandle"]
 
 Dest: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str] | Reference"
 Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
@@ -29,6 +29,10 @@ class Sent(IntEnum):
     SENT = 0
     BUSY = 1
     NO_LINK = 2
+
+
+SENT, BUSY, NO_LINK = Sent
+"""The members as names of this module: to look one up in the class takes a twentieth of what sending takes."""
 
 
 class TimerHandle(Protocol):

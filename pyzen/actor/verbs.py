@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from pyzen.actor.reasons import ExitRequest, as_atom
-from pyzen.actor.runtime import Sent
+from pyzen.actor.runtime import BUSY, Sent
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Verbs:
             ProcessExit: This process has ended.
         """
         sent = self._alive().send(self.pid, dest, message, dial=dial, priority=priority)
-        if sent is Sent.BUSY and not self.async_dist:
+        if sent is BUSY and not self.async_dist:
             self._suspended = self._runtime.resume_when_writable(dest, self._self())
         return sent
 

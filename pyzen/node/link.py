@@ -23,6 +23,7 @@ from pyzen._native import (
     MESSAGE,
     NO_LINK,
     NO_PAYLOAD,
+    SENT,
     TLS_FAULT,
     WRITABLE,
     Encoded,
@@ -75,6 +76,9 @@ First: TypeAlias = "tuple[Any, Any, Any] | tuple[Any, Any, Any, bool]"
 
 SPAWN_REQUEST: Final = Op.SPAWN_REQUEST.value
 
+SENT_AS: Final = {SENT: Sent.SENT, BUSY: Sent.BUSY, NO_LINK: Sent.NO_LINK}
+"""What the native link answers."""
+
 UNENCODABLE: Final = atoms.unencodable
 """The reason that stands for one without an Erlang form: the signal is never lost."""
 
@@ -120,8 +124,7 @@ class Link(ControlEncoder):
         sent = self._thread.send(self.id, from_pid, to, message, priority)
         if sent == BUSY:
             self.busy = True
-            return Sent.BUSY
-        return Sent.NO_LINK if sent == NO_LINK else Sent.SENT
+        return SENT_AS[sent]
 
     def _transmit(self, order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD, /) -> int:
         try:

@@ -10,9 +10,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.process import Actor, Dest, Sent, Signal, running
+from pyzen.actor.process import Actor, Dest, Signal, running
 from pyzen.actor.reasons import as_atom
 from pyzen.actor.receiver import actor_context
+from pyzen.actor.runtime import NO_LINK, SENT, Sent
 from pyzen.errors import NameTaken, NoProcess
 from pyzen.monitor_table import Unreads
 from pyzen.node.births import ABANDONED, LINKED, MONITORED, Births
@@ -230,43 +231,39 @@ class Router:
             EncodeError: The message has no Erlang form (only checked when it leaves the node).
             LinkOverloaded: Too much waits for that node.
         """
-        if type(dest) is Pid:
-            process = self._by_pid.get(dest)
+        to: Any
+        node: Any
+        if isinstance(dest, tuple) and len(dest) == 2 and type(dest[0]) is Atom and type(dest[1]) is Atom:
+            to, node = dest
+        elif isinstance(dest, (Pid, Reference)):
+            to, node = dest, dest.node
+        else:
+            to, node = self._by_name(dest)
+        if node is self.name:
+            return self._send_here(to, message)
+        outlet = self._outlet(node, dial)
+        return NO_LINK if outlet is None else outlet.send(from_pid, to, message, priority=priority)
+
+    def _send_here(self, to: Pid | Atom | Reference, message: Any) -> Sent:
+        if type(to) is Pid:
+            process = self._by_pid.get(to)
             if process is not None:
                 process.enqueue(message)
-                return Sent.SENT
-            node: Atom = dest.node
-            if node is self.name:
-                return Sent.SENT
-            outlet = self._outlet(node, dial)
-            return Sent.NO_LINK if outlet is None else outlet.send(from_pid, dest, message, priority=priority)
-        # The alias of a caller behind a link: most replies.
-        if type(dest) is Reference and (link := self._links.up(dest.node)) is not None:
-            return link.send(from_pid, dest, message, priority=priority)
-        return self._send_elsewhere(from_pid, dest, message, dial, priority)
+        else:
+            self.deliver(to, [message])
+        return SENT
 
-    def _send_elsewhere(self, from_pid: Pid, dest: Any, message: Any, dial: bool, priority: bool) -> Sent:
-        to: Atom | Reference
+    def _by_name(self, dest: Any) -> tuple[Atom, Atom]:
+        """Return name and node of a destination whose names may be text."""
         match dest:
             case Atom() | str():
-                process = self.names.get(as_atom(dest))
-                if process is None:
+                name = as_atom(dest)
+                if name not in self.names:
                     raise NoProcess(NOPROC, f"no process is registered as {str(dest)!r}")
-                process.enqueue(message)
-                return Sent.SENT
-            case (Atom() | str() as name, Atom() | str() as node_name):
-                to, node = as_atom(name), as_atom(node_name)
-            case Reference():
-                to, node = dest, dest.node
-            case _:
-                raise TypeError(
-                    f"can't send to {type(dest).__name__}: a pid, a name, (name, node) or an alias is needed"
-                )
-        if node is self.name:
-            self.deliver(to, [message])
-            return Sent.SENT
-        outlet = self._outlet(node, dial)
-        return Sent.NO_LINK if outlet is None else outlet.send(from_pid, to, message, priority=priority)
+                return name, self.name
+            case (Atom() | str() as name, Atom() | str() as node):
+                return as_atom(name), as_atom(node)
+        raise TypeError(f"can't send to {type(dest).__name__}: a pid, a name, (name, node) or an alias is needed")
 
     def deliver(self, to: Atom | Reference, messages: list[Any]) -> None:
         """Deliver to a name or an alias of this node; unknown ones are dropped."""
