@@ -319,13 +319,7 @@ impl Inner {
         Ok(Some(flat))
     }
 
-    fn packet(
-        &self,
-        py: Python<'_>,
-        entry: &Entry,
-        packet: Packet,
-        desk: &mut Desk,
-    ) -> PyResult<Option<Flat>> {
+    fn packet(&self, py: Python<'_>, entry: &Entry, packet: Packet, desk: &mut Desk) -> PyResult<Option<Flat>> {
         let Entry { link, identity: Some(identity) } = entry else { return Ok(None) };
         let size = packet.size();
         let mut holes = Vec::new();
