@@ -21,7 +21,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from pyzen.actor.mailbox import NOTHING
-from pyzen.actor.process import EXIT, GEN_CALL, GEN_CAST, Runtime, Signal
+from pyzen.actor.process import EXIT, GEN_CALL, GEN_CAST, Runtime
 from pyzen.actor.reasons import KILLED, NORMAL, SHUTDOWN, ExitRequest, exception_reason, settle
 from pyzen.actor.receiver import Waiting
 from pyzen.actor.system import SYSTEM, is_system, reply_to, state_of
@@ -185,10 +185,8 @@ class GenServer(Waiting):
     def start_running(self) -> None:
         """Let ``init`` run in the next turn."""
         self._next.append((self._begin, self._args, None))
-        self.enqueue(Signal(GenServer._queued))
-
-    def _queued(self) -> None:
-        """Nothing: being queued is enough for ``work`` to run ``init``."""
+        if not self._scheduled:
+            self._schedule()
 
     def _begin(self, *args: Any) -> Any:
         """Run ``init``; always with an answer, for `_done` has to know of it."""
@@ -198,7 +196,7 @@ class GenServer(Waiting):
     def work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
         while budget > 0 and self._task is None and not self._suspended and not self._stopping:
-            done = self._run(islice(self._waiting(), budget))
+            done = self._run(islice(self._works(), budget))
             budget -= done
             if self._incoming:
                 self._fetch()
@@ -206,8 +204,8 @@ class GenServer(Waiting):
                 return False
         return self._task is None and not self._suspended and not self._stopping
 
-    def _waiting(self) -> Iterator[Work]:
-        """What there is to do, in order."""
+    def _works(self) -> Iterator[Work]:
+        """What there is to do now, in order."""
         if self.sys_suspended:
             return map(self._route, iter(partial(self._mail.take_match, is_system), NOTHING))
         if self._next:
@@ -234,11 +232,13 @@ class GenServer(Waiting):
                 return self._stop, (message[2],), None
         return self.handle_info, (message,), None
 
-    def _system(self, request: Any, from_: tuple[Pid, Any]) -> None:
+    def _system(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Reply to a system message; always with an answer: what is next depends on it."""
         self.reply(from_, reply_to(self, request))
         match request:
             case (atoms.terminate, reason):
                 raise Stop(reason)
+        return NOREPLY
 
     def _stop(self, reason: Any) -> None:
         raise Stop(reason)
@@ -252,7 +252,7 @@ class GenServer(Waiting):
             for callback, arguments, from_ in works:
                 done += 1
                 answer = callback(*arguments)
-                if answer is not None or from_ is not None or self._incoming or self._suspended or self.sys_suspended:
+                if answer is not None or from_ is not None or self._incoming or self._suspended:
                     self._act_on(answer, from_)
                     break
         except BaseException as error:

@@ -67,6 +67,18 @@ async def test_a_suspended_server_takes_system_messages_only(router: Router, me:
     assert await me.receive(timeout=2) == (ref, (atoms.ask, 1))
 
 
+async def test_what_came_before_a_resume_is_handled_before_the_next_system_message(router: Router, me: Mailbox) -> None:
+    pid = router.spawn(Counter())
+    assert await system(me, pid, atoms.suspend) is atoms.ok
+    first, last = me.runtime.make_ref(), me.runtime.make_ref()
+
+    asked = me.send_request(pid, atoms.ask)
+    me.send(pid, (atoms.system, (me.pid, first), atoms.resume))
+    me.send(pid, (atoms.system, (me.pid, last), (atoms.terminate, atoms.normal)))
+
+    assert [(await me.receive(timeout=2))[0] for _ in range(3)] == [first, asked, last]
+
+
 async def test_terminate_replies_and_ends(router: Router, me: Mailbox) -> None:
     pid = router.spawn(Counter())
     ref = me.monitor(pid)

@@ -41,7 +41,8 @@ pub fn read_own_pid(
     let serial = cursor.u32().ok_or(SHORT)?;
     let found = if wide { cursor.u32() } else { cursor.u8().map(u32::from) };
     let number = u64::from(serial) << 32 | u64::from(id);
-    Ok((ours && found.ok_or(SHORT)? == creation).then_some(number))
+    let found = found.ok_or(SHORT)?;
+    Ok((ours && found == creation).then_some(number))
 }
 
 /// The atom that comes next.
@@ -106,9 +107,11 @@ mod tests {
 
     #[test]
     fn a_pid_cut_anywhere_is_an_error() {
-        let bytes = pid(b"\x77\x03n@h", &[0, 0, 0, 9]);
-        for cut in 0..bytes.len() {
-            assert!(read(&bytes[..cut]).is_err(), "cut at {cut}");
+        for node in [b"\x77\x03n@h", b"\x77\x03m@h"] {
+            let bytes = pid(node, &[0, 0, 0, 9]);
+            for cut in 0..bytes.len() {
+                assert!(read(&bytes[..cut]).is_err(), "{node:?} cut at {cut}");
+            }
         }
     }
 

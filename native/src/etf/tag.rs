@@ -35,7 +35,7 @@ pub const SMALL_ATOM: u8 = 115;
 pub const MAP: u8 = 116;
 pub const FUN: u8 = 117;
 pub const ATOM_UTF8: u8 = 118;
-pub const SMALL_ATOM_UTF8: u8 = 119;
+pub use crate::term::atom::SMALL_ATOM_UTF8;
 pub const V4_PORT: u8 = 120;
 pub const LOCAL: u8 = 121;
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustc_hash::FxHashMap;
 
-use crate::etf::tag::SMALL_ATOM_UTF8;
+/// How the external form of a short atom begins.
+pub const SMALL_ATOM_UTF8: u8 = 119;
 
 /// Characters of the longest atom.
 pub const MAX_CHARACTERS: usize = 255;
