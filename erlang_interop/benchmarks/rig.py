@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOP: Final = FIXTURE.parent
 SUBSCRIPTIONS: Final = ":ets.info(ZenMonitor.Proxy.Tables.Subscribers, :size)"
+PROXY_IS_IDLE: Final = "(:sys.get_state(ZenMonitor.Proxy); :ok)"
 POLL: Final = 0.05
 START_TIMEOUT: Final = 120.0
 
@@ -106,7 +107,11 @@ async def introduce(node: BeamNode, peer: BeamNode) -> None:
 
 
 async def subscribed(peer: ElixirNode, count: int, *, timeout: float) -> None:
-    """Wait until the peer's Proxy has that many subscriptions."""
+    """Wait until the peer's Proxy has that many subscriptions, and watches all they are about.
+
+    The original's has the rows of a message before it watches the first of their targets.
+    """
     async with asyncio.timeout(timeout):
         while int(await peer.eval(SUBSCRIPTIONS)) < count:
             await asyncio.sleep(POLL)
+        await peer.eval(PROXY_IS_IDLE)

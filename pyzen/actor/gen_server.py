@@ -38,6 +38,9 @@ log = logging.getLogger("pyzen.actor")
 Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
 """A callback, its arguments, and whom to reply to."""
 
+Route: TypeAlias = "Callable[[Any], Work | None]"
+"""Returns what is to be done with an item; None where it is a message for ``handle_info``."""
+
 
 @final
 class _NoReply:
@@ -196,7 +199,8 @@ class GenServer(Waiting):
     def work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
         while budget > 0 and self._task is None and not self._suspended and not self._stopping:
-            done = self._run(islice(self._works(), budget))
+            items, route = self._next_items()
+            done = self._run(islice(items, budget), route)
             budget -= done
             if self._incoming:
                 self._fetch()
@@ -204,20 +208,21 @@ class GenServer(Waiting):
                 return False
         return self._task is None and not self._suspended and not self._stopping
 
-    def _works(self) -> Iterator[Work]:
-        """What there is to do now, in order."""
+    def _next_items(self) -> tuple[Iterator[Any], Route | None]:
+        """Return what is to be done now, in order, and what says how; None where all are for `handle_info`."""
         if self.sys_suspended:
-            return map(self._route, iter(partial(self._mail.take_match, is_system), NOTHING))
+            return iter(partial(self._mail.take_match, is_system), NOTHING), self._route
         if self._next:
-            return iter([self._next.popleft()])
-        return map(self._route, self._mail.taking())
+            return iter([self._next.popleft()]), as_it_is
+        downs = self._mail.downs()
+        return (self._mail.taking(), self._route) if downs is None else (downs, None)
 
     def run_callback(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         """Run a timer's callback like any other, before the next message."""
         self._next.append((callback, arguments, None))
 
-    def _route(self, message: Any) -> Work:
-        """Return the callback for a message, its arguments, and whom to reply to."""
+    def _route(self, message: Any) -> Work | None:
+        """Return the callback for a message, its arguments, and whom to reply to; None for `handle_info`."""
         if type(message) is tuple:
             tag = message[0] if message else None
             if tag is GEN_CAST and len(message) == 2:
@@ -230,7 +235,7 @@ class GenServer(Waiting):
                 return self.handle_call, (message[2], message[1]), message[1]
             if tag is EXIT and len(message) == 3 and message[1] == self.parent and self.parent is not None:
                 return self._stop, (message[2],), None
-        return self.handle_info, (message,), None
+        return None
 
     def _system(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Reply to a system message; always with an answer: what is next depends on it."""
@@ -243,15 +248,20 @@ class GenServer(Waiting):
     def _stop(self, reason: Any) -> None:
         raise Stop(reason)
 
-    def _run(self, works: Iterator[Work]) -> int:
+    def _run(self, items: Iterator[Any], route: Route | None) -> int:
         """Run callbacks, as long as nothing has to be done between two of them; answers how many it were."""
-        scheduler = self._runtime.scheduler
+        scheduler, handle_info = self._runtime.scheduler, self.handle_info
         before, scheduler.current = scheduler.current, self
         done, from_ = 0, None
         try:
-            for callback, arguments, from_ in works:
+            for item in items:
                 done += 1
-                answer = callback(*arguments)
+                work = None if route is None else route(item)
+                if work is None:
+                    answer = handle_info(item)
+                else:
+                    callback, arguments, from_ = work
+                    answer = callback(*arguments)
                 if answer is not None or from_ is not None or self._incoming or self._suspended:
                     self._act_on(answer, from_)
                     break
@@ -361,6 +371,11 @@ class GenServer(Waiting):
             settle(self._started, None, ProcessExit(reason))
         if self._task is not None and not _is_current(self._task):
             self._task.cancel()
+
+
+def as_it_is(work: Work) -> Work:
+    """Be the `Route` of what is no message."""
+    return work
 
 
 def is_from(value: Any) -> bool:

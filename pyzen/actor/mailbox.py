@@ -47,19 +47,23 @@ class Mailqueue:
         return count(self._items)
 
     def taking(self) -> Iterator[Any]:
-        """Remove and yield messages in order; those that come meanwhile, too."""
+        """Remove and yield messages in order, those that come meanwhile, too; up to the first `Downs`."""
         items = self._items
-        while items:
-            item = items.popleft()
-            if type(item) is not Downs:
-                yield item
-            elif item:
-                items.appendleft(item)  # it stays until all are read
-                yield from item
+        while items and type(items[0]) is not Downs:
+            yield items.popleft()
+
+    def downs(self) -> Downs | None:
+        """Return the `Downs` that are first, to be read in place; None when a message is."""
+        items = self._items
+        while items and type(items[0]) is Downs:
+            if items[0]:
+                return items[0]
+            items.popleft()
+        return None
 
     def take_first(self) -> Any:
         """Remove and return the first message; ``NOTHING`` when there is none."""
-        return next(self.taking(), NOTHING)
+        return next(self.downs() or self.taking(), NOTHING)
 
     def take_match(self, match: Callable[[Any], bool]) -> Any:
         """Remove and return the first message that ``match`` accepts; ``NOTHING`` when none fits.

@@ -87,30 +87,57 @@ def test_clear_forgets_what_could_be_withdrawn(queue: Mailqueue, unreads: Unread
     assert (len(queue), len(unreads)) == (0, 0)
 
 
-def test_taking_yields_what_comes_meanwhile_too(queue: Mailqueue) -> None:
+@pytest.fixture
+def plain() -> Mailqueue:
+    queue = Mailqueue()
+    for number in range(3):
+        queue.append(number)
+    return queue
+
+
+def test_taking_yields_what_comes_meanwhile_too(plain: Mailqueue) -> None:
     taken = []
-    for message in queue.taking():
+    for message in plain.taking():
         taken.append(message)
-        if message == 3:
-            queue.append(4)
+        if message == 2:
+            plain.append(3)
 
-    assert taken == [down(0), 1, down(2), 3, 4]
-
-
-def test_taking_leaves_the_rest_when_it_is_given_up(queue: Mailqueue, unreads: Unreads) -> None:
-    assert list(islice(queue.taking(), 1)) == [down(0)]
-    assert list(islice(queue.taking(), 2)) == [1, down(2)]
-
-    assert (list(queue), len(unreads)) == ([3], 0)
+    assert taken == [0, 1, 2, 3]
 
 
-def test_taking_ends_when_the_queue_is_cleared_meanwhile(queue: Mailqueue) -> None:
-    taking = queue.taking()
+def test_taking_leaves_the_rest_when_it_is_given_up(plain: Mailqueue) -> None:
+    assert list(islice(plain.taking(), 2)) == [0, 1]
+
+    assert list(plain) == [2]
+
+
+def test_taking_ends_when_the_queue_is_cleared_meanwhile(plain: Mailqueue) -> None:
+    taking = plain.taking()
     next(taking)
 
-    queue.clear()
+    plain.clear()
 
     assert list(taking) == []
+
+
+def test_messages_and_downs_are_read_in_turn(queue: Mailqueue) -> None:
+    read: list[Any] = []
+    for _ in range(2):
+        downs = queue.downs()
+        assert downs is not None
+        assert list(queue.taking()) == []
+        read += downs
+        assert queue.downs() is None
+        read += queue.taking()
+
+    assert read == [down(0), 1, down(2), 3]
+
+
+def test_downs_that_were_withdrawn_are_not_first(queue: Mailqueue, unreads: Unreads) -> None:
+    unreads.withdraw(ref(0))
+
+    assert queue.downs() is None
+    assert list(queue.taking()) == [1]
 
 
 def test_nothing_shows_what_it_is() -> None:
