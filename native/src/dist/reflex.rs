@@ -176,7 +176,7 @@ impl<'a> Request<'a> {
     fn atom(&mut self) -> Option<(Range<usize>, Name)> {
         let start = self.reader.position();
         self.note_atom(start);
-        let name = self.atoms.expect(&mut self.reader).ok()?;
+        let name = self.atoms.expect(&mut self.reader).ok()?.clone();
         Some((start..self.reader.position(), name))
     }
 

@@ -410,8 +410,8 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     fn export(&mut self) -> Decoded<Bound<'py, PyAny>> {
-        let module = self.atoms.expect(&mut self.reader)?;
-        let function = self.atoms.expect(&mut self.reader)?;
+        let module = self.atoms.expect(&mut self.reader)?.clone();
+        let function = self.atoms.expect(&mut self.reader)?.clone();
         let arity = u8::try_from(self.reader.integer()?);
         let arity = arity.map_err(|_| self.reader.malformed("an arity is from 0 to 255"))?;
         object(self.py, Export { module, function, arity })
@@ -422,7 +422,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         self.reader.u32()?;
         let (arity, uniq, index) = (self.reader.u8()?, self.reader.bytes()?, self.reader.u32()?);
         let free = self.reader.length32()?;
-        let module = self.atoms.expect(&mut self.reader)?;
+        let module = self.atoms.expect(&mut self.reader)?.clone();
         let (old_index, old_uniq) = (self.reader.integer()?, self.reader.integer()?);
         let pid = match self.reader.tag()? {
             tag @ (tag::NEW_PID | tag::PID) => read::pid(&mut self.reader, &mut self.atoms, tag)?,
@@ -436,11 +436,11 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn record(&mut self) -> Decoded<Step<'py>> {
         let count = self.reader.length32()?;
         let flags = self.reader.u8()?;
-        let module = self.atoms.expect(&mut self.reader)?;
-        let name = self.atoms.expect(&mut self.reader)?;
+        let module = self.atoms.expect(&mut self.reader)?.clone();
+        let name = self.atoms.expect(&mut self.reader)?.clone();
         self.expect(count.saturating_mul(2))?;
         self.pending -= count; // the names are read here
-        let names: Decoded<Vec<_>> = (0..count).map(|_| self.atoms.expect(&mut self.reader)).collect();
+        let names: Decoded<Vec<_>> = (0..count).map(|_| self.atoms.expect(&mut self.reader).cloned()).collect();
         let fields = names?;
         if !record::are_distinct(&fields) {
             return Err(self.reader.malformed("a record has two fields of one name"));

@@ -181,82 +181,81 @@ const RECENT: usize = 32;
 
 /// The atoms of the current call, so that the table behind its lock is asked once per text.
 pub struct Atoms<'a> {
-    recent: [Option<(&'a [u8], Name)>; RECENT],
+    // There are none where all atoms stand in the header of the packet.
+    recent: Option<Box<[Option<Known<'a>>; RECENT]>>,
     maximum: usize,
     cached: &'a [Name],
+}
+
+/// An atom, and the bytes that it is read from.
+struct Known<'a> {
+    bytes: &'a [u8],
+    latin1: bool,
+    utf8: bool,
+    name: Name,
 }
 
 impl<'a> Atoms<'a> {
     /// No atoms yet.
     pub fn new(how: &Decoding<'a>) -> Self {
-        Self { recent: [const { None }; RECENT], maximum: how.limits.max_atoms, cached: how.atoms }
+        Self { recent: None, maximum: how.limits.max_atoms, cached: how.atoms }
     }
 
     /// The atom of a tag that is one, after the tag; `None` if the tag is none of an atom.
-    pub fn read(&mut self, reader: &mut Reader<'a>, tag: u8) -> Read<Option<Name>> {
-        let name = match tag {
-            tag::SMALL_ATOM_UTF8 => {
-                let length = reader.length8()?;
-                self.utf8(reader, length)?
-            }
-            tag::ATOM_UTF8 => {
-                let length = reader.length16()?;
-                self.utf8(reader, length)?
-            }
+    pub fn read(&mut self, reader: &mut Reader<'a>, tag: u8) -> Read<Option<&Name>> {
+        let (length, latin1) = match tag {
+            tag::SMALL_ATOM_UTF8 => (reader.length8()?, false),
+            tag::ATOM_UTF8 => (reader.length16()?, false),
+            tag::SMALL_ATOM => (reader.length8()?, true),
+            tag::ATOM => (reader.length16()?, true),
             tag::ATOM_CACHE_REF => {
                 let index = reader.length8()?;
-                let name = self.cached.get(index).cloned();
-                name.ok_or_else(|| reader.malformed("no such atom in the header of this message"))?
-            }
-            tag::SMALL_ATOM => {
-                let length = reader.length8()?;
-                self.latin1(reader, length)?
-            }
-            tag::ATOM => {
-                let length = reader.length16()?;
-                self.latin1(reader, length)?
+                let name = self.cached.get(index);
+                return name.ok_or_else(|| reader.malformed("no such atom in the header of this message")).map(Some);
             }
             _ => return Ok(None),
         };
-        Ok(Some(name))
+        let bytes = reader.take(length)?;
+        self.text(reader, bytes, latin1).map(Some)
     }
 
     /// An atom that has to come next.
-    pub fn expect(&mut self, reader: &mut Reader<'a>) -> Read<Name> {
+    pub fn expect(&mut self, reader: &mut Reader<'a>) -> Read<&Name> {
         let tag = reader.tag()?;
         self.read(reader, tag)?.ok_or_else(|| reader.malformed("an atom is needed here"))
     }
 
-    fn utf8(&mut self, reader: &mut Reader<'a>, length: usize) -> Read<Name> {
-        let bytes = reader.take(length)?;
-        self.recent_or_new(reader, bytes)
+    #[expect(clippy::indexing_slicing, reason = "a place is below RECENT")]
+    fn text(&mut self, reader: &Reader<'a>, bytes: &'a [u8], latin1: bool) -> Read<&Name> {
+        let recent = self.recent.get_or_insert_with(|| Box::new([const { None }; RECENT]));
+        let first = place(bytes);
+        let known = |one: &Option<Known<'_>>| one.as_ref().is_some_and(|one| one.is(bytes, latin1));
+        let place = [first, first ^ 1].into_iter().find(|place| known(&recent[*place]));
+        if place.is_none() {
+            let new = Known::new(reader, bytes, latin1, self.maximum)?;
+            recent.swap(first, first ^ 1);
+            recent[first] = Some(new);
+        }
+        let place = place.unwrap_or(first);
+        recent[place].as_ref().map(|known| &known.name).ok_or_else(|| reader.malformed("an atom was not kept"))
+    }
+}
+
+impl<'a> Known<'a> {
+    fn new(reader: &Reader<'_>, bytes: &'a [u8], latin1: bool, maximum: usize) -> Read<Self> {
+        let ascii = bytes.is_ascii(); // the same in both; up to OTP 25 most atoms come as Latin-1
+        let name = if latin1 && !ascii {
+            let text: String = bytes.iter().copied().map(char::from).collect();
+            intern(reader, &text, maximum)?
+        } else {
+            let text = std::str::from_utf8(bytes).map_err(|_| reader.malformed("an atom is not UTF-8"))?;
+            intern(reader, text, maximum)?
+        };
+        Ok(Self { bytes, latin1: latin1 || ascii, utf8: !latin1 || ascii, name })
     }
 
-    fn recent_or_new(&mut self, reader: &Reader<'a>, bytes: &'a [u8]) -> Read<Name> {
-        let place = place(bytes);
-        for place in [place, place ^ 1] {
-            if let Some(Some((known, name))) = self.recent.get(place) {
-                if *known == bytes {
-                    return Ok(name.clone());
-                }
-            }
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| reader.malformed("an atom is not UTF-8"))?;
-        let name = intern(reader, text, self.maximum)?;
-        self.recent.swap(place, place ^ 1);
-        if let Some(slot) = self.recent.get_mut(place) {
-            *slot = Some((bytes, name.clone()));
-        }
-        Ok(name)
-    }
-
-    fn latin1(&mut self, reader: &mut Reader<'a>, length: usize) -> Read<Name> {
-        let bytes = reader.take(length)?;
-        if bytes.is_ascii() {
-            return self.recent_or_new(reader, bytes); // the same in both; up to OTP 25 most atoms come so
-        }
-        let text: String = bytes.iter().copied().map(char::from).collect();
-        intern(reader, &text, self.maximum)
+    fn is(&self, bytes: &[u8], latin1: bool) -> bool {
+        self.bytes == bytes && if latin1 { self.latin1 } else { self.utf8 }
     }
 }
 
@@ -294,7 +293,7 @@ fn tiny_creation(reader: &mut Reader<'_>) -> Read<u32> {
 
 /// A pid after its tag.
 pub fn pid<'a>(reader: &mut Reader<'a>, atoms: &mut Atoms<'a>, tag: u8) -> Read<PidParts> {
-    let node = atoms.expect(reader)?;
+    let node = atoms.expect(reader)?.clone();
     let (id, serial) = (reader.u32()?, reader.u32()?);
     let creation = if tag == tag::PID { tiny_creation(reader)? } else { reader.u32()? };
     Ok(PidParts { node, id, serial, creation })
@@ -302,7 +301,7 @@ pub fn pid<'a>(reader: &mut Reader<'a>, atoms: &mut Atoms<'a>, tag: u8) -> Read<
 
 /// A port after its tag.
 pub fn port<'a>(reader: &mut Reader<'a>, atoms: &mut Atoms<'a>, tag: u8) -> Read<PortParts> {
-    let node = atoms.expect(reader)?;
+    let node = atoms.expect(reader)?.clone();
     let id = if tag == tag::V4_PORT { reader.u64()? } else { u64::from(reader.u32()?) };
     let creation = if tag == tag::PORT { tiny_creation(reader)? } else { reader.u32()? };
     Ok(PortParts { node, id, creation })
@@ -314,7 +313,7 @@ pub fn reference<'a>(reader: &mut Reader<'a>, atoms: &mut Atoms<'a>, tag: u8) ->
     if count > MAX_WORDS {
         return Err(reader.malformed("a reference has at most 5 words"));
     }
-    let node = atoms.expect(reader)?;
+    let node = atoms.expect(reader)?.clone();
     let (creation, mut words) = match tag {
         tag::REFERENCE => {
             let word = reader.u32()?;
@@ -336,7 +335,7 @@ mod tests {
 
     fn read_atom(data: &[u8], limits: &Limits) -> Read<Name> {
         let how = Decoding { limits, strings: false, atoms: &[] };
-        Atoms::new(&how).expect(&mut Reader::new(data))
+        Atoms::new(&how).expect(&mut Reader::new(data)).cloned()
     }
 
     #[test]
