@@ -86,10 +86,13 @@ fn index(index: usize) -> ffi::Py_ssize_t {
     index as ffi::Py_ssize_t
 }
 
-/// Whether the collector knows an object.
+/// Whether the collector knows an object. Of most types it never does, which takes no call to tell.
 fn is_tracked(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: asks about a live object.
-    unsafe { ffi::PyObject_GC_IsTracked(object.as_ptr()) != 0 }
+    // SAFETY: asks about a live object and its type.
+    unsafe {
+        ffi::PyType_HasFeature(ffi::Py_TYPE(object.as_ptr()), ffi::Py_TPFLAGS_HAVE_GC) != 0
+            && ffi::PyObject_GC_IsTracked(object.as_ptr()) != 0
+    }
 }
 
 /// A list, filled from its start, first into the room it was made with.
