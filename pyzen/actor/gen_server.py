@@ -187,11 +187,11 @@ class GenServer(Waiting):
 
     def start_running(self) -> None:
         """Let ``init`` run in the next turn."""
-        self._next.append((self._begin, self._args, None))
+        self._next.append((self._run_init, self._args, None))
         if not self._scheduled:
-            self._schedule()
+            self._enter_run_queue()
 
-    def _begin(self, *args: Any) -> Any:
+    def _run_init(self, *args: Any) -> Any:
         """Run ``init``; always with an answer, for `_done` has to know of it."""
         answer = self.init(*args)
         return NOREPLY if answer is None else answer

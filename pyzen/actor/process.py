@@ -126,15 +126,15 @@ class Actor(Verbs):
         """Add a message, `Downs` or a `Signal`. Runs no code of the process."""
         self._incoming.append(item)
         if not self._scheduled:
-            self._schedule()
+            self._enter_run_queue()
 
     def enqueue_all(self, items: Iterable[Any]) -> None:
         """Do what `enqueue` does, with many."""
         self._incoming.extend(items)
         if not self._scheduled:
-            self._schedule()
+            self._enter_run_queue()
 
-    def _schedule(self) -> None:
+    def _enter_run_queue(self) -> None:
         self._scheduled = True
         self._runtime.scheduler.ready(self)
 
@@ -190,7 +190,7 @@ class Actor(Verbs):
         """Let a process run that was suspended by a busy link."""
         self._suspended = False
         if not self._scheduled and not self.ended:
-            self._schedule()
+            self._enter_run_queue()
 
     @property
     def relations(self) -> Relations:

@@ -74,6 +74,22 @@ async def test_call_returns_the_reply(host: Host, me: Mailbox) -> None:
     assert await me.call(pid, atoms.get) == 5
 
 
+class Periodic(Counter):
+    """A server with methods of the names that such servers have."""
+
+    def _begin(self) -> None:
+        raise AssertionError("nobody but the server calls it")
+
+    def _schedule(self, delay: float) -> None:
+        raise AssertionError("nobody but the server calls it")
+
+
+async def test_methods_of_a_server_are_not_taken_for_those_of_the_base(host: Host, me: Mailbox) -> None:
+    pid = await Periodic.start(host, 5)
+
+    assert await me.call(pid, atoms.get) == 5
+
+
 async def test_casts_and_calls_of_one_process_keep_their_order(host: Host, me: Mailbox) -> None:
     pid = await Counter.start(host, name="counter")
     for _ in range(250):
