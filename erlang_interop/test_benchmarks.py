@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from erlang_interop.benchmarks import growth, idle
-from erlang_interop.benchmarks.__main__ import ROWS, Run, amounts, charted, parse
+from erlang_interop.benchmarks.__main__ import ROWS, Run, amounts, charted, parse, prepare
 from erlang_interop.benchmarks.chart import short, storms_of
 from erlang_interop.benchmarks.codec import DECODE, ENCODE
 from erlang_interop.benchmarks.measure import (
@@ -291,7 +291,8 @@ async def test_a_tiny_run_measures_both_sides_and_checks_them() -> None:
     keys = [key for key in ROWS if key != "memory"]  # which is measured on six nodes of its own
     run = Run(TINY, [ROWS[key] for key in keys])
 
-    around = await run.measure()
+    around = await prepare()
+    await run.measure()
 
     assert run.failed == {}
     assert [result.row.key for result in run.results] == keys

@@ -30,6 +30,13 @@ SMALLEST: Final = 1000
 FAILURES: Final = (Mismatch, CommandError, NodeEnded, TimeoutError)
 
 
+async def prepare() -> dict[str, Any]:
+    """Compile ``mix_fixture``; return what the figures depend on."""
+    compile_fixture()
+    async with open_rig() as rig:
+        return await surroundings(await rig.elixir())
+
+
 class Run:
     """One run: what was asked for, and what has come out so far."""
 
@@ -39,16 +46,8 @@ class Run:
         self.results: list[Result] = []
         self.failed: dict[Row, str] = {}
 
-    async def measure(self) -> dict[str, Any]:
-        """Measure every row that is wanted; what the figures depend on."""
-        compile_fixture()
-        async with open_rig() as rig:
-            around = await surroundings(await rig.elixir())
-        await self.measure_rows()
-        return around
-
-    async def measure_rows(self) -> None:
-        """Measure every row that is wanted; ``mix_fixture`` has been compiled."""
+    async def measure(self) -> None:
+        """Measure every row that is wanted, after `prepare`."""
         for theme in THEMES:
             rows = [row for row in theme.ROWS if row in self.wanted]
             if rows:
@@ -109,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parse(arguments)
     run = Run(amounts(asked), [ROWS[key] for key in asked.rows.split(",")])
     started = time.monotonic()
-    around = asyncio.run(run.measure())
+    around = asyncio.run(prepare())
+    asyncio.run(run.measure())
     path = asked.json or TOP / f".build/benchmarks/{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     content = save(path, run.options, around, run.results, run.left_out())
     print(", ".join(f"{name} {value}" for name, value in around.items()))

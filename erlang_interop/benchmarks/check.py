@@ -13,17 +13,15 @@ import statistics
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from erlang_interop.benchmarks.__main__ import Run
+from erlang_interop.benchmarks.__main__ import Run, prepare
 from erlang_interop.benchmarks.bounds import FILE, TRIES, Kind, judge, load, record
 from erlang_interop.benchmarks.codec import DECODE, ENCODE
 from erlang_interop.benchmarks.growth import GROWTH
 from erlang_interop.benchmarks.measure import FULL, Options, Row
 from erlang_interop.benchmarks.messages import CALL, IN, OUT
 from erlang_interop.benchmarks.monitors import DELIVER, ESTABLISH, MEMORY
-from erlang_interop.benchmarks.report import surroundings
-from erlang_interop.benchmarks.rig import compile_fixture, open_rig
 from pyzen import _native
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ FORMS: Final = {"full": Form(replace(FULL, peers=False), (*RATIOS, GROWTH)), "sh
 async def measure(form: Form, rows: Sequence[Row]) -> dict[Row, float | str]:
     """Measure rows; the ratio of the best samples of each, or why it could not be measured."""
     run = Run(form.options, rows)
-    await run.measure_rows()
+    await run.measure()
     return {result.row: result.best for result in run.results} | run.failed
 
 
@@ -66,14 +64,6 @@ def _ratio(row: Row, found: float | str) -> float:
     return found
 
 
-async def identify(form: str) -> tuple[Kind, dict[str, Any]]:
-    """Return what is checked here, and on what."""
-    compile_fixture()
-    async with open_rig() as rig:
-        machine = await surroundings(await rig.elixir())
-    return Kind(form, _native.PROFILE, machine["rival"]), machine
-
-
 async def main(arguments: Sequence[str] | None = None) -> int:
     """Check, or record."""
     parser = argparse.ArgumentParser(
@@ -83,7 +73,8 @@ async def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--record", action="store_true", help=f"write the bounds to {FILE.name} instead")
     asked = parser.parse_args(arguments)
     form = FORMS[asked.form]
-    kind, machine = await identify(asked.form)
+    machine = await prepare()
+    kind = Kind(asked.form, _native.PROFILE, machine["rival"])
     if asked.record:
         bounds = await recorded(form)
         record(kind, {key: round(bound, 3) for key, bound in bounds.items()}, machine)

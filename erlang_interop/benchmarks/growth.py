@@ -113,7 +113,7 @@ async def _growth(rig: Rig, size: int) -> Result:
         for kind, local in locals_.items():
             if kind == "ours" or available() > count * NEEDED:
                 storms[kind].setdefault(count, []).append(await watched.storm(local, count))
-    return grown({kind: dict(sorted(found.items())) for kind, found in storms.items()})
+    return grown(storms)
 
 
 def grown(storms: Mapping[str, Mapping[int, Sequence[Storm]]]) -> Result:

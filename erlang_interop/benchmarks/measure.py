@@ -126,16 +126,11 @@ class Result:
         return best(self.ours) / best(self.rival)
 
     @property
-    def judged(self) -> float:
-        """What the goal is about."""
-        judged = self.ratio if self.value is None else self.value
-        assert judged is not None, "a row without a rival says what is judged"
-        return judged
-
-    @property
     def reached(self) -> bool:
         """Whether the goal is reached."""
-        return self.judged <= self.row.limit if self.row.goal == "<=" else self.judged >= self.row.limit
+        judged = self.ratio if self.value is None else self.value
+        assert judged is not None, "a row without a rival says what is judged"
+        return judged <= self.row.limit if self.row.goal == "<=" else judged >= self.row.limit
 
 
 async def interleave(pairs: int, *sides: Callable[[], Awaitable[float]]) -> list[list[float]]:

@@ -269,9 +269,9 @@ impl<'py> Batch<'py> {
         self.length += 1;
         match flat {
             Flat::Message(to, message) => self.message(to, message),
-            Flat::Other(kind, [first, second, third]) => {
+            Flat::Other(kind, values) => {
                 self.last = None;
-                self.event(kind, link, [first, second, third])
+                self.event(kind, link, values)
             }
         }
     }
