@@ -26,6 +26,7 @@ from erlang_interop.benchmarks.measure import (
     forget_peak,
     interleave,
     peak_resident,
+    recycle,
     resident,
 )
 from erlang_interop.benchmarks.messages import IN
@@ -108,6 +109,17 @@ def test_figures_of_a_process_are_those_of_the_operating_system() -> None:
     assert peak_resident(os.getpid()) > now + size - slack
     forget_peak(os.getpid())
     assert peak_resident(os.getpid()) < now + slack
+
+
+def test_recycled_memory_was_used_and_is_free_again() -> None:
+    size, slack = 50_000_000, 10_000_000
+    forget_peak(os.getpid())
+    now = resident(os.getpid())
+
+    recycle(size)
+
+    assert peak_resident(os.getpid()) > now + size - slack
+    assert resident(os.getpid()) < now + slack
 
 
 # ---- the report
@@ -199,6 +211,12 @@ def test_growth_is_the_worst_of_ours_between_the_smallest_and_the_largest_size()
         "ours": {"establish": 1.5, "deliver": 2.0},
         "rival": {"establish": 1.0, "deliver": 1.0},
     }
+
+
+def test_growth_needs_no_rival() -> None:
+    result = growth.grown({"ours": {10: [STORM], 1000: [DEARER]}})
+
+    assert (result.value, result.ratio, result.best) == (2.0, None, 2.0)
 
 
 # ---- the command line

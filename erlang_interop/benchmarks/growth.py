@@ -25,7 +25,7 @@ GROWTH: Final = Row(
 )
 ROWS: Final = (PAUSE, GROWTH)
 
-STEPS: Final = (1, 3, 10, 1, 3, 10, 1, 30, 1, 100, 1, 3, 10, 1)
+STEPS: Final = (1, 3, 10, 1, 30, 1, 100, 1, 3, 10, 1, 30, 1, 100, 1, 3, 10, 1)
 """Sizes of ``growth`` in hundredths of ``--size``: small ones all along, for a machine is not always equally fast."""
 NEEDED: Final = 4000
 """Bytes per monitor that the watched node and the rival need; without them, the rival is left out at that size."""
@@ -40,7 +40,7 @@ async def run(rig: Rig, options: Options, wanted: Collection[Row]) -> list[Resul
     if PAUSE in wanted:
         results.append(await _pause(rig, options.size))
     if GROWTH in wanted:
-        results.append(await _growth(rig, options.size))
+        results.append(await _growth(rig, options.size, ("ours", "rival") if options.peers else ("ours",)))
     return results
 
 
@@ -103,9 +103,9 @@ async def _firing(rig: Rig, size: int, *, ends: bool) -> dict[str, float]:
 # ---- growth
 
 
-async def _growth(rig: Rig, size: int) -> Result:
+async def _growth(rig: Rig, size: int, kinds: Sequence[str]) -> Result:
     watched = Watched(await rig.elixir(*SMALL_HEAPS))
-    locals_ = {kind: await start_local(rig, kind, watched) for kind in ("ours", "rival")}
+    locals_ = {kind: await start_local(rig, kind, watched) for kind in kinds}
     for local in locals_.values():
         await watched.storm(local, WARM)
     storms: dict[str, dict[int, list[Storm]]] = {kind: {} for kind in locals_}
@@ -124,7 +124,7 @@ def grown(storms: Mapping[str, Mapping[int, Sequence[Storm]]]) -> Result:
     return Result(
         row=GROWTH,
         ours=[_both(found) for found in storms["ours"].values()],
-        rival=[_both(found) for found in storms["rival"].values()],
+        rival=[_both(found) for found in storms.get("rival", {}).values()],
         value=worst,
         value_text=f"x {worst:.2f}",
         note=f"us per monitor + per DOWN, {'; '.join(text)}. Linear within 20 % is the goal",

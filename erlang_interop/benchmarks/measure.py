@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Options:
         messages: Of one burst.
         calls: Of one series.
         rounds: Times that a term is coded for one sample.
-        peers: Whether others than the rival are measured, too.
+        peers: Whether those are measured, too, whom no goal is about.
     """
 
     pairs: int
@@ -178,6 +179,17 @@ def median_mb(sizes: Sequence[float]) -> str:
 def available() -> int:
     """Return the bytes of memory that the operating system could give."""
     return _kilobytes(PROC / "meminfo", "MemAvailable")
+
+
+def recycle(size: int) -> None:
+    """Use ``size`` bytes of memory, half of what is available at most, and give them back: who comes next gets them.
+
+    The host of a virtual machine gives it a page when it is first touched, and may take it back once it has been free
+    for a while. The process that happens to touch it next pays for that, several times what the page fault itself
+    costs: large sizes would seem dearer than small ones, for which there is always a page somebody has just left.
+    """
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+    mmap.mmap(-1, max(mmap.PAGESIZE, min(size, available() // 2)), flags=flags).close()
 
 
 def _status(pid: int, name: str) -> int:

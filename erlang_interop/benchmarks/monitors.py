@@ -21,6 +21,7 @@ from erlang_interop.benchmarks.measure import (
     forget_peak,
     median_mb,
     peak_resident,
+    recycle,
     resident,
 )
 from erlang_interop.benchmarks.rig import NO_SPINNING, figures, introduce, subscribed
@@ -40,6 +41,8 @@ DEMAND: Final = 5000
 """DOWNs in one tick of the Dispatcher, on both sides."""
 TIMEOUT: Final = 300.0
 WARM: Final = 2000
+GROWS: Final = 1000
+"""Bytes per monitor that local may grow by, on either side."""
 MEMORY_SAMPLES: Final = 3
 """At most: each needs new nodes."""
 
@@ -101,6 +104,7 @@ class Watched:
     async def storm(self, local: BeamNode, count: int) -> Storm:
         """Establish that many monitors, let all targets end, check the books."""
         first, end = await self.offer(local, count)
+        recycle(count * GROWS)
         before = resident(local.pid)
         forget_peak(local.pid)
         established = await self.watched_by(local, count, "keep")
