@@ -30,6 +30,8 @@ STYLE: Final = {
     "grid.color": "#e4e4e4",
     "svg.hashsalt": "pyzen",
 }
+UNDATED: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+"""The same samples make the same file."""
 LINES: Final = {"ours": {"color": "#0060a8", "marker": "o"}, "rival": {"color": "#c24d00", "marker": "s"}}
 
 
@@ -81,7 +83,7 @@ def draw(content: Mapping[str, Any], path: Path) -> None:
             lines = _draw_panel(axes, panel, storms)
             _scale(axes, panel, ticks)
         sheet.legend(lines, [names[kind] for kind in storms], loc="outside lower center", ncols=2, frameon=False)
-        sheet.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        sheet.savefig(path, metadata=UNDATED if path.suffix == ".svg" else None)
 
 
 def _draw_panel(axes: Any, panel: Panel, storms: Mapping[str, Mapping[int, Sequence[Storm]]]) -> list[Any]:
