@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from erlang_interop.benchmarks.bounds import Kind, Verdict, holds, judge, load, record
 from erlang_interop.benchmarks.check import FORMS
 from erlang_interop.benchmarks.codec import DECODE, ENCODE
@@ -106,8 +108,9 @@ def test_recorded_bounds_take_the_place_of_older_ones(tmp_path: Path) -> None:
     assert '"cores": 2' not in path.read_text()
 
 
-def test_every_row_of_the_short_form_has_a_bound() -> None:
-    bounds = load(Kind("short", "dev", "stand-in for ZenMonitor 2.1.0"))
+@pytest.mark.parametrize(("form", "build"), [("short", "dev"), ("full", "release")])
+def test_every_row_of_a_form_has_a_bound(form: str, build: str) -> None:
+    bounds = load(Kind(form, build, "stand-in for ZenMonitor 2.1.0"))
 
-    assert list(bounds) == [row.key for row in FORMS["short"].rows]
+    assert list(bounds) == [row.key for row in FORMS[form].rows]
     assert all(bound > 0 for bound in bounds.values())
