@@ -109,6 +109,7 @@ class Watched:
         forget_peak(local.pid)
         established = await self.watched_by(local, count, "keep")
         establish_peak = peak_resident(local.pid)
+        recycle(count * GROWS)
         forget_peak(local.pid)
         delivered = await self.ended(local, first, end)
         deliver_peak = peak_resident(local.pid)
