@@ -26,7 +26,10 @@ GROWTH: Final = Row(
 ROWS: Final = (PAUSE, GROWTH)
 
 STEPS: Final = (1, 3, 10, 1, 30, 1, 100, 1, 3, 10, 1, 30, 1, 100, 1, 3, 10, 1)
-"""Sizes of ``growth`` in hundredths of ``--size``: small ones all along, for a machine is not always equally fast."""
+"""Sizes of ``growth`` in hundredths of ``--size``: small ones all along, for a machine is not always equally fast.
+
+Each comes first after all smaller ones: in that order chart and table show them.
+"""
 NEEDED: Final = 4000
 """Bytes per monitor that the watched node and the rival need; without them, the rival is left out at that size."""
 VARIANTS: Final = {"every process ends": True, "the node is lost": False}
