@@ -16,7 +16,7 @@ from erlang_interop.benchmarks.worker import COOKIE
 from erlang_interop.nodes import FIXTURE, MAX_LINE, BeamNode, ElixirNode, Epmd, ErlangCluster, fields
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 TOP: Final = FIXTURE.parent
 SUBSCRIPTIONS: Final = ":ets.info(ZenMonitor.Proxy.Tables.Subscribers, :size)"
@@ -111,7 +111,16 @@ async def subscribed(peer: ElixirNode, count: int, *, timeout: float) -> None:
 
     The original's has the rows of a message before it watches the first of their targets.
     """
+    await _subscriptions(peer, lambda found: found >= count, timeout=timeout)
+    await peer.eval(PROXY_IS_IDLE)
+
+
+async def unsubscribed(peer: ElixirNode, count: int, *, timeout: float) -> None:
+    """Wait until the peer's Proxy has at most that many subscriptions left."""
+    await _subscriptions(peer, lambda found: found <= count, timeout=timeout)
+
+
+async def _subscriptions(peer: ElixirNode, enough: Callable[[int], bool], *, timeout: float) -> None:
     async with asyncio.timeout(timeout):
-        while int(await peer.eval(SUBSCRIPTIONS)) < count:
+        while not enough(int(await peer.eval(SUBSCRIPTIONS))):
             await asyncio.sleep(POLL)
-        await peer.eval(PROXY_IS_IDLE)
