@@ -135,7 +135,7 @@ impl<R> Monitors<R> {
     /// The references are consumed: the caller delivers in the same step. `copy` copies a reason.
     pub fn take(&mut self, limit: usize, fair: bool, copy: impl Fn(&R) -> R) -> Vec<Dispatch<R>> {
         self.settle(limit.max(SLICE));
-        let mut taken = Vec::new();
+        let mut taken = Vec::with_capacity(limit.min(self.fired()));
         while taken.len() < limit {
             let id = if fair { self.next_in_ring() } else { self.arrivals.first() };
             if id == NONE {

@@ -2,7 +2,7 @@
 //!
 //! Keys with consecutive numbers lie beside each other. Processes that are started together are monitored together
 //! and often end together, and references are numbered as they are made: with many rows, what a batch looks for is
-//! then in a few lines of the cache instead of one per key.
+//! then in a few lines of the cache, and a few pages of memory, instead of one per key.
 
 use std::marker::PhantomData;
 
@@ -13,8 +13,8 @@ use super::slab::Slab;
 const SHARDS: usize = 256;
 /// A shard smaller than this is never shrunk.
 const SMALL: usize = 64;
-/// Bits of a number that keys beside each other differ in.
-const BESIDE: u32 = 4;
+/// Bits of a number that keys beside each other differ in. Seven bits of a place tell neighbours apart, see `place`.
+const BESIDE: u32 = 6;
 
 /// A key of an index.
 pub trait Indexed: Copy + Eq {
@@ -127,6 +127,8 @@ mod tests {
 
     use super::*;
 
+    const BLOCK: u64 = 1 << BESIDE;
+
     #[derive(Default)]
     struct Row<K>(K);
 
@@ -157,23 +159,23 @@ mod tests {
 
     #[test]
     fn consecutive_keys_spread_over_the_shards() {
-        let (index, _) = filled((0..65_536).map(|key| [key, 0, 0]));
-        assert!(index.shards.iter().all(|shard| (64..1024).contains(&shard.len())));
+        let (index, _) = filled((0..1 << 18).map(|key| [key, 0, 0]));
+        assert!(index.shards.iter().all(|shard| (256..2048).contains(&shard.len())));
     }
 
     #[test]
     fn consecutive_keys_lie_beside_each_other() {
-        let places: Vec<u64> = (160..176u64).map(place).collect();
-        assert!(places.iter().zip(0..).all(|(place, beside)| place & 0xf == beside));
-        assert!(places.iter().all(|place| (place ^ places[0]) << 4 >> 8 == 0));
-        assert_eq!(places.iter().map(|place| place >> 57).collect::<HashSet<_>>().len(), 16);
-        assert_ne!(place(176u64) >> 4 << 8, places[0] >> 4 << 8);
+        let places: Vec<u64> = (640..640 + BLOCK).map(place).collect();
+        assert!(places.iter().zip(0..).all(|(place, beside)| place % BLOCK == beside));
+        assert!(places.iter().all(|place| (place ^ places[0]) << BESIDE >> (2 * BESIDE) == 0));
+        assert_eq!(places.iter().map(|place| place >> 57).collect::<HashSet<_>>().len(), places.len());
+        assert_ne!(place(640 + BLOCK) / BLOCK % 4096, places[0] / BLOCK % 4096);
     }
 
     #[test]
     fn keys_far_from_each_other_spread_as_well() {
-        let blocks = |step: u64| (0..4096).map(|number| place(number * step) >> 4 & 0xfff).collect::<HashSet<_>>();
-        for step in [16, 64, 1 << 18, 1 << 32] {
+        let blocks = |step: u64| (0..4096).map(|number| place(number * step) / BLOCK % 4096).collect::<HashSet<_>>();
+        for step in [64, 256, 1 << 18, 1 << 32] {
             assert!(blocks(step).len() > 2400, "{step}");
         }
     }

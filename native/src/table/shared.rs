@@ -2,6 +2,9 @@
 
 use super::slab::Slab;
 
+/// Room kept for released values, so that a table at work does not make it bit by bit again and again.
+const ROOM: usize = 1024;
+
 #[derive(Debug)]
 struct Row<R> {
     value: Option<R>,
@@ -73,6 +76,7 @@ impl<R> Shared<R> {
 
     /// Take away what nobody holds any more, to be freed when the table is at rest.
     pub fn take_released(&mut self) -> Vec<R> {
-        std::mem::take(&mut self.released)
+        let room = self.released.len().min(ROOM);
+        std::mem::replace(&mut self.released, Vec::with_capacity(room))
     }
 }

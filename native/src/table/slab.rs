@@ -42,6 +42,18 @@ impl<T> Page<T> {
     }
 }
 
+impl<T: Default> Page<T> {
+    /// Room for all numbers is made at once: growing bit by bit litters the heap with short pieces.
+    #[allow(clippy::cast_possible_truncation)]
+    fn take(&mut self, slot: usize) -> T {
+        if self.vacant.capacity() == 0 {
+            self.vacant.reserve_exact(PAGE);
+        }
+        self.vacant.push(slot as u16);
+        std::mem::take(&mut self.rows[slot])
+    }
+}
+
 /// A growing set of rows, each named by a number that stays the same while the row lives.
 ///
 /// A number that names no row is a bug of the caller; indexing with one may panic.
@@ -102,8 +114,7 @@ impl<T: Default> Slab<T> {
         if page.is_full() {
             self.open.push(number as u32);
         }
-        let row = std::mem::take(&mut page.rows[slot]);
-        page.vacant.push(slot as u16);
+        let row = page.take(slot);
         // One page is kept, lest a table that hovers around empty allocates all the time.
         if page.is_empty() && self.open.len() > 1 {
             *page = Page::new();

@@ -57,10 +57,12 @@ type Dispatches = Vec<Dispatch<Py<PyAny>>>;
 fn by_subscriber(dispatches: Dispatches) -> Vec<(u64, Dispatches)> {
     let mut groups: Vec<(u64, Dispatches)> = Vec::new();
     let mut places: FxHashMap<u64, usize> = FxHashMap::default();
+    let mut room = dispatches.len();
     for dispatch in dispatches {
         let place = *places.entry(dispatch.subscriber).or_insert(groups.len());
         if place == groups.len() {
-            groups.push((dispatch.subscriber, Vec::new()));
+            // The first has room for all: most often there is no other.
+            groups.push((dispatch.subscriber, Vec::with_capacity(std::mem::take(&mut room))));
         }
         groups[place].1.push(dispatch);
     }
