@@ -84,7 +84,7 @@ async def _firing(rig: Rig, size: int, *, ends: bool) -> dict[str, float]:
     forget_peak(local.pid)
     await local.call("probe_start")
     if ends:
-        await watched.node.call("finish", first, end, timeout=TIMEOUT)
+        await watched.finish(first, end)
     else:
         await watched.node.kill()
     await local.call("await_collected", size, round(TIMEOUT * 1000), timeout=TIMEOUT)

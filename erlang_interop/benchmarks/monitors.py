@@ -102,14 +102,18 @@ class Watched:
         return cpu_seconds(local.pid) - before
 
     async def ended(self, local: BeamNode, first: int, end: int) -> float:
-        """Let targets end, a portion at a time; processor seconds until ``local`` has every DOWN."""
+        """Let targets end; processor seconds until ``local`` has every DOWN."""
         before = cpu_seconds(local.pid)
+        await self.finish(first, end)
+        await local.call("await_collected", end - first, round(TIMEOUT * 1000), timeout=TIMEOUT)
+        return cpu_seconds(local.pid) - before
+
+    async def finish(self, first: int, end: int) -> None:
+        """Let targets end, a portion at a time; nothing else may be watched meanwhile."""
         for start in range(first, end, PORTION):
             until = min(start + PORTION, end)
             await self.node.call("finish", start, until, timeout=TIMEOUT)
             await unsubscribed(self.node, end - until, timeout=TIMEOUT)
-        await local.call("await_collected", end - first, round(TIMEOUT * 1000), timeout=TIMEOUT)
-        return cpu_seconds(local.pid) - before
 
     async def storm(self, local: BeamNode, count: int) -> Storm:
         """Establish that many monitors, let all targets end, check the books."""
