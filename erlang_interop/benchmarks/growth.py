@@ -11,8 +11,8 @@ import statistics
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.benchmarks.measure import Options, Result, Row, available, forget_peak, peak_resident, resident
-from erlang_interop.benchmarks.monitors import TIMEOUT, WARM, Storm, Watched, balanced, start_local
-from erlang_interop.benchmarks.rig import figures
+from erlang_interop.benchmarks.monitors import TIMEOUT, WARM, Storm, Watched, balanced, portions, start_local
+from erlang_interop.benchmarks.rig import figures, unsubscribed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -84,7 +84,9 @@ async def _firing(rig: Rig, size: int, *, ends: bool) -> dict[str, float]:
     forget_peak(local.pid)
     await local.call("probe_start")
     if ends:
-        await watched.finish(first, end)
+        for start, until in portions(first, end):
+            await watched.node.call("finish", start, until, timeout=TIMEOUT)
+            await unsubscribed(watched.node, end - until, timeout=TIMEOUT)
     else:
         await watched.node.kill()
     await local.call("await_collected", size, round(TIMEOUT * 1000), timeout=TIMEOUT)

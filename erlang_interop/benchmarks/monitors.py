@@ -24,10 +24,10 @@ from erlang_interop.benchmarks.measure import (
     recycle,
     resident,
 )
-from erlang_interop.benchmarks.rig import NO_SPINNING, figures, introduce, subscribed, unsubscribed
+from erlang_interop.benchmarks.rig import NO_SPINNING, figures, introduce, subscribed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from erlang_interop.benchmarks.rig import Rig
     from erlang_interop.nodes import BeamNode, ElixirNode
@@ -44,11 +44,11 @@ WARM: Final = 2000
 GROWS: Final = 1000
 """Bytes per monitor that local may grow by, on either side."""
 PORTION: Final = 10_000
-"""Targets that end at once; the next ones when the watched Proxy has dealt with them.
+"""Targets that end at once, at every size.
 
-All at once a million fill its mailbox, every garbage collection of the Proxy walks through that, and at times it deals
-with 2000 deaths a second instead of 100 000. Local would get summaries of some hundred certificates instead of 5000,
-and each summary costs: what differs between sizes would be the watched node, not local.
+All at once a million fill the mailbox of the watched Proxy, every garbage collection of it walks through that, and at
+times it deals with 2000 deaths a second instead of 100 000. Local would get summaries of some hundred certificates
+instead of 5000, and each summary costs: what differs between sizes would be the watched node, not local.
 """
 MEMORY_SAMPLES: Final = 3
 """At most: each needs new nodes."""
@@ -104,16 +104,11 @@ class Watched:
     async def ended(self, local: BeamNode, first: int, end: int) -> float:
         """Let targets end; processor seconds until ``local`` has every DOWN."""
         before = cpu_seconds(local.pid)
-        await self.finish(first, end)
-        await local.call("await_collected", end - first, round(TIMEOUT * 1000), timeout=TIMEOUT)
-        return cpu_seconds(local.pid) - before
-
-    async def finish(self, first: int, end: int) -> None:
-        """Let targets end, a portion at a time; nothing else may be watched meanwhile."""
-        for start in range(first, end, PORTION):
-            until = min(start + PORTION, end)
+        for start, until in portions(first, end):
+            recycle((until - start) * GROWS)
             await self.node.call("finish", start, until, timeout=TIMEOUT)
-            await unsubscribed(self.node, end - until, timeout=TIMEOUT)
+            await local.call("await_collected", until - first, round(TIMEOUT * 1000), timeout=TIMEOUT)
+        return cpu_seconds(local.pid) - before
 
     async def storm(self, local: BeamNode, count: int) -> Storm:
         """Establish that many monitors, let all targets end, check the books."""
@@ -123,12 +118,16 @@ class Watched:
         forget_peak(local.pid)
         established = await self.watched_by(local, count, "keep")
         establish_peak = peak_resident(local.pid)
-        recycle(count * GROWS)
         forget_peak(local.pid)
         delivered = await self.ended(local, first, end)
         deliver_peak = peak_resident(local.pid)
         await balanced(local, count)
         return Storm(established / count, delivered / count, before, establish_peak, deliver_peak)
+
+
+def portions(first: int, end: int) -> Iterator[tuple[int, int]]:
+    """Divide a range of targets into those that end at once."""
+    return ((start, min(start + PORTION, end)) for start in range(first, end, PORTION))
 
 
 async def balanced(local: BeamNode, count: int, *, ended: int | None = None) -> None:
