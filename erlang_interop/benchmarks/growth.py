@@ -11,7 +11,7 @@ import statistics
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.benchmarks.measure import Options, Result, Row, available, forget_peak, peak_resident, resident
-from erlang_interop.benchmarks.monitors import TIMEOUT, WARM, Storm, Watched, balanced, portions, start_local
+from erlang_interop.benchmarks.monitors import TIMEOUT, WARM, Storm, Watched, balanced, collected, portions, start_local
 from erlang_interop.benchmarks.rig import figures, unsubscribed
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def _firing(rig: Rig, size: int, *, ends: bool) -> dict[str, float]:
             await unsubscribed(watched.node, end - until, timeout=TIMEOUT)
     else:
         await watched.node.kill()
-    await local.call("await_collected", size, round(TIMEOUT * 1000), timeout=TIMEOUT)
+    await collected(local, size)
     probe, peak = await figures(local, "probe_stop"), peak_resident(local.pid)
     await balanced(local, size, ended=size if ends else 0)
     await local.kill()

@@ -50,6 +50,8 @@ All at once a million fill the mailbox of the watched Proxy, every garbage colle
 times it deals with 2000 deaths a second instead of 100 000. Local would get summaries of some hundred certificates
 instead of 5000, and each summary costs: what differs between sizes would be the watched node, not local.
 """
+BEHIND: Final = 2 * PORTION
+"""DOWNs that may be under way when the next targets end, so that summaries and ticks are full."""
 MEMORY_SAMPLES: Final = 3
 """At most: each needs new nodes."""
 
@@ -107,7 +109,8 @@ class Watched:
         for start, until in portions(first, end):
             recycle((until - start) * GROWS)
             await self.node.call("finish", start, until, timeout=TIMEOUT)
-            await local.call("await_collected", until - first, round(TIMEOUT * 1000), timeout=TIMEOUT)
+            await collected(local, until - first - BEHIND)
+        await collected(local, end - first)
         return cpu_seconds(local.pid) - before
 
     async def storm(self, local: BeamNode, count: int) -> Storm:
@@ -128,6 +131,11 @@ class Watched:
 def portions(first: int, end: int) -> Iterator[tuple[int, int]]:
     """Divide a range of targets into those that end at once."""
     return ((start, min(start + PORTION, end)) for start in range(first, end, PORTION))
+
+
+async def collected(local: BeamNode, count: int) -> None:
+    """Wait until ``local`` has that many DOWNs."""
+    await local.call("await_collected", max(count, 0), round(TIMEOUT * 1000), timeout=TIMEOUT)
 
 
 async def balanced(local: BeamNode, count: int, *, ended: int | None = None) -> None:
