@@ -46,7 +46,7 @@ GROWS: Final = 1000
 PORTION: Final = 10_000
 """Targets that end at once, at every size.
 
-All at once a million fill the mailbox of the watched Proxy, every garbage collection of it walks through that, and at
+All at once a million fill the mailbox of the watched Proxy, whose garbage collections walk through that, supposedly: at
 times it deals with 2000 deaths a second instead of 100 000. Local would get summaries of some hundred certificates
 instead of 5000, and each summary costs: what differs between sizes would be the watched node, not local.
 """
