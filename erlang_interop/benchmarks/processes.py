@@ -18,7 +18,10 @@ BURST_SLICE: Final = 100
 """Messages sent by one callback; a busy link suspends the process between two of them."""
 
 CHUNK: Final = 1000
-"""Of what is kept together."""
+"""Targets that are kept together."""
+
+PIECE: Final = 100
+"""DOWNs that are kept together: memory for more comes from the operating system each time."""
 
 TICK: Final = 0.001
 """Seconds between two looks of the probe."""
@@ -106,7 +109,7 @@ class Burst(GenServer):
 class Collector(Counting):
     """``Fixture.Collector``: remembers DOWNs, makes the books afterwards.
 
-    What it keeps are tuples of a thousand, which the collector of garbage soon leaves alone. A list with a million
+    What it keeps are long tuples, which the collector of garbage soon leaves alone. A list with a million
     references is walked whole in every full collection, and those pauses would be ours, not the node's.
     """
 
@@ -143,7 +146,7 @@ class Collector(Counting):
         _down, reference, _process, target, reason = message
         self._recent += reference, target, reason[1]
         self._count += 1
-        if self._count % CHUNK == 0:
+        if self._count % PIECE == 0:
             self._arrived.append(tuple(self._recent))
             self._recent.clear()
         if self._count == self._awaited:
