@@ -213,6 +213,12 @@ def test_growth_is_the_worst_of_ours_between_the_smallest_and_the_largest_size()
     }
 
 
+def test_growth_compares_means() -> None:
+    result = growth.grown({"ours": {10: [STORM, STORM, DEARER], 1000: [DEARER]}})
+
+    assert result.value == pytest.approx(6 / 4)
+
+
 def test_growth_needs_no_rival() -> None:
     result = growth.grown({"ours": {10: [STORM], 1000: [DEARER]}})
 

@@ -18,7 +18,7 @@ import pytest
 
 from erlang_interop.benchmarks.growth import SMALL_HEAPS
 from erlang_interop.benchmarks.measure import forget_peak, peak_resident, resident
-from erlang_interop.benchmarks.monitors import TIMEOUT, Watched, balanced, start_local
+from erlang_interop.benchmarks.monitors import TIMEOUT, Watched, balanced, collected, start_local
 from erlang_interop.benchmarks.rig import figures, open_rig
 from pyzen import etf
 from pyzen.actor.gen_server import GenServer
@@ -71,9 +71,9 @@ async def test_many_monitors_end_with_their_targets_and_with_their_node() -> Non
         await local.call("probe_start")
 
         await watched.node.call("finish", first, first + ended, timeout=TIMEOUT)
-        await local.call("await_collected", ended, round(TIMEOUT * 1000), timeout=TIMEOUT)
+        await collected(local, ended)
         await watched.node.kill()
-        await local.call("await_collected", MONITORS, round(TIMEOUT * 1000), timeout=TIMEOUT)
+        await collected(local, MONITORS)
 
         probe, peak = await figures(local, "probe_stop"), peak_resident(local.pid)
         await balanced(local, MONITORS, ended=ended)

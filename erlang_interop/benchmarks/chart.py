@@ -89,8 +89,8 @@ def draw(content: Mapping[str, Any], path: Path) -> None:
 def _draw_panel(axes: Any, panel: Panel, storms: Mapping[str, Mapping[int, Sequence[Storm]]]) -> list[Any]:
     lines = []
     for kind, found in storms.items():
-        medians = [statistics.median(map(panel.value, taken)) for taken in found.values()]
-        lines += axes.plot(list(found), medians, **LINES[kind])
+        means = [statistics.fmean(map(panel.value, taken)) for taken in found.values()]
+        lines += axes.plot(list(found), means, **LINES[kind])
     axes.set(title=panel.heading, xlabel="monitors", ylabel=panel.unit)
     return lines
 

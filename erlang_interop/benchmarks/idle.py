@@ -41,13 +41,12 @@ async def run(rig: Rig, options: Options, wanted: Collection[Row]) -> list[Resul
     watched = Watched(await rig.elixir())
     local = await start_local(rig, "ours", watched)
     await linked(rig, local, LINKS - 1)
-    first, _ = await watched.offer(local, options.monitors)
+    first, end = await watched.offer(local, options.monitors)
     await watched.watched_by(local, options.monitors, "keep")
     await asyncio.sleep(SETTLE)
     shares = [await share(local) for _ in range(options.pairs)]
     await quiet(local, watched, options.monitors)
-    await watched.node.call("finish", first, watched.count, timeout=TIMEOUT)
-    await local.call("await_collected", options.monitors, round(TIMEOUT * 1000), timeout=TIMEOUT)
+    await watched.ended(local, first, end)
     await balanced(local, options.monitors)
     used = statistics.fmean(shares)
     return [
