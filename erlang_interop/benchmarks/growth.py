@@ -88,6 +88,7 @@ async def _firing(rig: Rig, size: int, *, ends: bool) -> dict[str, float]:
     forget_peak(local.pid)
     await local.call("probe_start")
     if ends:
+        # Not `Watched.ended`, which holds deaths back: here they may run ahead of demand, so that DOWNs wait.
         for start, until in portions(first, end):
             await watched.node.call("finish", start, until, timeout=TIMEOUT)
             await unsubscribed(watched.node, end - until, timeout=TIMEOUT)

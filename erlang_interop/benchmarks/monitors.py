@@ -109,7 +109,7 @@ class Watched:
         for start, until in portions(first, end):
             recycle((until - start) * GROWS)
             await self.node.call("finish", start, until, timeout=TIMEOUT)
-            await collected(local, until - first - BEHIND)
+            await collected(local, max(until - first - BEHIND, 0))
         await collected(local, end - first)
         return cpu_seconds(local.pid) - before
 
@@ -135,7 +135,7 @@ def portions(first: int, end: int) -> Iterator[tuple[int, int]]:
 
 async def collected(local: BeamNode, count: int) -> None:
     """Wait until ``local`` has that many DOWNs."""
-    await local.call("await_collected", max(count, 0), round(TIMEOUT * 1000), timeout=TIMEOUT)
+    await local.call("await_collected", count, round(TIMEOUT * 1000), timeout=TIMEOUT)
 
 
 async def balanced(local: BeamNode, count: int, *, ended: int | None = None) -> None:
