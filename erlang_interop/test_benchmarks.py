@@ -6,9 +6,12 @@ import asyncio
 import json
 import math
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -25,6 +28,7 @@ from erlang_interop.benchmarks.measure import (
     cpu_seconds,
     forget_peak,
     interleave,
+    keep_on_one_processor,
     peak_resident,
     recycle,
     resident,
@@ -37,9 +41,6 @@ from erlang_interop.benchmarks.rig import figures, introduce, subscribed
 from erlang_interop.nodes import ElixirNode
 from pyzen import etf
 from pyzen.terms import Pid, Reference, atoms
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 StartElixir: TypeAlias = Callable[..., Awaitable[ElixirNode]]
 
@@ -70,10 +71,11 @@ def test_a_row_without_a_rival_is_judged_by_its_value() -> None:
     assert not Result(row=growth.PAUSE, ours=[12.0, 51.0], value=51.0).reached
 
 
-def test_the_best_are_the_lowest_times_and_the_highest_rates() -> None:
-    assert Result(row=DECODE, ours=[3.0, 1.0, 2.0], rival=[8.0, 4.0, 5.0]).best == 0.25
-    assert Result(row=IN, ours=[3.0, 1.0, 2.0], rival=[8.0, 4.0, 5.0]).best == 0.375
-    assert Result(row=growth.GROWTH, ours=[1.0], rival=[4.0], value=1.1).best == 1.1
+def test_a_lucky_sample_of_one_side_does_not_count_among_pairs() -> None:
+    pairs = Result(row=DECODE, ours=[3.0, 6.0, 2.0], rival=[6.0, 12.0, 0.5])
+
+    assert pairs.paired == 0.5
+    assert Result(row=growth.GROWTH, ours=[1.0], rival=[4.0], value=1.1).paired == 1.1
 
 
 async def test_both_sides_are_measured_in_turn() -> None:
@@ -120,6 +122,21 @@ def test_recycled_memory_was_used_and_is_free_again() -> None:
 
     assert peak_resident(os.getpid()) > now + size - slack
     assert resident(os.getpid()) < now + slack
+
+
+def test_all_threads_of_a_process_stay_on_the_processor_they_are_given() -> None:
+    code = "import threading; threading.Thread(target=input).start(); print(flush=True)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        keep_on_one_processor(process.pid)
+
+        threads = [int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir()]
+        allowed = [os.sched_getaffinity(thread) for thread in threads]
+        process.communicate(b"\n")
+
+    assert len(threads) == 2
+    assert allowed == [{max(os.sched_getaffinity(0))}] * 2
 
 
 # ---- the report
@@ -222,7 +239,7 @@ def test_growth_compares_means() -> None:
 def test_growth_needs_no_rival() -> None:
     result = growth.grown({"ours": {10: [STORM], 1000: [DEARER]}})
 
-    assert (result.value, result.ratio, result.best) == (2.0, None, 2.0)
+    assert (result.value, result.ratio, result.paired) == (2.0, None, 2.0)
 
 
 # ---- the command line

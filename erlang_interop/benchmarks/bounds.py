@@ -1,9 +1,9 @@
 """How good the ratios have been, and the judgement of a run by that.
 
 A bound is the ratio of a row as it was recorded: median of the runs of ``--record``. A row fails when it is worse by
-more than a quarter in every one of three tries. A slow machine slows both sides. A busy one disturbs now this sample,
-now that, so the best of each side are compared, and hardly three times the same way; what made ours slower does so
-each time.
+more than a quarter in every one of three tries. A slow machine slows both sides, and a busy one both sides of a pair:
+what is compared is the median of the ratios of the pairs. The best sample of a side says less, for a machine may be at
+its best for one sample and never again.
 
 Bounds hold for what they were recorded with: the amounts (a form of `check`), the build and the rival.
 """

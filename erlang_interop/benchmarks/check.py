@@ -36,16 +36,19 @@ class Form:
     rows: Sequence[Row]
 
 
-SMALL: Final = Options(pairs=7, size=100_000, monitors=20_000, messages=20_000, calls=300, rounds=20, peers=False)
+SMALL: Final = Options(pairs=7, size=100_000, monitors=20_000, messages=60_000, calls=500, rounds=20)
 RATIOS: Final = (DECODE, ENCODE, IN, OUT, CALL, ESTABLISH, DELIVER, MEMORY)
-FORMS: Final = {"full": Form(replace(FULL, peers=False), (*RATIOS, GROWTH)), "short": Form(SMALL, RATIOS)}
+FORMS: Final = {
+    "full": Form(replace(FULL, peers=False, one_processor=True), (*RATIOS, GROWTH)),
+    "short": Form(replace(SMALL, peers=False, one_processor=True), RATIOS),
+}
 
 
 async def measure(form: Form, rows: Sequence[Row]) -> dict[Row, float | str]:
-    """Measure rows; the ratio of the best samples of each, or why it could not be measured."""
+    """Measure rows; the ratio of each, or why it could not be measured."""
     run = Run(form.options, rows)
     await run.measure()
-    return {result.row: result.best for result in run.results} | run.failed
+    return {result.row: result.paired for result in run.results} | run.failed
 
 
 async def recorded(form: Form) -> dict[str, float]:

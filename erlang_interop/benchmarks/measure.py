@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,7 @@ class Options:
         calls: Of one series.
         rounds: Times that a term is coded for one sample.
         peers: Whether those are measured, too, whom no goal is about.
+        one_processor: Whether the nodes of the rows ``in``, ``out`` and ``call`` share one.
     """
 
     pairs: int
@@ -47,6 +50,7 @@ class Options:
     calls: int
     rounds: int
     peers: bool = True
+    one_processor: bool = False
 
 
 FULL: Final = Options(pairs=5, size=1_000_000, monitors=100_000, messages=200_000, calls=5000, rounds=300)
@@ -119,12 +123,11 @@ class Result:
         return statistics.median(self.ours) / statistics.median(self.rival) if self.rival else None
 
     @property
-    def best(self) -> float:
-        """Our best sample by the rival's best, where there is a rival: what disturbs a machine makes nothing better."""
+    def paired(self) -> float:
+        """Median of the ratios of the pairs, where there is a rival: a phase of the machine meets both of a pair."""
         if self.value is not None:
             return self.value
-        best = min if self.row.goal == "<=" else max
-        return best(self.ours) / best(self.rival)
+        return statistics.median(ours / rival for ours, rival in zip(self.ours, self.rival, strict=True))
 
     @property
     def reached(self) -> bool:
@@ -154,6 +157,14 @@ def cpu_seconds(pid: int) -> float:
     """
     counts = (PROC / f"{pid}/task").glob("*/schedstat")
     return sum(int(one.read_text().split()[0]) for one in counts) / 1e9
+
+
+def keep_on_one_processor(pid: int) -> None:
+    """Let all threads of a process run on the same processor, the last that we may use; their children do, too."""
+    processor = max(os.sched_getaffinity(0))
+    for thread in (PROC / f"{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread.name), {processor})
 
 
 def resident(pid: int) -> int:

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from erlang_interop.benchmarks.measure import Options, Result, Row, check, interleave
+from erlang_interop.benchmarks.measure import Options, Result, Row, check, interleave, keep_on_one_processor
 from erlang_interop.benchmarks.rig import figures, introduce
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ async def run(rig: Rig, options: Options, wanted: Collection[Row]) -> list[Resul
     elixir, rival, ours = await rig.elixir(), await rig.elixir(), await rig.pyzen()
     await introduce(ours, elixir)
     await introduce(rival, elixir)
+    if options.one_processor:
+        for node in (elixir, rival, ours):
+            keep_on_one_processor(node.pid)
     measured: dict[Row, tuple[Callable[[], Awaitable[float]], Callable[[], Awaitable[float]]]] = {
         IN: (
             lambda: rate(elixir, ours, options.messages),
