@@ -160,7 +160,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def keep_on_one_processor(pid: int) -> None:
-    """Let all threads of a process run on the same processor, the last that we may use; their children do, too."""
+    """Let all threads of a process run on the same processor, the last that we may use; later threads, too."""
     processor = max(os.sched_getaffinity(0))
     for thread in (PROC / f"{pid}/task").iterdir():
         with contextlib.suppress(ProcessLookupError):  # it has ended
