@@ -72,7 +72,7 @@ def test_a_row_without_a_rival_is_judged_by_its_value() -> None:
 
 
 def test_a_lucky_sample_of_one_side_does_not_count_among_pairs() -> None:
-    pairs = Result(row=DECODE, ours=[3.0, 6.0, 2.0], rival=[6.0, 12.0, 0.5])
+    pairs = Result(row=DECODE, ours=[2.0, 10.0, 9.0], rival=[4.0, 20.0, 1.0])
 
     assert pairs.paired == 0.5
     assert Result(row=growth.GROWTH, ours=[1.0], rival=[4.0], value=1.1).paired == 1.1

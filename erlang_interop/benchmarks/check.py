@@ -38,15 +38,12 @@ class Form:
 
 SMALL: Final = Options(pairs=7, size=100_000, monitors=20_000, messages=60_000, calls=500, rounds=20)
 RATIOS: Final = (DECODE, ENCODE, IN, OUT, CALL, ESTABLISH, DELIVER, MEMORY)
-FORMS: Final = {
-    "full": Form(replace(FULL, peers=False, one_processor=True), (*RATIOS, GROWTH)),
-    "short": Form(replace(SMALL, peers=False, one_processor=True), RATIOS),
-}
+FORMS: Final = {"full": Form(FULL, (*RATIOS, GROWTH)), "short": Form(SMALL, RATIOS)}
 
 
 async def measure(form: Form, rows: Sequence[Row]) -> dict[Row, float | str]:
     """Measure rows; the ratio of each, or why it could not be measured."""
-    run = Run(form.options, rows)
+    run = Run(replace(form.options, peers=False, one_processor=True), rows)
     await run.measure()
     return {result.row: result.paired for result in run.results} | run.failed
 
