@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from erlang_interop.nodes import ElixirNode, ErlangCluster
-    from pyzen.actor.receiver import Process
+    from pyzen.actor.process import Process
 
     StartElixir = Callable[..., Awaitable[ElixirNode]]
 

@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from erlang_interop.nodes import ElixirNode, ErlangCluster
-from pyzen.actor.gen_server import GenServer, Stop
+from pyzen.actor.answers import Stop
+from pyzen.actor.gen_server import GenServer
+from pyzen.actor.verbs import actor_of
 from pyzen.config import EpmdConfig
 from pyzen.errors import ProcessExit
 from pyzen.node.node import Node
@@ -78,7 +80,7 @@ class Puppet(GenServer):
             case (atoms.demonitor, ref):
                 return self.demonitor(ref, flush=True)
             case atoms.links:
-                return [pid for pid, state in self.relations.links.items() if state.active]
+                return [pid for pid, state in actor_of(self).relations.links.items() if state.active]
             case (atoms.exit, reason):
                 raise Stop(reason, reply=True)
             case atoms.heard:

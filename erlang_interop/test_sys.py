@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erlang_interop.test_rpc import Pair
-from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.actor.answers import NOREPLY
+from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.config import EpmdConfig
 from pyzen.node.node import Node

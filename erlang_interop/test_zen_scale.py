@@ -22,6 +22,7 @@ from erlang_interop.benchmarks.monitors import TIMEOUT, Watched, balanced, colle
 from erlang_interop.benchmarks.rig import figures, open_rig
 from pyzen import etf
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.signals import Exit2
 from pyzen.config import EpmdConfig, ZenConfig
 from pyzen.node.node import Node
 from pyzen.terms import Pid, atoms
@@ -119,7 +120,7 @@ class Churn:
         doomed.send_exit(doomed.pid, atoms.kill)
         await self.peer.call("kill", self._spawned - 20, self._spawned, "{shutdown,churn}")
         for pid in ours:
-            self.node.runtime.route_exit2(subscriber.pid, pid, atoms.churn)
+            self.node.runtime.route(Exit2(pid, subscriber.pid, atoms.churn))
         await subscriber.got(len(references) // 2)
         subscriber.send_exit(subscriber.pid, atoms.kill)
         ledger = await self.peer.await_downs(20, timeout=60)

@@ -12,14 +12,14 @@ from typing import Any, Final
 # Looked up when first used: a program that only wants terms does not load a node. The stub beside this file tells
 # type checkers the same.
 _HOMES: Final = {
-    "pyzen.actor.gen_server": (
+    "pyzen.actor.answers": (
         "NOREPLY",
         "Continue",
-        "GenServer",
         "Reply",
         "Stop",
     ),
-    "pyzen.actor.receiver": (
+    "pyzen.actor.gen_server": ("GenServer",),
+    "pyzen.actor.process": (
         "Mailbox",
         "Process",
         "current_process",

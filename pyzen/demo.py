@@ -237,7 +237,7 @@ class Watcher(GenServer):
                 self.seen[ref] += 1
                 self.reasons[repr(reason)] += 1
             case _:
-                self.stray(message)
+                super().handle_info(message)
 
 
 class Story:

@@ -20,16 +20,18 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.mailbox import NOTHING
-from pyzen.actor.process import Actor, Sent
 from pyzen.actor.reasons import KILL
+from pyzen.actor.runtime import Sent
 from pyzen.actor.scheduler import Scheduler
+from pyzen.actor.signals import Exit2, Signal, SpawnRequest
+from pyzen.actor.verbs import Verbs, actor_of
 from pyzen.errors import EncodeError
 from pyzen.etf import decode, encode
-from pyzen.node.inbound import Inbound
 from pyzen.node.router import Router
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.zen.system import ZenSystem
@@ -37,6 +39,7 @@ from pyzen.zen.system import ZenSystem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyzen.actor.actor import Actor, Loop
     from pyzen.config import ZenConfig
     from pyzen.node.outlet import Outlet
 
@@ -109,10 +112,15 @@ class Recorder(GenServer):
 
 
 @final
-class Hoarder(Actor):
-    """A process that reads nothing unless told to."""
+class Leaving:
+    """The `Loop` of a process that leaves its messages where they are."""
 
-    def start_running(self) -> None:
+    __slots__ = ()
+
+    def __init__(self, actor: Actor) -> None:
+        del actor
+
+    def start(self) -> None:
         """Nothing to start."""
 
     def work(self, budget: int) -> bool:
@@ -120,21 +128,39 @@ class Hoarder(Actor):
         del budget
         return False
 
+    def stop(self, reason: Any) -> None:
+        """Nothing to stop."""
+
+
+@final
+class Hoarder(Verbs):
+    """A process that reads nothing unless told to."""
+
+    _pyzen_loop: ClassVar[type[Loop]] = Leaving
+
     def read(self) -> Any:
         """Take the first message, None when there is none."""
-        self._fetch()
-        message = self._mail.take_first()
+        actor = actor_of(self)
+        actor.fetch()
+        message = actor.mail.take_first()
         return None if message is NOTHING else message
 
     @property
     def messages(self) -> list[Any]:
         """What is in the mailbox."""
-        self._fetch()
-        return list(self._mail)
+        actor = actor_of(self)
+        actor.fetch()
+        return list(actor.mail)
 
 
-Signal = tuple[str, tuple[Any, ...]]
-"""A method of `Inbound` and its arguments."""
+@final
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A message on its way to another node."""
+
+    from_pid: Pid
+    to: Pid | Atom | Reference
+    message: Any
 
 
 def through_the_wire(term: Any) -> Any:
@@ -143,82 +169,41 @@ def through_the_wire(term: Any) -> Any:
 
 
 class Way:
-    """Signals in one direction: the `Outlet` methods, as tuples."""
+    """What goes in one direction, in order: an `Outlet` that keeps it."""
+
+    epoch = 0
+    busy = False
 
     def __init__(self) -> None:
-        self.waiting: deque[Signal] = deque()
+        self.waiting: deque[Sending | Signal] = deque()
 
-    def _emit(self, method: str, *arguments: Any) -> None:
-        self.waiting.append((method, arguments))
-
-    def _emit_reason(self, method: str, *arguments: Any) -> None:
-        try:
-            reason = through_the_wire(arguments[-1])
-        except EncodeError:
-            reason = atoms.unencodable
-        self._emit(method, *arguments[:-1], reason)
+    def put(self, item: Sending | Signal) -> None:
+        """Add what goes out next."""
+        self.waiting.append(item)
 
     def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Send a message. Raises ``EncodeError``."""
         del priority  # our processes serve all messages in order
-        self._emit("send", from_pid, to, through_the_wire(message))
-        return Sent.SENT
+        self.put(Sending(from_pid, to, through_the_wire(message)))
+        return Sent.BUSY if self.busy else Sent.SENT
 
-    def link(self, from_pid: Pid, to_pid: Pid) -> None:
-        """Send LINK."""
-        self._emit("link", from_pid, to_pid)
+    def signal(self, signal: Signal) -> bool:
+        """Send any other signal. Raises ``EncodeError`` for the arguments of a spawn request."""
+        if signal.payload is not None:
+            try:
+                payload = through_the_wire(getattr(signal, signal.payload))
+            except EncodeError:
+                if type(signal) is SpawnRequest:
+                    raise
+                payload = atoms.unencodable
+            setattr(signal, signal.payload, payload)
+        self.put(signal)
+        return True
 
-    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Send UNLINK_ID."""
-        self._emit("unlink", unlink_id, from_pid, to_pid)
-
-    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Send UNLINK_ID_ACK."""
-        self._emit("unlink_ack", unlink_id, from_pid, to_pid)
-
-    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """Send PAYLOAD_EXIT."""
-        self._emit_reason("exit", from_pid, to_pid, reason)
-
-    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
-        """Send PAYLOAD_EXIT2."""
-        del priority
-        self._emit_reason("exit2", from_pid, to, reason)
-
-    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """Send MONITOR_P."""
-        self._emit("monitor", watcher, target, ref)
-
-    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """Send DEMONITOR_P."""
-        self._emit("demonitor", watcher, target, ref)
-
-    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None) -> None:
-        """Send PAYLOAD_MONITOR_P_EXIT."""
-        del dead
-        self._emit_reason("down", target, watcher, ref, reason)
-
-    def spawn_request(
-        self,
-        req_id: Reference,
-        from_pid: Pid,
-        leader: Pid,
-        mfa: tuple[Atom, Atom, int],
-        options: list[Any],
-        args: list[Any],
-        refused: Callable[[], object],
-    ) -> None:
-        """Send SPAWN_REQUEST. Raises ``EncodeError``."""
-        del refused
-        self._emit("spawn_request", req_id, from_pid, leader, mfa, options, through_the_wire(args))
-
-    def spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
-        """Send SPAWN_REPLY."""
-        self._emit("spawn_reply", req_id, to_pid, flags, result)
-
-    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
-        """Send GROUP_LEADER."""
-        self._emit("group_leader", leader, to_pid)
+    def resume_when_writable(self, actor: Actor) -> bool:
+        """Never suspend: tests look at who is busy themselves."""
+        del actor
+        return False
 
 
 @final
@@ -234,22 +219,18 @@ class HalfLink(Way):
         self.busy = False
         self.frozen = False
         self.delay = 0.0
-        self.sent: list[Signal] = []
+        self.sent: list[Sending | Signal] = []
 
-    def _emit(self, method: str, *arguments: Any) -> None:
-        self.sent.append((method, arguments))
-        self.waiting.append((method, arguments))
+    def put(self, item: Sending | Signal) -> None:
+        """Add what goes out next, and let it travel."""
+        self.sent.append(item)
+        self.waiting.append(item)
         self.pump_soon()
 
-    def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
-        """Send a message. Raises ``EncodeError``."""
-        super().send(from_pid, to, message, priority=priority)
-        return Sent.BUSY if self.busy else Sent.SENT
-
-    def resume_when_writable(self, process: Actor) -> bool:
-        """Never suspend: tests look at who is busy themselves."""
-        del process
-        return False
+    @property
+    def messages(self) -> list[Any]:
+        """The messages sent so far, without what is no message."""
+        return [item.message for item in self.sent if isinstance(item, Sending)]
 
     def pump_soon(self) -> None:
         """Deliver what waits, after the delay, unless frozen."""
@@ -264,15 +245,16 @@ class HalfLink(Way):
             self.flush(len(self.waiting))
 
     def flush(self, count: int) -> None:
-        """Deliver ``count`` signals now."""
-        inbound = self._receiver.inbound
+        """Deliver ``count`` messages and signals now."""
+        router = self._receiver.runtime
         for _ in range(min(count, len(self.waiting))):
-            method, arguments = self.waiting.popleft()
-            if method == "send":
-                _from, to, message = arguments
-                inbound.send(to.number if isinstance(to, Pid) else to, [message])
+            item = self.waiting.popleft()
+            if isinstance(item, Sending):
+                to = item.to.number if isinstance(item.to, Pid) else item.to
+                router.deliver(to, [item.message], self.epoch)
             else:
-                getattr(inbound, method)(*arguments)
+                item.via = self.epoch
+                router.route_inward(item)
 
 
 @final
@@ -346,7 +328,6 @@ class MemoryNode:
 
     Attributes:
         runtime: The router.
-        inbound: What signals of peers act on.
     """
 
     def __init__(self, cluster: Cluster, name: Atom, creation: int) -> None:
@@ -355,7 +336,6 @@ class MemoryNode:
         scheduler = Scheduler(cluster.call_soon, lambda: 0.0)
         clock = cluster.clock
         self.runtime = Router(name, creation, scheduler, self.links, now=clock.now, call_later=clock.call_later)
-        self.inbound = Inbound(self.runtime)
         self._zen: ZenSystem | None = None
 
     @property
@@ -379,17 +359,21 @@ class MemoryNode:
         """Let only this node's processes run, without time or signals in between."""
         self.runtime.scheduler.run()
 
-    def spawn(self, process: Actor, name: Atom | str | None = None) -> Pid:
-        """Start a process."""
-        return self.runtime.spawn(process, name=name)
+    def spawn(self, target: Any, name: Atom | str | None = None) -> Pid:
+        """Start a process: an instance, or a class without arguments."""
+        return self.runtime.spawn(target, name=name)
 
-    def process(self, pid: Pid | Atom) -> Actor:
-        """Return a live process by pid or name. Raises ``LookupError``."""
+    def actor(self, pid: Pid | Atom) -> Actor:
+        """Return the kernel's side of a live process by pid or name. Raises ``LookupError``."""
         found = self.runtime.whereis(pid) if isinstance(pid, Atom) else pid
-        process = None if found is None else self.runtime.process(found)
-        if process is None:
+        actor = None if found is None else self.runtime.actor(found)
+        if actor is None:
             raise LookupError(f"{pid!r} is not alive on {self.name}")
-        return process
+        return actor
+
+    def process(self, pid: Pid | Atom) -> Any:
+        """Return the object of a live process by pid or name. Raises ``LookupError``."""
+        return self.actor(pid).instance
 
     def messages(self, pid: Pid) -> list[Any]:
         """Return what a `Recorder` has got so far, or a `Hoarder` has not read."""
@@ -397,8 +381,8 @@ class MemoryNode:
 
     def kill(self, pid: Pid | Atom, reason: Any = KILL) -> None:
         """Send a process the exit signal of ``exit/2``."""
-        process = self.process(pid)
-        self.runtime.route_exit2(process.pid, process.pid, reason)
+        actor = self.actor(pid)
+        self.runtime.route(Exit2(actor.pid, actor.pid, reason))
 
 
 @final
@@ -442,9 +426,9 @@ class Cluster:
         if node._zen is not None:
             node._zen.stop()
         for pid in node.runtime.processes():
-            process = node.runtime.process(pid)
-            if process is not None:
-                process.finish(atoms.shutdown)
+            actor = node.runtime.actor(pid)
+            if actor is not None:
+                actor.end(atoms.shutdown)
 
     # ---- links
 
@@ -458,8 +442,8 @@ class Cluster:
             way = node.links.ways[peer.name] = link.way(node)
             queue = node.links.queues.pop(peer.name, None)
             node.runtime.link_up(peer.name)
-            for method, arguments in queue.waiting if queue is not None else ():
-                way._emit(method, *arguments)
+            for item in queue.waiting if queue is not None else ():
+                way.put(item)
         return link
 
     def link(self, one: MemoryNode, other: MemoryNode) -> MemoryLink:

@@ -8,7 +8,8 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from pyzen.actor.gen_server import Continue, GenServer
+from pyzen.actor.answers import Continue
+from pyzen.actor.gen_server import GenServer
 from pyzen.terms import Atom, Pid, Reference, Term, atoms
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from erlang_interop.benchmarks.processes import usual
 from erlang_interop.benchmarks.worker import Worker
 from erlang_interop.chaos.books import BLOCK, NAMED, NAMES, Books, Journal, name_of
 from pyzen import consult, etf
-from pyzen.actor.gen_server import GenServer, Stop
+from pyzen.actor.answers import Stop
+from pyzen.actor.gen_server import GenServer
 from pyzen.config import EpmdConfig, ZenConfig
 from pyzen.node.node import Node
 from pyzen.terms import Atom, Pid, atoms

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.actor.answers import NOREPLY
+from pyzen.actor.gen_server import GenServer
 from pyzen.node.node import Node
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from erlang_interop.nodes import ElixirNode, ErlNode
-    from pyzen.actor.receiver import Process
+    from pyzen.actor.process import Process
 
 __all__ = ["SOON", "Echo", "Listing", "StartElixir", "StartOurs", "StartTheirs", "connected", "idle", "until"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from erlang_interop.conformance.actors import SOON, Echo, Listing, StartOurs, StartTheirs, connected, until
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import NodeDown, RpcError
 from pyzen.terms import Atom, atoms
 
@@ -108,7 +109,7 @@ async def test_scope_of_pg_discovers_a_process_of_that_name(ours: Node, theirs: 
 
         # pg looks at visible nodes only.
         if listing == "hidden":
-            assert me.message_queue_len == 0
+            assert actor_of(me).message_queue_len == 0
         else:
             assert (await me.receive(timeout=SOON))[:2] == (atoms.discover, scope)
 

@@ -18,7 +18,7 @@ from pyzen.terms import Pid, atoms
 if TYPE_CHECKING:
     from erlang_interop.nodes import ErlangCluster, ErlNode
     from erlang_interop.releases import Release
-    from pyzen.actor.receiver import Process
+    from pyzen.actor.process import Process
     from pyzen.node.node import Node
 
 REASONS: list[Any] = [

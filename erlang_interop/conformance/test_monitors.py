@@ -12,7 +12,7 @@ from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from erlang_interop.nodes import ErlNode
-    from pyzen.actor.receiver import Process
+    from pyzen.actor.process import Process
     from pyzen.node.node import Node
 
 REASON = (atoms.some, [b"reason", {atoms.a: 1.5}])

@@ -12,7 +12,7 @@ from pyzen.zen.names import PROXY
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyzen.actor.receiver import Process
+    from pyzen.actor.process import Process
     from pyzen.node.node import Node
     from pyzen.terms import Reference
 

@@ -5,15 +5,16 @@ Source: Erlang Reference Manual, "Errors and Error Handling"; `Exception` of Eli
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, final
 
+from pyzen.actor.answers import Stop
 from pyzen.errors import NodeDown, NoProcess, ProcessExit
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
-    import asyncio
     from types import TracebackType
 
 MAX_FRAMES: Final = 20
@@ -33,6 +34,48 @@ class ExitRequest(BaseException):
     def __init__(self, reason: Any) -> None:
         super().__init__()
         self.reason = reason
+
+
+def end_of(error: BaseException) -> tuple[Any, bool]:
+    """Return the exit reason of a process that did not catch ``error``, and whether it has crashed.
+
+    ==================================  ========================================  =======
+    error                               reason                                    crashed
+    ==================================  ========================================  =======
+    ``exit(reason)``, `Stop`            as given                                  no
+    a group with one of them            likewise: it was raised in a task group   no
+    `ProcessExit` of a call             as that of the process that was called    yes
+    ``CancelledError``                  ``shutdown``                              no
+    ``SystemExit``                      ``normal``, or ``{system_exit, Code}``    no, yes
+    ``KeyboardInterrupt``               ``killed``; it is raised again            no
+    any other                           `exception_reason`                        yes
+    ==================================  ========================================  =======
+
+    ``sys.exit()`` ends the process that calls it, never the program: a peer could make the call.
+    """
+    match error:
+        case ExitRequest() | Stop():
+            return error.reason, False
+        case BaseExceptionGroup() if (request := _requested(error)) is not None:
+            return request.reason, False
+        case ProcessExit():
+            return error.reason, True
+        case asyncio.CancelledError():
+            return SHUTDOWN, False
+        case SystemExit():
+            return (NORMAL, False) if not error.code else ((atoms.system_exit, str(error.code)), True)
+        case KeyboardInterrupt():
+            return KILLED, False
+    return exception_reason(error), True
+
+
+def _requested(group: BaseExceptionGroup[Any]) -> ExitRequest | Stop | None:
+    """Return the request to end that a group holds, at any depth."""
+    found: Any = group.subgroup((ExitRequest, Stop))
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    request: ExitRequest | Stop | None = found
+    return request
 
 
 def exception_reason(error: BaseException) -> tuple[Any, list[Any]]:

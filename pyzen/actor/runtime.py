@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Sequence
 
-    from pyzen.actor.process import Actor
+    from pyzen.actor.actor import Actor
     from pyzen.actor.scheduler import Scheduler
+    from pyzen.actor.signals import Signal
     from pyzen.monitor_table import Downs, Unreads
     from pyzen.terms import Atom, Pid, Reference, ReferenceSource
 
@@ -67,11 +68,14 @@ class Runtime(Protocol):
     def make_ref(self) -> Reference:
         """Return a reference never used before."""
 
-    def spawn(self, process: Actor, *, name: Atom | str | None = None, link: Pid | None = None) -> Pid:
-        """Start ``process``; its ``init`` runs in the next turn. Raises ``NameTaken``."""
+    def spawn(self, target: Any, *args: Any, name: Atom | str | None = None, link: Pid | None = None) -> Pid:
+        """Start what ``target`` describes; its ``init`` runs in the next turn. Raises ``NameTaken``, ``TypeError``."""
 
-    def process(self, pid: Pid) -> Actor | None:
-        """Return the live process of this node with that pid."""
+    def actor(self, pid: Pid) -> Actor | None:
+        """Return the kernel's side of the live process of this node with that pid."""
+
+    def process(self, pid: Pid) -> Any:
+        """Return the object of the user's class of that process, None where it does not live."""
 
     def running(self) -> Pid | None:
         """Return the process that is running now, if it is one of this node."""
@@ -82,7 +86,7 @@ class Runtime(Protocol):
     def register(self, name: Atom | str, pid: Pid) -> None:
         """Register a live process. Raises ``NameTaken``, ``NoProcess``."""
 
-    def forget(self, process: Actor) -> None:
+    def forget(self, actor: Actor) -> None:
         """Take an ended process out of the tables."""
 
     def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
@@ -106,61 +110,24 @@ class Runtime(Protocol):
     def dial(self, node: Atom, subscriber: Pid) -> None:
         """Dial a node that is not linked; failure is told as ``(dial_failed, node, text)``."""
 
-    def route_link(self, from_pid: Pid, to_pid: Pid) -> None:
-        """Send LINK."""
+    def route(self, signal: Signal) -> None:
+        """Take a signal to its receiver, here or behind a link; dials where the kind of signal asks for it.
 
-    def route_unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Send UNLINK_ID."""
-
-    def route_unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Send UNLINK_ID_ACK."""
-
-    def route_exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """Send the exit signal of a link."""
-
-    def route_exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
-        """Send the signal of ``exit/2``, to a process or to one of its aliases."""
-
-    def route_monitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
-        """Send MONITOR_P."""
-
-    def route_demonitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
-        """Send DEMONITOR_P."""
-
-    def route_down(
-        self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None
-    ) -> None:
-        """Send MONITOR_P_EXIT; ``dead`` is the process that ended, where ``target`` is its name."""
-
-    def route_spawn_request(
-        self,
-        req_id: Reference,
-        from_pid: Pid,
-        node: Atom,
-        leader: Pid,
-        mfa: tuple[Atom, Atom, int],
-        options: list[Any],
-        args: list[Any],
-    ) -> None:
-        """Send SPAWN_REQUEST. Raises ``EncodeError``."""
-
-    def abandon(self, from_pid: Pid, req_id: Reference, flags: int, result: Pid | Atom) -> None:
-        """Let go of a process that was started for ``from_pid``, which has no use for it."""
-
-    def route_group_leader(self, leader: Pid, to_pid: Pid) -> None:
-        """Send GROUP_LEADER."""
+        What nobody is there for is answered as `Signal.refused` says. Raises ``EncodeError`` for the arguments of a
+        `SpawnRequest`; a reason without an Erlang form is replaced, for the signal must not be lost.
+        """
 
     def forget_named(self, ref: Reference) -> None:
         """Forget which process a monitor by name belongs to."""
 
-    def relate(self, node: Atom, process: Actor) -> None:
-        """Remember that ``process`` must hear when the link to ``node`` is lost."""
+    def relate(self, node: Atom, actor: Actor) -> None:
+        """Remember that ``actor`` must hear when the link to ``node`` is lost."""
 
-    def add_alias(self, ref: Reference, process: Actor) -> None:
-        """Deliver messages for ``ref`` to ``process``."""
+    def add_alias(self, ref: Reference, actor: Actor) -> None:
+        """Deliver messages for ``ref`` to ``actor``."""
 
     def remove_alias(self, ref: Reference) -> None:
         """Drop messages for ``ref`` from now on."""
 
-    def resume_when_writable(self, dest: Dest, process: Actor) -> bool:
-        """Call ``process.resume()`` when the link that ``dest`` needs is below its low mark; false if it is."""
+    def resume_when_writable(self, dest: Dest, actor: Actor) -> bool:
+        """Call ``actor.resume()`` when the link that ``dest`` needs is below its low mark; false if it is."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.process import Actor
+    from pyzen.actor.actor import Actor
 
 TURN: Final = 0.005
 """Seconds of one turn, after which the event loop gets its chance."""
 
 BUDGET: Final = 100
 """Messages that one process may handle before the next process runs."""
+
+
+class Runnable(Protocol):
+    """What can be in the run queue: an `Actor`."""
+
+    def run(self, budget: int) -> bool:
+        """Do what can be done now, at most ``budget`` messages; true when it has to run again."""
 
 
 @final
@@ -33,14 +40,14 @@ class Scheduler:
     ) -> None:
         self._call_soon = call_soon
         self._clock = clock
-        self._ready: deque[Actor] = deque()
+        self._ready: deque[Runnable] = deque()
         self._pending = False
         self._running = False
         self.current: Actor | None = None
 
-    def ready(self, process: Actor) -> None:
-        """Let ``process`` run in one of the next turns; called only while it is not waiting already."""
-        self._ready.append(process)
+    def ready(self, actor: Runnable) -> None:
+        """Let ``actor`` run in one of the next turns; called only while it is not waiting already."""
+        self._ready.append(actor)
         if not self._running:
             self._arm()
 
@@ -64,9 +71,9 @@ class Scheduler:
         self._running = True
         try:
             while ready:
-                process = ready.popleft()
-                if process.run(BUDGET):
-                    ready.append(process)
+                actor = ready.popleft()
+                if actor.run(BUDGET):
+                    ready.append(actor)
                 if clock() >= end:
                     break
         finally:

@@ -8,21 +8,27 @@ Source: OTP, "supervisor".
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, final
 
-from pyzen.actor.gen_server import GenServer, Stop
-from pyzen.actor.process import EXIT
+from pyzen.actor.actor import EXIT, Actor
+from pyzen.actor.answers import Stop
+from pyzen.actor.gen_server import GenServer, log_stray, server_loop
 from pyzen.actor.reasons import KILL, NORMAL, SHUTDOWN
+from pyzen.actor.signals import Exit2
 from pyzen.actor.system import module_of
+from pyzen.actor.verbs import Verbs, actor_of
 from pyzen.errors import ConfigError
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pyzen.actor.process import Actor, TimerHandle
+    from pyzen.actor.runtime import TimerHandle
+
+__all__ = ["ChildSpec", "DynamicRegistry", "Restart", "Strategy", "Supervisor", "is_orderly"]
 
 Strategy: TypeAlias = Literal["one_for_one", "rest_for_one", "one_for_all"]
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
@@ -33,19 +39,35 @@ Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 class ChildSpec:
     """How one child is started and kept.
 
+    ::
+
+        ChildSpec("counter", Counter, args=(0,), restart="transient", name="counter")
+
     Attributes:
         id: Names the child within its supervisor.
-        factory: Makes a fresh process for each start.
+        target: What is started, as for ``spawn``: ``async def body(process, *args)``, or a `Process` or `GenServer`
+            class. A plain function that returns a process is called anew for each start.
+        args: Given to the body, or to ``main`` or ``init`` of the class.
         restart: ``permanent`` always, ``transient`` after an abnormal exit, ``temporary`` never.
-        shutdown: Seconds the child has to end when told to; then it is killed.
+        shutdown: Seconds the child has to end when told to; then it is killed. 0 kills it at once, None waits for ever.
         name: Registered name of the process.
     """
 
     id: str
-    factory: Callable[[], Actor]
+    target: Any
+    args: Sequence[Any] = field(default=(), kw_only=True)
     restart: Restart = "permanent"
-    shutdown: float = 5.0
+    shutdown: float | None = 5.0
     name: Atom | str | None = None
+
+    def start(self, supervisor: Actor) -> Pid:
+        """Start a process, linked with the supervisor."""
+        target = self.target
+        if inspect.isfunction(target) or inspect.ismethod(target):
+            made = None if inspect.iscoroutinefunction(target) else target(*self.args)
+            if isinstance(made, Verbs):
+                return supervisor.runtime.spawn(made, name=self.name, link=supervisor.pid)
+        return supervisor.runtime.spawn(target, *self.args, name=self.name, link=supervisor.pid)
 
     def wants_restart(self, reason: Any) -> bool:
         """Say whether an exit with ``reason`` calls for a restart."""
@@ -63,93 +85,92 @@ def is_orderly(reason: Any) -> bool:
     return reason is NORMAL or reason is SHUTDOWN or (type(reason) is tuple and reason[:1] == (SHUTDOWN,))
 
 
-class Supervisor(GenServer):
-    """A process that keeps its children running.
+@final
+class Children:
+    """The children of one supervisor, apart from the object that users may subclass."""
 
-    Args:
-        children: In the order of their start.
-        strategy: Which children are restarted with a failed one: itself, it and later ones, or all.
-        max_restarts: Restarts allowed within ``max_seconds``; one more ends the supervisor with ``shutdown``.
-    """
-
-    def __init__(
-        self,
-        children: Sequence[ChildSpec],
-        strategy: Strategy = "one_for_one",
-        max_restarts: int = 3,
-        max_seconds: float = 5.0,
-    ) -> None:
-        super().__init__()
-        if len({child.id for child in children}) != len(children):
-            raise ConfigError("two children of a supervisor have the same id")
-        self._children = list(children)
-        self._strategy = strategy
-        self._max_restarts = max_restarts
-        self._max_seconds = max_seconds
+    def __init__(self, supervisor: Actor) -> None:
+        self._supervisor = supervisor
+        self._specs: list[ChildSpec] = []
+        self._strategy: Strategy = "one_for_one"
+        self._max_restarts = 3
+        self._max_seconds = 5.0
         self._pids: dict[str, Pid] = {}
         self._restarts: deque[float] = deque()
         self._to_stop: list[ChildSpec] = []
         self._to_start: list[ChildSpec] = []
         self._giving_up: Any = None
+        self._waiting_for: Pid | None = None
         self._killer: TimerHandle | None = None
-        self.trap_exit = True
 
-    def init(self, *_args: Any) -> None:
-        """Start the children."""
-        self._start(self._children)
+    def __repr__(self) -> str:
+        return f"<Children {[child.id for child in self._specs]}>"
 
-    def child(self, child_id: str) -> Pid | None:
+    def configure(self, specs: Sequence[ChildSpec], strategy: Strategy, max_restarts: int, max_seconds: float) -> None:
+        """Say which children there are to be. Raises ``ConfigError``."""
+        if len({child.id for child in specs}) != len(specs):
+            raise ConfigError("two children of a supervisor have the same id")
+        self._specs = list(specs)
+        self._strategy = strategy
+        self._max_restarts = max_restarts
+        self._max_seconds = max_seconds
+
+    def pid(self, child_id: str) -> Pid | None:
         """Return the pid of a child, None while it is down."""
         return self._pids.get(child_id)
 
-    def _start(self, children: Sequence[ChildSpec]) -> None:
-        for child in children:
-            self._pids[child.id] = self.spawn_link(child.factory(), name=child.name)
+    def start(self) -> None:
+        """Start all of them."""
+        self._start(self._specs)
 
-    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
-        """Answer ``which_children`` and ``count_children``."""
-        if request is atoms.which_children:
-            return [self._shown(child) for child in reversed(self._children)]
-        if request is atoms.count_children:
-            kinds = [self._shown(child)[2] for child in self._children]
-            supervisors = kinds.count(atoms.supervisor)
-            return [
-                (atoms.specs, len(kinds)),
-                (atoms.active, len(self._pids)),
-                (atoms.supervisors, supervisors),
-                (atoms.workers, len(kinds) - supervisors),
-            ]
-        return super().handle_call(request, from_)
+    def _start(self, specs: Sequence[ChildSpec]) -> None:
+        for child in specs:
+            self._pids[child.id] = child.start(self._supervisor)
+
+    # ---- what is shown
+
+    def shown(self) -> list[Any]:
+        """Return what ``which_children`` answers."""
+        return [self._shown(child) for child in reversed(self._specs)]
+
+    def counts(self) -> list[Any]:
+        """Return what ``count_children`` answers."""
+        kinds = [self._shown(child)[2] for child in self._specs]
+        supervisors = kinds.count(atoms.supervisor)
+        return [
+            (atoms.specs, len(kinds)),
+            (atoms.active, len(self._pids)),
+            (atoms.supervisors, supervisors),
+            (atoms.workers, len(kinds) - supervisors),
+        ]
 
     def _shown(self, child: ChildSpec) -> tuple[Any, Any, Atom, list[Atom]]:
         """Return ``{Id, Child, Type, Modules}``."""
         pid = self._pids.get(child.id)
-        process = None if pid is None else self._runtime.process(pid)
+        process = None if pid is None else self._supervisor.runtime.process(pid)
         kind = atoms.supervisor if isinstance(process, Supervisor) else atoms.worker
         modules = [] if process is None else [module_of(process)]
         return atoms[child.id], atoms.restarting if pid is None else pid, kind, modules
 
-    def handle_info(self, message: Any) -> None:
-        """Take the exit of a child."""
-        match message:
-            case (tag, pid, reason) if tag is EXIT:
-                child = self._ended(pid)
-                if child is None:
-                    self._exit_of_stranger(reason)
-                elif self._to_stop or self._killer is not None:
-                    self._stop_next()
-                else:
-                    self._child_failed(child, reason)
-            case _:
-                self.stray(message)
+    # ---- ends
+
+    def exited(self, pid: Pid, reason: Any) -> None:
+        """Take an exit signal, of a child or of a stranger."""
+        child = self._ended(pid)
+        if child is None:
+            self._exit_of_stranger(reason)
+        elif self._waiting_for is None:
+            self._child_failed(child, reason)
+        elif self._waiting_for == pid:
+            self._stop_next()
 
     def _exit_of_stranger(self, reason: Any) -> None:
-        """An exit signal of a process that is no child: whoever sends it wants the supervisor to end."""
+        """An exit signal of a process that is no child: its sender wants the supervisor to end."""
         if reason is not NORMAL:
             self._give_up(reason)
 
     def _ended(self, pid: Pid) -> ChildSpec | None:
-        for child in self._children:
+        for child in self._specs:
             if self._pids.get(child.id) == pid:
                 del self._pids[child.id]
                 return child
@@ -161,18 +182,18 @@ class Supervisor(GenServer):
         if not self._may_restart():
             self._give_up(SHUTDOWN)
             return
-        position = self._children.index(child)
+        position = self._specs.index(child)
         group = {
             "one_for_one": [child],
-            "rest_for_one": self._children[position:],
-            "one_for_all": self._children,
+            "rest_for_one": self._specs[position:],
+            "one_for_all": self._specs,
         }[self._strategy]
         self._to_start = list(group)
         self._to_stop = [one for one in group if one.id in self._pids]
         self._stop_next()
 
     def _may_restart(self) -> bool:
-        now = self._runtime.now()
+        now = self._supervisor.runtime.now()
         self._restarts.append(now)
         while self._restarts and self._restarts[0] < now - self._max_seconds:
             self._restarts.popleft()
@@ -181,11 +202,12 @@ class Supervisor(GenServer):
     def _give_up(self, reason: Any) -> None:
         self._giving_up = reason
         self._to_start = []
-        self._to_stop = [child for child in self._children if child.id in self._pids]
+        self._to_stop = [child for child in self._specs if child.id in self._pids]
         self._stop_next()
 
     def _stop_next(self) -> None:
         """Tell the last child of the list to stop; without one left, go on with what was waiting for that."""
+        self._waiting_for = None
         if self._killer is not None:
             self._killer.cancel()
             self._killer = None
@@ -193,59 +215,205 @@ class Supervisor(GenServer):
             child = self._to_stop.pop()
             pid = self._pids.get(child.id)
             if pid is not None:
-                self.send_exit(pid, SHUTDOWN)
-                self._killer = self.after(child.shutdown, self.send_exit, pid, KILL)
+                self._stop_child(pid, child.shutdown)
                 return
         if self._giving_up is not None:
             raise Stop(self._giving_up)
-        children, self._to_start = self._to_start, []
-        self._start(children)
+        specs, self._to_start = self._to_start, []
+        self._start(specs)
 
-    def terminate(self, reason: Any) -> None:
-        """Stop children that are left, last one first, without waiting."""
-        for child in reversed(self._children):
+    def _stop_child(self, pid: Pid, shutdown: float | None) -> None:
+        self._waiting_for = pid
+        self._send_exit(pid, SHUTDOWN if shutdown != 0 else KILL)
+        if shutdown:
+            self._killer = server_loop(self._supervisor).after(shutdown, self._send_exit, pid, KILL)
+
+    def _send_exit(self, pid: Pid, reason: Any) -> None:
+        self._supervisor.runtime.route(Exit2(pid, self._supervisor.pid, reason))
+
+    def leave(self) -> None:
+        """Tell all that are left to stop, last one first, without waiting."""
+        for child in reversed(self._specs):
             pid = self._pids.pop(child.id, None)
             if pid is not None:
-                self.send_exit(pid, SHUTDOWN)
+                self._send_exit(pid, SHUTDOWN)
+
+
+class Supervisor(GenServer):
+    """A process that keeps its children running.
+
+    ::
+
+        node.spawn(Supervisor, [ChildSpec("counter", Counter, args=(0,))], "one_for_one")
+
+    Args:
+        children: In the order of their start.
+        strategy: Which children are restarted with a failed one: itself, it and later ones, or all.
+        max_restarts: Restarts allowed within ``max_seconds``; one more ends the supervisor with ``shutdown``.
+        max_seconds: Seconds.
+
+    Raises:
+        ConfigError: Two children have the same id.
+    """
+
+    _pyzen_children: Children
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the object, and what keeps its children."""
+        instance = super().__new__(cls, *args, **kwargs)
+        children = Children(actor_of(instance))
+        actor_of(instance).trap_exit = True
+        object.__setattr__(instance, "_pyzen_children", children)
+        return instance
+
+    def __init__(
+        self,
+        children: Sequence[ChildSpec] = (),
+        strategy: Strategy = "one_for_one",
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+    ) -> None:
+        self._pyzen_children.configure(children, strategy, max_restarts, max_seconds)
+
+    def init(
+        self,
+        children: Sequence[ChildSpec] | None = None,
+        strategy: Strategy = "one_for_one",
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+    ) -> Any:
+        """Start the children, those given here if there are."""
+        if children is not None:
+            self._pyzen_children.configure(children, strategy, max_restarts, max_seconds)
+        self._pyzen_children.start()
+
+    def child(self, child_id: str) -> Pid | None:
+        """Return the pid of a child, None while it is down."""
+        return self._pyzen_children.pid(child_id)
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer ``which_children`` and ``count_children``."""
+        if request is atoms.which_children:
+            return self._pyzen_children.shown()
+        if request is atoms.count_children:
+            return self._pyzen_children.counts()
+        return super().handle_call(request, from_)
+
+    def handle_info(self, message: Any) -> Any:
+        """Take the exit of a child."""
+        match message:
+            case (tag, Pid() as pid, reason) if tag is EXIT:
+                self._pyzen_children.exited(pid, reason)
+            case _:
+                log_stray(actor_of(self), message)
+
+    def terminate(self, reason: Any) -> Any:
+        """Stop children that are left, last one first, without waiting."""
+        self._pyzen_children.leave()
+
+
+@final
+class Rows:
+    """The processes of a registry, by key and by pid.
+
+    Attributes:
+        factory: Returns what is started for a key.
+    """
+
+    def __init__(self, registry: Actor) -> None:
+        self._registry = registry
+        self.factory: Callable[[Any], Any] | None = None
+        self._by_key: dict[Any, Pid] = {}
+        self._by_pid: dict[Pid, Any] = {}
+
+    def lookup(self, key: Any) -> Pid | None:
+        """Return the live process of ``key``."""
+        pid = self._by_key.get(key)
+        return pid if pid is not None and self._registry.runtime.actor(pid) is not None else None
+
+    def lookup_or_start(self, key: Any) -> Pid:
+        """Return the live process of ``key``, started when there is none. Raises ``ConfigError`` without a factory."""
+        pid = self.lookup(key)
+        if pid is not None:
+            return pid
+        if self.factory is None:
+            raise ConfigError("the registry was given no factory: it can start nothing")
+        return self.start(key, self.factory(key))
+
+    def start(self, key: Any, target: Any) -> Pid:
+        """Start the process of ``key``, whether it has one or not."""
+        pid = self._registry.runtime.spawn(target, link=self._registry.pid)
+        self._by_key[key] = pid
+        self._by_pid[pid] = key
+        return pid
+
+    def discard(self, key: Any) -> Pid | None:
+        """Let ``key`` have no process; returns the one it had."""
+        return self._by_key.pop(key, None)
+
+    def key_of(self, pid: Pid) -> Any:
+        """Return the key that a process was started for, None where there is none."""
+        return self._by_pid.get(pid)
+
+    def exited(self, pid: Pid) -> None:
+        """Remove an ended process, unless its key has a successor already."""
+        key = self._by_pid.pop(pid, None)
+        if key is not None and self._by_key.get(key) == pid:
+            del self._by_key[key]
+
+    def keys(self) -> list[Any]:
+        """Return the keys that have a process."""
+        return list(self._by_key)
+
+    def processes(self) -> list[Any]:
+        """Return the processes that live."""
+        found = (self._registry.runtime.process(pid) for pid in self._by_key.values())
+        return [process for process in found if process is not None]
 
 
 class DynamicRegistry(GenServer):
     """Keeps one process per key, started on its first look-up; look-up and start are one step.
 
     The processes are linked with the registry and not restarted: the next look-up starts a fresh one.
+
+    Args:
+        factory: Returns what is started for a key, as for ``spawn``.
     """
 
-    def __init__(self, factory: Callable[[Any], Actor]) -> None:
-        super().__init__()
-        self._factory = factory
-        self._by_key: dict[Any, Pid] = {}
-        self._by_pid: dict[Pid, Any] = {}
-        self.trap_exit = True  # a process that ends takes only its own row
+    _pyzen_rows: Rows
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the object and its rows."""
+        instance = super().__new__(cls, *args, **kwargs)
+        actor = actor_of(instance)
+        actor.trap_exit = True  # a process that ends takes only its own row
+        object.__setattr__(instance, "_pyzen_rows", Rows(actor))
+        return instance
+
+    def __init__(self, factory: Callable[[Any], Any] | None = None) -> None:
+        self._pyzen_rows.factory = factory
+
+    def init(self, *args: Any) -> Any:
+        """Begin; the factory may be given here."""
+        if args:
+            self._pyzen_rows.factory = args[0]
 
     def lookup(self, key: Any) -> Pid | None:
         """Return the live process of ``key``."""
-        pid = self._by_key.get(key)
-        return pid if pid is not None and self._runtime.process(pid) is not None else None
+        return self._pyzen_rows.lookup(key)
 
     def lookup_or_start(self, key: Any) -> Pid:
         """Return the live process of ``key``, started when there is none."""
-        pid = self.lookup(key)
-        if pid is None:
-            pid = self.spawn_link(self._factory(key))
-            self._by_key[key] = pid
-            self._by_pid[pid] = key
-        return pid
+        return self._pyzen_rows.lookup_or_start(key)
 
     def keys(self) -> list[Any]:
         """Return the keys that have a process."""
-        return list(self._by_key)
+        return self._pyzen_rows.keys()
 
-    def handle_info(self, message: Any) -> None:
+    def handle_info(self, message: Any) -> Any:
         """Take the exit of a process: its row goes, unless the key has a successor already."""
         match message:
-            case (tag, pid, _reason) if tag is EXIT:
-                key = self._by_pid.pop(pid, None)
-                if key is not None and self._by_key.get(key) == pid:
-                    del self._by_key[key]
+            case (tag, Pid() as pid, _reason) if tag is EXIT:
+                self._pyzen_rows.exited(pid)
             case _:
-                self.stray(message)
+                log_stray(actor_of(self), message)

@@ -28,11 +28,22 @@ from pyzen.terms import Atom, FrozenList, Pid, TermMap, atoms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyzen.actor.gen_server import GenServer
+    from pyzen.actor.server_loop import ServerLoop
 
-__all__ = ["SYSTEM", "is_system", "module_of", "presentable", "reply_to", "state_of", "status_of"]
+__all__ = [
+    "SYSTEM",
+    "TERMINATE",
+    "attributes_of",
+    "is_system",
+    "module_of",
+    "presentable",
+    "reply_to",
+    "state_of",
+    "status_of",
+]
 
 SYSTEM: Final = atoms.system
+TERMINATE: Final = atoms.terminate
 OK: Final = atoms.ok
 MAX_DEPTH: Final = 6
 MAX_ELEMENTS: Final = 1000
@@ -43,43 +54,58 @@ def is_system(message: Any) -> bool:
     return type(message) is tuple and len(message) == 3 and message[0] is SYSTEM
 
 
-def reply_to(server: GenServer, request: Any) -> Any:
+def reply_to(loop: ServerLoop, request: Any) -> Any:
     """Do what a system message asks, except to end, and return the reply."""
     match request:
         case atoms.get_state:
-            return OK, server.get_state()
+            return OK, loop.actor.instance.get_state()
         case (atoms.replace_state, fun):
             return atoms.error, (atoms.callback_failed, fun, (atoms.error, atoms.undef))
         case atoms.get_status:
-            return status_of(server)
+            return status_of(loop)
         case atoms.suspend:
-            server.sys_suspended = True
+            loop.pause()
             return OK
         case atoms.resume:
-            server.sys_suspended = False
+            loop.unpause()
             return OK
         case (atoms.terminate, _) | (atoms.debug, _):
             return OK
     return atoms.error, (atoms.unknown_system_msg, request)
 
 
-def status_of(server: GenServer) -> Any:
+def status_of(loop: ServerLoop) -> Any:
     """Return what ``sys:get_status`` shows, in the shape that ``gen_server`` gives it."""
-    state = atoms.suspended if server.sys_suspended else atoms.running
-    parent: Any = server.parent or server.pid
-    who = server.registered_name or server.pid
+    actor = loop.actor
+    state = atoms.suspended if loop.is_paused else atoms.running
+    parent: Any = actor.parent or actor.pid
+    name = actor.registered_name or actor.pid
     misc = [
-        (atoms.header, f"Status for Python server {who!s}"),
+        (atoms.header, f"Status for Python server {name!s}"),
         (atoms.data, [("Status", state), ("Parent", parent), ("Logged events", [])]),
-        (atoms.data, [("State", server.get_state())]),
+        (atoms.data, [("State", actor.instance.get_state())]),
     ]
-    return atoms.status, server.pid, (atoms.module, module_of(server)), [[], state, parent, [], misc]
+    return atoms.status, actor.pid, (atoms.module, module_of(actor.instance)), [[], state, parent, [], misc]
 
 
 def module_of(server: object) -> Atom:
     """Return a class as the name of a module."""
     kind = type(server)
     return Atom(f"{kind.__module__}.{kind.__qualname__}"[:255])
+
+
+def attributes_of(instance: object) -> dict[str, Any]:
+    """Return the attributes of an object that are its class's own, those in slots, too."""
+    names = {name for base in type(instance).__mro__ for name in _slots_of(base)} | set(
+        getattr(instance, "__dict__", ())
+    )
+    found = {name: getattr(instance, name, None) for name in sorted(names) if not name.startswith("_pyzen_")}
+    return found
+
+
+def _slots_of(cls: type) -> tuple[str, ...]:
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def state_of(attributes: Mapping[str, Any]) -> Any:

@@ -1,79 +1,109 @@
-"""The verbs: what a process can do, the same for every kind of process."""
+"""The verbs: what a process can do, the same for every kind of process, and the rules for users' classes.
+
+A user's class has the verbs, its callbacks, and one private attribute: the way to its `Actor`. All else that a class
+or an instance defines is the user's own, whatever it is called. Only the names in ``VERBS`` are taken.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from pyzen.actor.reasons import ExitRequest, as_atom
-from pyzen.actor.runtime import BUSY, Sent
-from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
+from pyzen.actor import remote, requests
+from pyzen.actor.actor import Actor
+from pyzen.actor.reasons import ExitRequest
+from pyzen.actor.requests import GEN_CAST, reply_address
+from pyzen.actor.signals import Exit2, GroupLeader, Unlink
+from pyzen.terms import Atom, Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from pyzen.actor.mailbox import Mailqueue
-    from pyzen.actor.process import Actor
-    from pyzen.actor.relations import Relations
-    from pyzen.actor.runtime import Dest, Runtime, Target, TimerHandle
-    from pyzen.errors import ProcessExit
+    from pyzen.actor.actor import Loop
+    from pyzen.actor.runtime import Dest, Sent, Target
 
-DOWN: Final = atoms.DOWN
-PROCESS: Final = atoms.process
-ALIAS: Final = atoms.alias
-GEN_CALL: Final = atoms["$gen_call"]
-GEN_CAST: Final = atoms["$gen_cast"]
+__all__ = ["VERBS", "Verbs", "actor_of", "check_class", "make"]
+
 IO_REQUEST: Final = atoms.io_request
 PUT_CHARS: Final = atoms.put_chars
 UNICODE: Final = atoms.unicode
 
-Answer: TypeAlias = "Callable[[Any, ProcessExit | None], None]"
-"""Takes the reply to a request, or why there is none."""
+VERBS: Final = frozenset(
+    {
+        "call",
+        "cancel_timer",
+        "cast",
+        "demonitor",
+        "exit",
+        "link",
+        "local_node",
+        "monitor",
+        "node",
+        "pid",
+        "reply",
+        "send",
+        "send_after",
+        "send_exit",
+        "send_request",
+        "spawn",
+        "spawn_link",
+        "spawn_monitor",
+        "trap_exit",
+        "unlink",
+    }
+)
+"""The names that no user's class may define. The list is frozen: a name that is free today stays free."""
 
 
 class Verbs:
-    """The verbs of a process. The state they work on, and all that happens to a process, is `Actor`'s.
+    """The verbs of a process. What they work on, and all that happens to a process, is its `Actor`'s.
+
+    The kernel never calls a verb: it has the `Actor`. So a subclass that gives a name of its own to something else
+    takes nothing from anybody.
 
     Attributes:
-        async_dist: Never suspend this process when it sends over a busy link.
+        async_dist: Never suspend a process of this class when it sends over a busy link.
     """
 
     async_dist: ClassVar[bool] = False
 
-    pid: Pid
-    _runtime: Runtime
-    _relations: Relations
-    _mail: Mailqueue
-    _requests: dict[Reference, Answer]
-    _spawns: dict[Reference, Callable[[Pid], object]]
-    _timers: dict[Reference, TimerHandle]
-    group_leader: Pid | None
-    _suspended: bool
+    _pyzen_loop: ClassVar[type[Loop]]
+    _pyzen_actor: Actor
 
-    def _self(self) -> Actor:
-        """Return this process."""
-        raise NotImplementedError
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the object and its actor, before any ``__init__`` runs."""
+        new = super().__new__
+        instance: Self = new(cls) if new is object.__new__ else new(cls, *args, **kwargs)
+        _new_actor(instance)
+        return instance
 
-    def _enqueue_call(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-        """Let ``callback(*arguments)`` run as one of the process's callbacks."""
-        raise NotImplementedError
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a class that defines a verb."""
+        super().__init_subclass__(**kwargs)
+        check_class(cls)
 
-    def _alive(self) -> Runtime:
-        """Return the runtime. Raises ``ProcessExit`` when the process has ended."""
-        raise NotImplementedError
+    # ---- who it is
 
-    def _relate(self, node: Atom) -> None:
-        """Hear of the loss of ``node`` from now on."""
-        raise NotImplementedError
+    @property
+    def pid(self) -> Pid:
+        """The pid of this process."""
+        return self._pyzen_actor.pid
 
     @property
     def node(self) -> Atom:
-        """The node of this process."""
-        return self._runtime.name
+        """The name of the node of this process."""
+        return self._pyzen_actor.runtime.name
 
     @property
-    def runtime(self) -> Runtime:
-        """The node's services, for processes that are part of the system."""
-        return self._runtime
+    def trap_exit(self) -> bool:
+        """Whether exit signals become messages ``('EXIT', pid, reason)``; False unless set."""
+        return self._pyzen_actor.trap_exit
+
+    @trap_exit.setter
+    def trap_exit(self, value: bool) -> None:
+        self._pyzen_actor.trap_exit = bool(value)
+
+    # ---- messages
 
     def send(self, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Send a message; never blocks.
@@ -94,58 +124,58 @@ class Verbs:
             LinkOverloaded: Too much waits for that node already.
             ProcessExit: This process has ended.
         """
-        sent = self._alive().send(self.pid, dest, message, dial=dial, priority=priority)
-        if sent is BUSY and not self.async_dist:
-            self._suspended = self._runtime.resume_when_writable(dest, self._self())
-        return sent
+        return self._pyzen_actor.send(dest, message, dial=dial, priority=priority)
 
     def cast(self, dest: Dest, request: Any) -> None:
         """Send ``request`` to a GenServer, without an answer."""
-        self.send(dest, (GEN_CAST, request))
+        self._pyzen_actor.send(dest, (GEN_CAST, request))
 
     def reply(self, from_: tuple[Pid, Any], value: Any) -> None:
         """Answer a call; ``from_`` is what ``handle_call`` was given."""
-        self.send(reply_address(from_), (from_[1], value))
+        self._pyzen_actor.send(reply_address(from_), (from_[1], value))
+
+    async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
+        """Call a GenServer and return its reply.
+
+        Args:
+            dest: Pid, local name or ``(name, node)``; a node that is not connected is dialled.
+            request: Any term.
+            timeout: Seconds; None waits for ever. A late reply is dropped, as after cancellation.
+
+        Raises:
+            NoProcess: There is no such process.
+            NodeDown: Its node can't be reached, or was lost.
+            CallTimeout: No reply in time.
+            ProcessExit: It ended before it replied.
+        """
+        return await requests.call(self._pyzen_actor, dest, request, timeout)
 
     def send_request(self, dest: Dest, request: Any) -> Reference:
         """Call without waiting: ``(ref, reply)`` or a DOWN with that ref arrives as a message."""
-        return self._request(dest, request, None)
+        return requests.send_request(self._pyzen_actor, dest, request)
 
-    def _request(self, dest: Dest, request: Any, answer: Answer | None) -> Reference:
-        """Send a call with monitor and alias; ``answer`` takes the reply, or why there is none."""
-        runtime = self._alive()
-        target = self._target(dest)
-        ref = runtime.make_ref()
-        node = target.node if isinstance(target, Pid) else target[1]
-        self._requests[ref] = self._message_answer(ref, target) if answer is None else answer
-        runtime.add_alias(ref, self._self())
-        self._relations.add_monitor(ref, target, node)
-        self._relate(node)
-        runtime.route_monitor(self.pid, target, ref)
-        try:
-            self.send(target, (GEN_CALL, (self.pid, ImproperList([ALIAS], ref)), request))
-        except Exception:
-            self._forget_request(ref)
-            raise
-        return ref
+    def puts(self, text: str) -> None:
+        """Write a line to the group leader, as ``IO.puts`` does; does not wait until it is written.
 
-    def _message_answer(self, ref: Reference, target: Any) -> Answer:
-        def answer(reply: Any, error: ProcessExit | None) -> None:
-            if error is None:
-                self._mail.append((ref, reply))
-            else:
-                self._mail.append((DOWN, ref, PROCESS, target, error.reason))
+        A process that was started from iex writes there. Lines of one process stay in order.
+        """
+        actor = self._pyzen_actor
+        runtime = actor.alive()
+        # The answer goes to ``user``, which drops it: this process does not wait for it.
+        request = (PUT_CHARS, UNICODE, f"{text}\n")
+        actor.send(actor.leader, (IO_REQUEST, runtime.user or actor.pid, runtime.make_ref(), request), dial=False)
 
-        return answer
+    @property
+    def leader(self) -> Pid:
+        """The group leader: who writes what this process prints."""
+        return self._pyzen_actor.leader
 
-    def _forget_request(self, ref: Reference) -> Answer | None:
-        """Take a request back: a late reply is dropped."""
-        answer = self._requests.pop(ref, None)
-        target = self._relations.remove_monitor(ref)
-        self._runtime.remove_alias(ref)
-        if self._spawns.pop(ref, None) is None and target is not None:
-            self._runtime.route_demonitor(self.pid, target, ref)
-        return answer
+    def set_group_leader(self, leader: Pid, pid: Pid | None = None) -> None:
+        """Set the group leader of a process, of this one by default: ``erlang:group_leader/2``."""
+        actor = self._pyzen_actor
+        actor.alive().route(GroupLeader(actor.pid if pid is None else pid, leader))
+
+    # ---- monitors, links, exits
 
     def monitor(self, target: Target) -> Reference:
         """Monitor a process by pid, local name, or ``(name, node)``.
@@ -153,40 +183,23 @@ class Verbs:
         One message ``(DOWN, ref, process, object, reason)`` follows, unless demonitored; the object is the pid, or
         ``(name, node)`` for a monitor by name. ``noproc`` and ``noconnection`` as in Erlang.
         """
-        runtime = self._alive()
-        checked = self._target(target)
-        ref = runtime.make_ref()
-        node = checked.node if isinstance(checked, Pid) else checked[1]
-        self._relations.add_monitor(ref, checked, node)
-        self._relate(node)
-        runtime.route_monitor(self.pid, checked, ref)
-        return ref
+        return self._pyzen_actor.monitor(target)
 
     def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
         """Undo a monitor; with ``flush`` no DOWN for it is seen after this returns. True if it stood."""
-        runtime = self._alive()
-        target = self._relations.remove_monitor(ref)
-        if target is not None:
-            runtime.route_demonitor(self.pid, target, ref)
-        elif flush:
-            runtime.unread.withdraw(ref)
-        return target is not None
+        return self._pyzen_actor.demonitor(ref, flush=flush)
 
     def link(self, pid: Pid) -> None:
         """Link with another process; linking with a dead one brings its exit signal ``noproc``."""
-        runtime = self._alive()
-        if pid == self.pid:
-            return
-        if self._relations.add_link(pid):
-            self._relate(pid.node)
-            runtime.route_link(self.pid, pid)
+        self._pyzen_actor.link(pid)
 
     def unlink(self, pid: Pid) -> None:
         """Undo a link; no exit signal of it takes effect after this returns."""
-        runtime = self._alive()
-        unlink_id = self._relations.start_unlink(pid)
+        actor = self._pyzen_actor
+        runtime = actor.alive()
+        unlink_id = actor.relations.start_unlink(pid)
         if unlink_id is not None:
-            runtime.route_unlink(unlink_id, self.pid, pid)
+            runtime.route(Unlink(pid, actor.pid, unlink_id))
 
     def exit(self, reason: Any) -> None:
         """End this process with ``reason``. Does not return."""
@@ -198,85 +211,174 @@ class Verbs:
         An alias does as well as a pid, from OTP 28 on; one that is not in use drops the signal. ``priority`` is as
         for `send`.
         """
-        self._alive().route_exit2(self.pid, pid, reason, priority=priority)
+        actor = self._pyzen_actor
+        actor.alive().route(Exit2(pid, actor.pid, reason, priority))
 
-    def spawn(self, process: Actor, *, name: Atom | str | None = None) -> Pid:
-        """Start a process on this node."""
-        return self._alive().spawn(process, name=name)
+    # ---- other processes
 
-    def spawn_link(self, process: Actor, *, name: Atom | str | None = None) -> Pid:
-        """Start a process on this node, linked with this one from its first moment."""
-        return self._alive().spawn(process, name=name, link=self.pid)
+    def spawn(self, target: Any, *args: Any, name: Atom | str | None = None) -> Pid:
+        """Start a process on this node.
 
-    def spawn_monitor(self, process: Actor, *, name: Atom | str | None = None) -> tuple[Pid, Reference]:
-        """Start a process on this node and monitor it."""
-        pid = self._alive().spawn(process, name=name)
-        return pid, self.monitor(pid)
+        Args:
+            target: ``async def body(process, *args)``, a `Process` or `GenServer` class, or an instance of one.
+            *args: Given to the body, or to ``main`` or ``init`` of the class.
+            name: Registered on return; ``init`` runs in the next turn.
 
-    @property
-    def leader(self) -> Pid:
-        """The group leader: who writes what this process prints."""
-        leader = self.group_leader or self._runtime.user
-        return self.pid if leader is None else leader
-
-    def set_group_leader(self, leader: Pid, pid: Pid | None = None) -> None:
-        """Set the group leader of a process, of this one by default: ``erlang:group_leader/2``."""
-        self._alive().route_group_leader(leader, self.pid if pid is None else pid)
-
-    def puts(self, text: str) -> None:
-        """Write a line to the group leader, as ``IO.puts`` does; does not wait until it is written.
-
-        A process that was started from iex writes there. Lines of one process stay in order.
+        Raises:
+            NameTaken: The name is registered or reserved.
+            TypeError: The target can't be started.
         """
-        runtime = self._alive()
-        # The answer goes to ``user``, which drops it: nobody waits for it.
-        request = (PUT_CHARS, UNICODE, f"{text}\n")
-        self.send(self.leader, (IO_REQUEST, runtime.user or self.pid, runtime.make_ref(), request), dial=False)
+        return self._pyzen_actor.alive().spawn(target, *args, name=name)
+
+    def spawn_link(self, target: Any, *args: Any, name: Atom | str | None = None) -> Pid:
+        """Start a process on this node, linked with this one from its first moment; else as `spawn`."""
+        actor = self._pyzen_actor
+        return actor.alive().spawn(target, *args, name=name, link=actor.pid)
+
+    def spawn_monitor(self, target: Any, *args: Any, name: Atom | str | None = None) -> tuple[Pid, Reference]:
+        """Start a process on this node and monitor it; else as `spawn`."""
+        actor = self._pyzen_actor
+        pid = actor.alive().spawn(target, *args, name=name)
+        return pid, actor.monitor(pid)
+
+    async def spawn_request(
+        self,
+        peer: Atom | str,
+        module: Atom | str,
+        function: Atom | str,
+        args: Sequence[Any] = (),
+        *,
+        link: bool = False,
+        monitor: bool = False,
+        timeout: float | None = 5.0,
+    ) -> tuple[Pid, Reference]:
+        """Start a process on another node; it applies a function and has this process's group leader.
+
+        Args:
+            peer: The node; dialled when it is not connected.
+            module: Of the function; one that is not there ends the process with ``undef``, after this has returned.
+            function: Its name.
+            args: Its arguments.
+            link: Link the process with this one from its first moment.
+            monitor: Monitor it from its first moment.
+            timeout: Seconds; a process that starts later is given up: with ``link`` it gets the exit signal
+                ``abandoned``, as after cancellation.
+
+        Returns:
+            The pid, and the reference of the monitor.
+
+        Raises:
+            EncodeError: An argument has no Erlang form.
+            NodeDown: The node can't be reached, or was lost.
+            CallTimeout: No answer in time.
+            ProcessExit: The node refuses; the reason is its word for why, such as ``system_limit``.
+        """
+        return await remote.spawn(
+            self._pyzen_actor, peer, module, function, args, link=link, monitor=monitor, timeout=timeout
+        )
+
+    async def erpc(
+        self,
+        peer: Atom | str,
+        module: Atom | str,
+        function: Atom | str,
+        args: Sequence[Any] = (),
+        timeout: float | None = 5.0,
+    ) -> Any:
+        """Call a function on another node and return its result.
+
+        Raises:
+            RpcError: The function raised, exited or threw; kind ``erpc`` where the call itself failed.
+            NodeDown: The node can't be reached, or was lost.
+            CallTimeout: No result in time; the function goes on there, as after cancellation.
+            EncodeError: An argument has no Erlang form.
+        """
+        return await remote.erpc(self._pyzen_actor, peer, module, function, args, timeout)
+
+    # ---- timers
 
     def send_after(self, dest: Dest, message: Any, delay: float) -> Reference:
         """Send ``message`` to ``dest`` after ``delay`` seconds; returns the reference for ``cancel_timer``."""
-        runtime = self._alive()
-        ref = runtime.make_ref()
-        self._timers[ref] = runtime.call_later(delay, self._fire_timer, ref, dest, message)
-        return ref
-
-    def _fire_timer(self, ref: Reference, dest: Dest, message: Any) -> None:
-        if self._timers.pop(ref, None) is not None:
-            self._runtime.send(self.pid, dest, message)
+        return self._pyzen_actor.send_after(dest, message, delay)
 
     def cancel_timer(self, ref: Reference) -> bool:
         """Cancel a ``send_after``; false when it has fired or is unknown."""
-        timer = self._timers.pop(ref, None)
+        timer = self._pyzen_actor.timers.pop(ref, None)
         if timer is not None:
             timer.cancel()
         return timer is not None
 
-    def after(self, delay: float, callback: Callable[..., object], *arguments: Any) -> TimerHandle:
-        """Call ``callback`` after ``delay`` seconds as one of the process's own callbacks; nothing once it ended."""
-        return self._alive().call_later(delay, self._enqueue_call, callback, arguments)
 
-    def _target(self, target: Any) -> Pid | tuple[Atom, Atom]:
-        """Return what a DOWN will name. Raises ``TypeError`` for what can't be monitored."""
-        match target:
-            case Pid():
-                return target
-            case Atom() | str():
-                return as_atom(target), self._runtime.name
-            case (Atom() | str() as name, Atom() | str() as node):
-                return as_atom(name), as_atom(node)
-        raise TypeError(f"a pid, a name or (name, node) is needed, not {type(target).__name__}")
+# ---- the rules for users' classes
 
 
-def reply_address(from_: tuple[Pid, Any]) -> Pid | Reference:
-    """Return where the reply to a call goes: the alias in its tag, else the calling pid.
+def check_class(cls: type[Verbs]) -> None:
+    """Refuse a class that defines a verb, itself or by a mixin before the class of the kernel.
 
-    Source: OTP, "gen" module: tags ``Ref``, ``[alias|Ref]``, ``[[alias|Ref]|Mon]``, ``{Ref, Node}``.
+    A class is looked at when it is defined, and once more when a process of it is started: a mixin whose
+    ``__init_subclass__`` does not call ``super()`` keeps the first look away.
+
+    Raises:
+        TypeError: The names, and all that are taken.
     """
-    pid, tag = from_
-    if isinstance(tag, ImproperList) and len(tag.elements) == 1:
-        head = tag.elements[0]
-        if isinstance(head, ImproperList) and len(head.elements) == 1 and head.elements[0] is ALIAS:
-            return head.tail if isinstance(head.tail, Reference) else pid
-        if head is ALIAS and isinstance(tag.tail, Reference):
-            return tag.tail
-    return pid
+    taken = sorted(name for name in VERBS if name in _defined_by_users(cls))
+    if taken:
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__} defines {', '.join(taken)}: every process has a verb of that name. "
+            f"Rename it; the names that are taken are {', '.join(sorted(VERBS))}"
+        )
+
+
+def _defined_by_users(cls: type[Verbs]) -> set[str]:
+    """Return the names that a class of the user defines and that would be found before those of the kernel."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if base.__module__.partition(".")[0] == "pyzen":
+            break
+        names.update(vars(base))
+    return names
+
+
+def make(cls: type[Verbs], arguments: tuple[Any, ...]) -> Actor:
+    """Make a process of a user's class: ``__init__`` gets nothing, ``init`` or ``main`` the arguments.
+
+    Raises:
+        TypeError: The class defines a verb, or can't be made without arguments.
+        Exception: Whatever ``__init__`` raises.
+    """
+    check_class(cls)
+    try:
+        instance = cls()
+    except TypeError as error:
+        if _wants_arguments(cls):
+            error.add_note("__init__ gets nothing: the arguments of spawn and start go to init, or to main")
+        raise
+    actor = actor_of(instance)
+    if actor.ended:  # the class has one instance only, which lives once more
+        actor = _new_actor(instance)
+    actor.arguments = arguments
+    return actor
+
+
+def _wants_arguments(cls: type[Verbs]) -> bool:
+    try:
+        inspect.signature(cls.__init__).bind(None)
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
+def actor_of(instance: Verbs) -> Actor:
+    """Return the kernel's side of a process; made anew where ``__new__`` or ``__init__`` of the class has lost it."""
+    try:
+        actor: Actor = object.__getattribute__(instance, "_pyzen_actor")
+    except AttributeError:
+        actor = _new_actor(instance)
+    return actor
+
+
+def _new_actor(instance: Verbs) -> Actor:
+    """Give an object its actor, whatever ``__setattr__`` of the class does: a frozen dataclass raises there."""
+    actor = Actor(instance, type(instance)._pyzen_loop)
+    object.__setattr__(instance, "_pyzen_actor", actor)
+    return actor

@@ -1,7 +1,7 @@
-"""Control messages of a peer: operation numbers to method calls.
+"""Control messages of a peer: operation numbers to signals.
 
 With `pyzen.dist.control_encoder`, the way back, the only Python module that knows operation numbers. What a control
-message does is the business of a `SignalReceiver`. Messages to processes do not pass here: the native link carries
+message does is the business of its signal. Messages to processes do not pass here: the native link carries
 them. It also hands on what arrives in one form only: the variants with a trace token, and those with the reason
 inside the tuple, arrive here as LINK, UNLINK, GROUP_LEADER, MONITOR_P, DEMONITOR_P, PAYLOAD_EXIT, PAYLOAD_EXIT2,
 PAYLOAD_MONITOR_P_EXIT, UNLINK_ID, UNLINK_ID_ACK and the spawn operations.
@@ -13,8 +13,9 @@ of ``erts/emulator/beam/dist.c``.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from pyzen.actor import signals
 from pyzen.brief import brief
 from pyzen.errors import RemoteProtocolError
 from pyzen.terms import Atom, Pid, Reference
@@ -22,7 +23,7 @@ from pyzen.terms import Atom, Pid, Reference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ControlDecoder", "Op", "SignalReceiver"]
+__all__ = ["ControlDecoder", "Op"]
 
 UNLINK_ID_MAXIMUM: Final = 2**64 - 1
 
@@ -65,68 +66,23 @@ class Op(IntEnum):
     ALTACT_SIG_SEND = 37
 
 
-class SignalReceiver(Protocol):
-    """What a control message does to this node."""
-
-    def send(self, to: int | Atom | Reference, messages: list[Any]) -> None:
-        """Put messages into a mailbox; ``to`` may be the number of a process of this node."""
-
-    def link(self, from_pid: Pid, to_pid: Pid) -> None:
-        """Link the remote ``from_pid`` to ``to_pid``."""
-
-    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Drop the link and acknowledge ``unlink_id``; 0 stands for the old operation, which has no answer."""
-
-    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Forget the unlink of ``to_pid`` that ``from_pid`` acknowledges."""
-
-    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """Break the link of ``to_pid``: ``from_pid`` ended."""
-
-    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any) -> None:
-        """Ask a process, or the one that has an alias, to end, as ``exit/2`` and ``exit/3`` do."""
-
-    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """Let ``watcher`` know when ``target`` ends."""
-
-    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """Forget a monitor."""
-
-    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any) -> None:
-        """Fire the monitor ``ref`` of ``watcher``."""
-
-    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
-        """Set the group leader of ``to_pid``."""
-
-    def spawn_request(
-        self,
-        req_id: Reference,
-        from_pid: Pid,
-        leader: Pid,
-        mfa: tuple[Atom, Atom, int],
-        options: list[Any],
-        args: list[Any],
-    ) -> None:
-        """Start a process for ``from_pid`` and answer with a spawn reply."""
-
-    def spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
-        """Tell ``to_pid`` what became of its request: a pid, or why there is none."""
-
-
+@final
 class ControlDecoder:
-    """Turns the control messages of one link into calls of a receiver.
+    """Turns the control messages of one link into signals.
 
     Args:
-        receiver: Whom the messages are for.
+        node: The name of this node.
         peer: Name of the node at the other end; what it may say of pids depends on it.
+        via: The epoch of the link, which every signal carries.
     """
 
-    def __init__(self, receiver: SignalReceiver, peer: Atom) -> None:
-        self._receiver = receiver
+    def __init__(self, node: Atom, peer: Atom, via: int) -> None:
+        self._node = node
         self._peer = peer
+        self._via = via
 
-    def receive(self, op: int, control: tuple[Any, ...], payload: Any = None) -> None:
-        """Do what one control message says: exactly one call of the receiver.
+    def decode(self, op: int, control: tuple[Any, ...], payload: Any = None) -> signals.Signal:
+        """Return the signal that one control message is.
 
         Args:
             op: The operation number.
@@ -134,102 +90,104 @@ class ControlDecoder:
             payload: The term after it; ignored by operations that have none.
 
         Raises:
-            RemoteProtocolError: If the message breaks the protocol; it names the item, the receiver was not
-                called, and the link should be closed as a real node would.
+            RemoteProtocolError: If the message breaks the protocol; it names the item, and the link should be closed
+                as a real node would.
         """
-        handler = HANDLERS.get(op)
-        if handler is None:
+        row = DECODERS.get(op)
+        if row is None:
             raise self._error(f"unexpected control operation {describe_op(op)}")
-        arity, method = handler
+        arity, method = row
         if len(control) != arity:
             raise self._error(f"{describe_op(op)} must have {arity} elements, not {len(control)}")
-        method(self, control, payload)
+        return method(self, control, payload)
 
-    def _link(self, control: tuple[Any, ...], _payload: Any) -> None:
-        _, from_pid, to_pid = control
-        self._receiver.link(self._own(from_pid, "LINK From"), self._pid(to_pid, "LINK To"))
+    def _link(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        _, from_pid, to = control
+        return signals.Link(self._pid(to, "LINK To"), self._own(from_pid, "LINK From"), via=self._via)
 
-    def _unlink(self, control: tuple[Any, ...], _payload: Any) -> None:
-        _, from_pid, to_pid = control
-        self._receiver.unlink(0, self._own(from_pid, "UNLINK From"), self._pid(to_pid, "UNLINK To"))
+    def _unlink(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        _, from_pid, to = control
+        return signals.Unlink(self._pid(to, "UNLINK To"), self._own(from_pid, "UNLINK From"), 0, via=self._via)
 
-    def _unlink_id(self, control: tuple[Any, ...], _payload: Any) -> None:
-        _, unlink_id, from_pid, to_pid = control
-        self._receiver.unlink(
-            self._unlink_number(unlink_id, "UNLINK_ID Id"),
-            self._own(from_pid, "UNLINK_ID From"),
-            self._pid(to_pid, "UNLINK_ID To"),
-        )
+    def _unlink_id(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        _, unlink_id, from_pid, to = control
+        number = self._unlink_number(unlink_id, "UNLINK_ID Id")
+        from_pid, to = self._own(from_pid, "UNLINK_ID From"), self._pid(to, "UNLINK_ID To")
+        return signals.Unlink(to, from_pid, number, via=self._via)
 
-    def _unlink_id_ack(self, control: tuple[Any, ...], _payload: Any) -> None:
-        _, unlink_id, from_pid, to_pid = control
-        self._receiver.unlink_ack(
-            self._unlink_number(unlink_id, "UNLINK_ID_ACK Id"),
-            self._own(from_pid, "UNLINK_ID_ACK From"),
-            self._pid(to_pid, "UNLINK_ID_ACK To"),
-        )
+    def _unlink_id_ack(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        _, unlink_id, from_pid, to = control
+        number = self._unlink_number(unlink_id, "UNLINK_ID_ACK Id")
+        from_pid, to = self._own(from_pid, "UNLINK_ID_ACK From"), self._pid(to, "UNLINK_ID_ACK To")
+        return signals.UnlinkAck(to, from_pid, number, via=self._via)
 
-    def _exit(self, control: tuple[Any, ...], reason: Any) -> None:
-        _, from_pid, to_pid = control
-        self._receiver.exit(self._own(from_pid, "PAYLOAD_EXIT From"), self._pid(to_pid, "PAYLOAD_EXIT To"), reason)
+    def _exit(self, control: tuple[Any, ...], reason: Any) -> signals.Signal:
+        _, from_pid, to = control
+        from_pid, to = self._own(from_pid, "PAYLOAD_EXIT From"), self._pid(to, "PAYLOAD_EXIT To")
+        return signals.Exit(to, from_pid, reason, via=self._via)
 
-    def _exit2(self, control: tuple[Any, ...], reason: Any) -> None:
+    def _exit2(self, control: tuple[Any, ...], reason: Any) -> signals.Signal:
         _, from_pid, to = control
         to = to if type(to) is Reference else self._pid(to, "PAYLOAD_EXIT2 To")
-        self._receiver.exit2(self._own(from_pid, "PAYLOAD_EXIT2 From"), to, reason)
+        return signals.Exit2(to, self._own(from_pid, "PAYLOAD_EXIT2 From"), reason, via=self._via)
 
-    def _monitor(self, control: tuple[Any, ...], _payload: Any) -> None:
-        self._receiver.monitor(*self._watch(control, "MONITOR_P"))
+    def _monitor(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        return signals.Monitor(*self._watch(control, "MONITOR_P"), via=self._via)
 
-    def _demonitor(self, control: tuple[Any, ...], _payload: Any) -> None:
-        self._receiver.demonitor(*self._watch(control, "DEMONITOR_P"))
+    def _demonitor(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        return signals.Demonitor(*self._watch(control, "DEMONITOR_P"), via=self._via)
 
-    def _watch(self, control: tuple[Any, ...], op: str) -> tuple[Pid, Pid | Atom, Reference]:
-        """Watcher, target and reference. Every call of a GenServer brings two: what is right is not looked at twice."""
+    def _watch(self, control: tuple[Any, ...], op: str) -> tuple[Any, Pid, Reference]:
+        """Target, watcher and reference. Every call of a GenServer brings two: what is right is not looked at twice."""
         _, watcher, target, ref = control
-        if type(watcher) is Pid and watcher.node is self._peer and type(ref) is Reference and type(target) in TARGETS:
-            return watcher, target, ref
-        return (
-            self._own(watcher, f"{op} Watcher"),
-            self._target(target, f"{op} PidOrName"),
-            self._reference(ref, f"{op} Ref"),
-        )
+        if not (
+            type(watcher) is Pid and watcher.node is self._peer and type(ref) is Reference and type(target) in TARGETS
+        ):
+            self._own(watcher, f"{op} Watcher")
+            self._target(target, f"{op} PidOrName")
+            self._reference(ref, f"{op} Ref")
+        return target if type(target) is Pid else (target, self._node), watcher, ref
 
-    def _down(self, control: tuple[Any, ...], reason: Any) -> None:
+    def _down(self, control: tuple[Any, ...], reason: Any) -> signals.Signal:
         _, target, watcher, ref = control
-        self._receiver.down(
-            self._target(target, "PAYLOAD_MONITOR_P_EXIT PidOrName"),
+        return signals.Down(
             self._pid(watcher, "PAYLOAD_MONITOR_P_EXIT Watcher"),
             self._reference(ref, "PAYLOAD_MONITOR_P_EXIT Ref"),
+            self._target(target, "PAYLOAD_MONITOR_P_EXIT PidOrName"),
             reason,
+            via=self._via,
         )
 
-    def _group_leader(self, control: tuple[Any, ...], _payload: Any) -> None:
-        _, leader, to_pid = control
-        self._receiver.group_leader(self._pid(leader, "GROUP_LEADER Leader"), self._pid(to_pid, "GROUP_LEADER To"))
+    def _group_leader(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        _, leader, to = control
+        leader, to = self._pid(leader, "GROUP_LEADER Leader"), self._pid(to, "GROUP_LEADER To")
+        return signals.GroupLeader(to, leader, via=self._via)
 
-    def _spawn_request(self, control: tuple[Any, ...], args: Any) -> None:
+    def _spawn_request(self, control: tuple[Any, ...], args: Any) -> signals.Signal:
         _, req_id, from_pid, leader, mfa, options = control
-        self._receiver.spawn_request(
+        return signals.SpawnRequest(
+            self._node,
             self._own_reference(req_id, "SPAWN_REQUEST ReqId"),
             self._own(from_pid, "SPAWN_REQUEST From"),
             self._pid(leader, "SPAWN_REQUEST GroupLeader"),
             self._mfa(mfa),
             self._list(options, "SPAWN_REQUEST OptList"),
             self._list(args, "SPAWN_REQUEST ArgList"),
+            via=self._via,
         )
 
-    def _spawn_reply(self, control: tuple[Any, ...], _payload: Any) -> None:
-        _, req_id, to_pid, flags, result = control
+    def _spawn_reply(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
+        _, req_id, to, flags, result = control
         if type(flags) is not int:
             raise self._error("SPAWN_REPLY Flags must be an integer")
-        self._receiver.spawn_reply(
+        return signals.SpawnReply(
+            self._pid(to, "SPAWN_REPLY To"),
             self._reference(req_id, "SPAWN_REPLY ReqId"),
-            self._pid(to_pid, "SPAWN_REPLY To"),
             flags,
             self._own(result, "SPAWN_REPLY Result")
             if type(result) is Pid
             else self._target(result, "SPAWN_REPLY Result"),
+            via=self._via,
         )
 
     def _mfa(self, item: Any) -> tuple[Atom, Atom, int]:
@@ -288,8 +246,8 @@ class ControlDecoder:
         return RemoteProtocolError(message, peer=str(self._peer))
 
 
-# Operation -> (arity of its tuple, what it does).
-HANDLERS: Final[dict[int, tuple[int, Callable[[ControlDecoder, tuple[Any, ...], Any], None]]]] = {
+# Operation -> (arity of its tuple, what reads it).
+DECODERS: Final[dict[int, tuple[int, Callable[[ControlDecoder, tuple[Any, ...], Any], signals.Signal]]]] = {
     Op.LINK: (3, ControlDecoder._link),
     Op.UNLINK: (3, ControlDecoder._unlink),
     Op.GROUP_LEADER: (3, ControlDecoder._group_leader),

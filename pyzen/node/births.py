@@ -7,26 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
+from pyzen.actor.signals import LINKED, MONITORED, SpawnReply
+from pyzen.actor.verbs import actor_of
 from pyzen.config import Limits
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.process import Actor
+    from pyzen.actor.verbs import Verbs
     from pyzen.node.router import Router
-    from pyzen.terms import Pid, Reference
 
-__all__ = ["ABANDONED", "LINKED", "MONITORED", "Births"]
-
-LINKED: Final = 1
-"""The bit of a reply that says that the link is there."""
-
-MONITORED: Final = 2
-"""The bit of a reply that says that the monitor is there; its reference is that of the request."""
-
-ABANDONED: Final = atoms.abandoned
-"""What a linked process is told whose parent no longer waited for it."""
+__all__ = ["Births"]
 
 TUNING: Final = frozenset(
     atoms[name]
@@ -37,13 +29,13 @@ TUNING: Final = frozenset(
 )  # fmt: skip
 """Options about heaps and schedulers of ERTS: taken, without effect."""
 
-Maker: TypeAlias = "Callable[[Atom, Atom, list[Any]], Actor]"
+Maker: TypeAlias = "Callable[[Atom, Atom, list[Any]], Verbs]"
 """Makes the process that applies a function."""
 
 
 @final
 class Births:
-    """Starts processes on request, and answers.
+    """Starts processes on request, and answers: the receiver of spawn requests, as an actor is of other signals.
 
     Attributes:
         maker: What makes them; without one every request is refused with ``notsup``.
@@ -55,27 +47,20 @@ class Births:
         self.maker: Maker | None = None
         self.max_processes = Limits().max_processes
 
-    def requested(
-        self,
-        req_id: Reference,
-        from_pid: Pid,
-        leader: Pid,
-        mfa: tuple[Atom, Atom, int],
-        options: list[Any],
-        args: list[Any],
-    ) -> None:
+    def enqueue(self, request: Any) -> None:
         """Start a process, or say why not: the reply leaves before anything that the process sends."""
-        flags = flags_of(options)
+        flags = flags_of(request.options)
         refusal = self._refusal(flags)
         if refusal is not None or flags is None or self.maker is None:
-            self._router.route_spawn_reply(req_id, from_pid, 0, refusal or atoms.notsup)
+            self._router.refuse(request, refusal or atoms.notsup)
             return
-        process = self.maker(mfa[0], mfa[1], args)
-        self._router.adopt(process, from_pid if flags & LINKED else None)
-        process.group_leader = leader
-        process.born_for(from_pid, req_id if flags & MONITORED else None, linked=bool(flags & LINKED))
-        self._router.route_spawn_reply(req_id, from_pid, flags, process.pid)
-        process.start_running()
+        from_pid, req_id = request.from_pid, request.req_id
+        actor = actor_of(self.maker(request.mfa[0], request.mfa[1], request.args))
+        pid = self._router.adopt(actor, from_pid if flags & LINKED else None)
+        actor.group_leader = request.leader
+        actor.born_for(from_pid, req_id if flags & MONITORED else None, linked=bool(flags & LINKED))
+        self._router.route(SpawnReply(from_pid, req_id, flags, pid))
+        actor.loop.start()
 
     def _refusal(self, flags: int | None) -> Atom | None:
         if flags is None:

@@ -466,7 +466,7 @@ class Connections:
         if self._accepting.get(node) is channel:
             del self._accepting[node]
         dial = self._dials.pop(node, None)
-        first = self._greeting(outcome) + ([] if dial is None else dial.queue.take(outcome.flags))
+        queued, unknown = ([], []) if dial is None else dial.queue.take(outcome.flags)
         self.links[node] = self._driver.activate(
             channel.link_id,
             node=self.name,
@@ -475,11 +475,13 @@ class Connections:
             flags=int(outcome.flags),
             visible=outcome.visible,
             last_frame=last_frame,
-            first=first,
+            first=self._greeting(outcome) + queued,
         )
         self.counters["links_up"] += 1
         log.info("%s is connected to %s%s", self.name, node, "" if outcome.visible else " (hidden)")
         self._router.link_up(node)
+        for signal in unknown:
+            self._router.refuse(signal, atoms.notsup)
         if dial is not None:
             if dial.task is not None and dial.task is not asyncio.current_task():
                 dial.task.cancel()

@@ -33,8 +33,9 @@ from pyzen._native import (
     guard_fd,
     release_fd,
 )
-from pyzen.actor.process import Sent
-from pyzen.dist.control import ControlDecoder, Op
+from pyzen.actor.runtime import Sent
+from pyzen.actor.signals import Signal, SpawnRequest
+from pyzen.dist.control import ControlDecoder
 from pyzen.dist.control_encoder import ControlEncoder
 from pyzen.errors import (
     ConnectionLost,
@@ -49,12 +50,11 @@ from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
-    from pyzen.actor.process import Actor
+    from pyzen.actor.actor import Actor
     from pyzen.actor.scheduler import Scheduler
     from pyzen.config import Limits
-    from pyzen.node.inbound import Inbound
+    from pyzen.node.router import Router
     from pyzen.node.tls import TLSConfig
 
 __all__ = [
@@ -73,8 +73,6 @@ log = logging.getLogger("pyzen.dist")
 
 First: TypeAlias = "tuple[Any, Any, Any] | tuple[Any, Any, Any, bool]"
 """A signal that goes out with the activation: the arguments of ``LinkThread.signal`` or ``send`` without the link."""
-
-SPAWN_REQUEST: Final = Op.SPAWN_REQUEST.value
 
 SENT_AS: Final = {SENT: Sent.SENT, BUSY: Sent.BUSY, NO_LINK: Sent.NO_LINK}
 """What the native link answers."""
@@ -100,7 +98,7 @@ class LinkHandler(Protocol):
 
 
 @final
-class Link(ControlEncoder):
+class Link:
     """One link that is up; the `Outlet` of its peer.
 
     Attributes:
@@ -109,13 +107,13 @@ class Link(ControlEncoder):
     """
 
     def __init__(self, thread: LinkThread, link_id: int, peer: Atom, flags: int, *, visible: bool) -> None:
-        super().__init__(flags, self._transmit)
         self.id = self.epoch = link_id
         self.peer = peer
         self.visible = visible
         self.busy = False
         self.closing: str | None = None
         self._thread = thread
+        self._encoder = ControlEncoder(flags)
         self._waiting: set[Actor] = set()
         self._unencodable = Throttle()
 
@@ -126,59 +124,66 @@ class Link(ControlEncoder):
             self.busy = True
         return SENT_AS[sent]
 
-    def _transmit(self, order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD, /) -> int:
+    def signal(self, signal: Signal) -> bool:
+        """Send any other signal; false when the peer has no operation for it."""
+        encoded = self._encoder.encode(signal)
+        if encoded is None:
+            return False
         try:
-            sent = self._thread.signal(self.id, order_key, control, payload)
+            sent = self._thread.signal(self.id, *encoded)
         except EncodeError as error:
-            if control[0] == SPAWN_REQUEST:
+            if type(signal) is SpawnRequest:
                 raise
-            if count := self._unencodable.let(time.monotonic()):
-                text = "signals to %s that had a reason without an Erlang form: %d, the last one: %s"
-                log.warning(text, self.peer, count, error)
-            sent = self._thread.signal(self.id, order_key, *without_reason(control, payload))
+            self._log_unencodable(error)
+            sent = self._thread.signal(self.id, *without_reason(*encoded))
         if sent == BUSY:
             self.busy = True
-        return sent
+        return True
+
+    def _log_unencodable(self, error: EncodeError) -> None:
+        if count := self._unencodable.let(time.monotonic()):
+            text = "signals to %s that had a reason without an Erlang form: %d, the last one: %s"
+            log.warning(text, self.peer, count, error)
 
     def close(self, reason: str) -> None:
         """Close the link; its end is an event like any other."""
         self.closing = reason
         self._thread.close(self.id, reason)
 
-    def resume_when_writable(self, process: Actor) -> bool:
-        """Call ``process.resume()`` when no longer busy; false when it is not busy."""
+    def resume_when_writable(self, actor: Actor) -> bool:
+        """Call ``actor.resume()`` when no longer busy; false when it is not busy."""
         if self.busy:
-            self._waiting.add(process)
+            self._waiting.add(actor)
         return self.busy
 
     def writable(self) -> None:
         """Let the processes run that wait for this link."""
         self.busy = False
         waiting, self._waiting = self._waiting, set()
-        for process in waiting:
-            process.resume()
+        for actor in waiting:
+            actor.resume()
 
 
-def without_reason(control: tuple[Any, ...], payload: Any) -> tuple[tuple[Any, ...], Any]:
+def without_reason(order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD) -> First:
     """Return a signal with a reason that can be encoded."""
     if payload is NO_PAYLOAD:
-        return (*control[:-1], UNENCODABLE), payload
-    return control, UNENCODABLE
+        return order_key, (*control[:-1], UNENCODABLE), payload
+    return order_key, control, UNENCODABLE
 
 
 @final
 class DialQueue:
     """What is sent to a node while it is dialled; goes out with the activation, in order.
 
-    Messages are encoded when they are sent. Signals keep their kind: which operation they become depends on
-    the flags of the peer.
+    Messages are encoded when they are sent. Signals stay what they are: which operation they become depends on the
+    flags of the peer.
     """
 
     epoch = 0
     busy = False
 
     def __init__(self, max_bytes: int) -> None:
-        self._items: list[Callable[[list[First], ControlEncoder], object]] = []
+        self._items: list[Signal | First] = []
         self._bytes = 0
         self._max_bytes = max_bytes
 
@@ -188,86 +193,36 @@ class DialQueue:
         if self._bytes + len(encoded) > self._max_bytes:
             raise LinkOverloaded(f"more than {self._max_bytes} bytes wait for a node that is being dialled")
         self._bytes += len(encoded)
-        self._items.append(lambda first, _encoder: first.append((from_pid, to, encoded, priority)))
+        self._items.append((from_pid, to, encoded, priority))
         return Sent.SENT
 
-    def link(self, from_pid: Pid, to_pid: Pid) -> None:
-        """Queue LINK."""
-        self._items.append(lambda _first, encoder: encoder.link(from_pid, to_pid))
+    def signal(self, signal: Signal) -> bool:
+        """Queue any other signal; the arguments of a spawn request are encoded now. Raises ``EncodeError``."""
+        if type(signal) is SpawnRequest:
+            signal.args = encode_message(signal.args)
+        self._items.append(signal)
+        return True
 
-    def unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Queue UNLINK_ID."""
-        self._items.append(lambda _first, encoder: encoder.unlink(unlink_id, from_pid, to_pid))
-
-    def unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """Queue UNLINK_ID_ACK."""
-        self._items.append(lambda _first, encoder: encoder.unlink_ack(unlink_id, from_pid, to_pid))
-
-    def exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """Queue the exit signal of a link."""
-        self._items.append(lambda _first, encoder: encoder.exit(from_pid, to_pid, reason))
-
-    def exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
-        """Queue EXIT2."""
-        self._items.append(lambda _first, encoder: encoder.exit2(from_pid, to, reason, priority=priority))
-
-    def monitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """Queue MONITOR_P."""
-        self._items.append(lambda _first, encoder: encoder.monitor(watcher, target, ref))
-
-    def demonitor(self, watcher: Pid, target: Pid | Atom, ref: Reference) -> None:
-        """Queue DEMONITOR_P."""
-        self._items.append(lambda _first, encoder: encoder.demonitor(watcher, target, ref))
-
-    def down(self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None) -> None:
-        """Queue MONITOR_P_EXIT."""
-        self._items.append(lambda _first, encoder: encoder.down(target, watcher, ref, reason, dead=dead))
-
-    def spawn_request(
-        self,
-        req_id: Reference,
-        from_pid: Pid,
-        leader: Pid,
-        mfa: tuple[Atom, Atom, int],
-        options: list[Any],
-        args: list[Any],
-        refused: Callable[[], object],
-    ) -> None:
-        """Queue SPAWN_REQUEST. Raises ``EncodeError``."""
-        encoded = encode_message(args)
-        self._items.append(
-            lambda _first, encoder: encoder.spawn_request(req_id, from_pid, leader, mfa, options, encoded, refused)
-        )
-
-    def spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
-        """Queue SPAWN_REPLY."""
-        self._items.append(lambda _first, encoder: encoder.spawn_reply(req_id, to_pid, flags, result))
-
-    def group_leader(self, leader: Pid, to_pid: Pid) -> None:
-        """Queue GROUP_LEADER."""
-        self._items.append(lambda _first, encoder: encoder.group_leader(leader, to_pid))
-
-    def resume_when_writable(self, process: Actor) -> bool:
-        """Nobody waits for a queue: it is never busy."""
-        del process
+    def resume_when_writable(self, actor: Actor) -> bool:
+        """Never suspend a process: a queue is never busy."""
+        del actor
         return False
 
-    def take(self, flags: int) -> list[First]:
-        """Return everything queued, for a peer with these flags; the queue is empty afterwards."""
-        first: list[First] = []
-
-        def emit(order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD) -> int:
-            first.append(encodable(order_key, control, payload))
-            return 0
-
-        encoder = ControlEncoder(flags, emit)
+    def take(self, flags: int) -> tuple[list[First], list[Signal]]:
+        """Return everything queued, for a peer with these flags, and the signals that it has no operation for."""
+        encoder, first, unknown = ControlEncoder(flags), [], []
         items, self._items = self._items, []
         for item in items:
-            item(first, encoder)
-        return first
+            if not isinstance(item, Signal):
+                first.append(item)
+            elif (encoded := encoder.encode(item)) is None:
+                unknown.append(item)
+            else:
+                first.append(encodable(*encoded))
+        return first, unknown
 
 
-def encodable(order_key: int, control: tuple[Any, ...], payload: Any) -> First:
+def encodable(order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD) -> First:
     """Return a signal whose reason is encoded already, or replaced when it can't be."""
     try:
         encode_message(control)
@@ -275,7 +230,7 @@ def encodable(order_key: int, control: tuple[Any, ...], payload: Any) -> First:
             return order_key, control, payload
         return order_key, control, encode_message(payload)
     except EncodeError:
-        return order_key, *without_reason(control, payload)
+        return without_reason(order_key, control, payload)
 
 
 def tls_context(config: TLSConfig) -> TLSContext:
@@ -303,7 +258,7 @@ def down_error(reason: str) -> DistributionError:
 class LinkDriver:
     """The I/O thread of one node, and the callback that drains its events.
 
-    Messages go straight to ``inbound``; all other signals through the decoder of their link.
+    Messages go straight to the router; all other signals through the decoder of their link.
     """
 
     def __init__(
@@ -316,14 +271,14 @@ class LinkDriver:
         self._watched = -1
         self._waking = False
 
-    def start(self, inbound: Inbound, scheduler: Scheduler, handler: LinkHandler) -> None:
+    def start(self, router: Router, handler: LinkHandler) -> None:
         """Begin to drain events.
 
         Raises:
             NotImplementedError: The loop has no ``add_reader``.
         """
-        self._inbound = inbound
-        self._scheduler = scheduler
+        self._router = router
+        self._scheduler: Scheduler = router.scheduler
         self._handler = handler
         self._watched = self.thread.fileno()
         self._loop.add_reader(self._watched, self._drain)
@@ -354,7 +309,7 @@ class LinkDriver:
         """End a handshake: the link is up, and ``first`` is on its way."""
         link = Link(self.thread, link_id, peer, flags, visible=visible)
         self._links[link_id] = link
-        self._decoders[link_id] = ControlDecoder(self._inbound, peer)
+        self._decoders[link_id] = ControlDecoder(node, peer, link_id)
         self.thread.activate(
             link_id, node=node, creation=creation, peer=peer, flags=flags, last_frame=last_frame, first=first
         )
@@ -379,10 +334,10 @@ class LinkDriver:
 
     def _take(self) -> bool:
         events, more = self.thread.drain()
-        deliver = self._inbound.send
+        deliver = self._router.deliver
         for op, link_id, first, second, payload in events:
             if op == MESSAGE:
-                deliver(first, second)
+                deliver(first, second, link_id)
             elif op > 0:
                 self._control(link_id, op, first, payload)
             elif op == ENDED:
@@ -396,10 +351,12 @@ class LinkDriver:
         if decoder is None:
             return
         try:
-            decoder.receive(op, control, payload)
+            signal = decoder.decode(op, control, payload)
         except RemoteProtocolError as error:
             del self._decoders[link_id]  # what it sent after the fault is not obeyed
             self.thread.close(link_id, str(error))
+        else:
+            self._router.route_inward(signal)
 
     def _event(self, op: int, link_id: int, first: Any, second: Any) -> None:
         if op == ACCEPTED:

@@ -15,10 +15,10 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, final
 
-from pyzen.actor.process import Actor, Dest
+from pyzen.actor.process import Mailbox
 from pyzen.actor.reasons import SHUTDOWN, as_atom
-from pyzen.actor.receiver import Mailbox, Process
 from pyzen.actor.scheduler import Scheduler
+from pyzen.actor.verbs import actor_of
 from pyzen.config import EpmdConfig, Limits, ZenConfig
 from pyzen.dist.names import check_node_name
 from pyzen.errors import ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit
@@ -28,7 +28,6 @@ from pyzen.node.connections import Connections
 from pyzen.node.cookies import Cookies
 from pyzen.node.epmd import Registration, ensure_epmd, lookup
 from pyzen.node.epmd_server import EpmdServer
-from pyzen.node.inbound import Inbound
 from pyzen.node.join import Mesh
 from pyzen.node.link import LinkDriver, guard_fd, release_fd, tls_context
 from pyzen.node.metrics import register_metrics
@@ -48,6 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
+    from pyzen.actor.runtime import Dest
+    from pyzen.actor.verbs import Verbs
     from pyzen.node.tls import TLSConfig
     from pyzen.terms import Reference
 
@@ -180,7 +181,7 @@ class Node:
             self._zen.system.register_metrics(self._metrics)
             ZenExports(self._zen.system, self._router).export_to(self._exports)
         try:
-            self._driver.start(Inbound(self._router), self._scheduler, self._connections)
+            self._driver.start(self._router, self._connections)
         except NotImplementedError as error:
             raise ConfigError("the event loop has no add_reader: use the selector event loop") from error
 
@@ -287,9 +288,9 @@ class Node:
         if self._zen is not None:
             self._zen.stop()
         for pid in self._router.processes():
-            process = self._router.process(pid)
-            if process is not None:
-                process.finish(SHUTDOWN)
+            actor = self._router.actor(pid)
+            if actor is not None:
+                actor.end(SHUTDOWN)
 
     async def _close_registration(self) -> None:
         registration, self._registration = self._registration, None
@@ -416,7 +417,7 @@ class Node:
     @own_thread
     def spawn(
         self,
-        target: type[Actor] | Callable[..., Awaitable[Any]],
+        target: type[Verbs] | Callable[..., Awaitable[Any]],
         *args: Any,
         name: Atom | str | None = None,
         link: Pid | None = None,
@@ -425,19 +426,20 @@ class Node:
 
         Args:
             target: ``async def body(process, *args)``, or a `Process` or `GenServer` class.
-            *args: Given to the body, or to ``main`` or ``init`` of the class.
+            *args: Given to the body, or to ``main`` or ``init`` of the class, whose ``__init__`` gets nothing.
             name: Registered on return; ``init`` runs in the next turn.
             link: A process to be linked with from the first moment.
 
         Raises:
             NameTaken: The name is registered or reserved.
+            TypeError: The target is none of these, or its class can't be made without arguments.
         """
-        return self._router.spawn(make_process(target, args), name=name, link=link)
+        return self._router.spawn(target, *args, name=name, link=link)
 
     @own_thread
     def spawn_monitor(
         self,
-        target: type[Actor] | Callable[..., Awaitable[Any]],
+        target: type[Verbs] | Callable[..., Awaitable[Any]],
         *args: Any,
         subscriber: Pid,
         name: Atom | str | None = None,
@@ -448,10 +450,10 @@ class Node:
             NameTaken: The name is registered or reserved.
             ValueError: ``subscriber`` is no live process of this node.
         """
-        watcher = self._router.process(subscriber)
+        watcher = self._router.actor(subscriber)
         if watcher is None:
             raise ValueError(f"subscriber {subscriber!r} is no live process of {self.name}")
-        pid = self._router.spawn(make_process(target, args), name=name)
+        pid = self._router.spawn(target, *args, name=name)
         return pid, watcher.monitor(pid)
 
     def mailbox(self, name: Atom | str | None = None) -> Mailbox:
@@ -477,8 +479,8 @@ class Node:
             EncodeError: The message has no Erlang form.
             LinkOverloaded: Too much waits for that node already.
         """
-        sender = self._router.process(self._sender())
-        (sender or self._caller).send(dest, message, priority=priority)
+        sender = self._router.actor(self._sender()) or actor_of(self._caller)
+        sender.send(dest, message, priority=priority)
 
     async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
         """Call a GenServer, alias and monitor included.
@@ -559,20 +561,6 @@ class Node:
     def make_ref(self) -> Reference:
         """Return a reference never used before."""
         return self._router.make_ref()
-
-
-def make_process(target: type[Actor] | Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> Actor:
-    """Return the process that ``target`` describes, not started yet."""
-    if isinstance(target, type):
-        if issubclass(target, Process):
-            process = target()
-            process.arguments = args
-            return process
-        if issubclass(target, Actor):
-            return target(*args)
-    elif callable(target):
-        return Process(target, *args)
-    raise TypeError(f"an async function, or a Process or GenServer class is needed, not {target!r:.100}")
 
 
 def _abort(reference: weakref.ref[Node]) -> None:

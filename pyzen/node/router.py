@@ -1,35 +1,40 @@
 """The router: finds the process a signal is for, on this node or behind a link.
 
-One `Router` per node. It is the `Runtime` of the processes and, through `Inbound`, what control messages from peers
-act on: local delivery is remote delivery minus the bytes. Its methods only enqueue; no process's code runs inside.
+One `Router` per node. It is the `Runtime` of the processes, and what the signals of peers act on: local delivery is
+remote delivery minus the bytes. Its methods only enqueue; no process's code runs inside.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from pyzen.actor.process import Actor, Dest, Signal, running
+from pyzen.actor.actor import running
+from pyzen.actor.process import actor_context
 from pyzen.actor.reasons import as_atom
-from pyzen.actor.receiver import actor_context
 from pyzen.actor.runtime import NO_LINK, SENT, Sent
+from pyzen.actor.signals import AliasMessage, Demonitor, SpawnRequest, node_of
+from pyzen.actor.spawning import actor_for
 from pyzen.errors import NameTaken, NoProcess
 from pyzen.monitor_table import Unreads
-from pyzen.node.births import ABANDONED, LINKED, MONITORED, Births
+from pyzen.node.births import Births
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-    from pyzen.actor.process import TimerHandle
+    from pyzen.actor.actor import Actor
+    from pyzen.actor.runtime import Dest, TimerHandle
     from pyzen.actor.scheduler import Scheduler
+    from pyzen.actor.signals import Signal
     from pyzen.monitor_table import Downs
     from pyzen.node.outlet import Links, Outlet
 
 log = logging.getLogger("pyzen.node")
 
 NOPROC: Final = atoms.noproc
+NOTSUP: Final = atoms.notsup
 NODEUP: Final = atoms.nodeup
 NODEDOWN: Final = atoms.nodedown
 DIAL_FAILED: Final = atoms.dial_failed
@@ -46,7 +51,7 @@ class Router:
         unread: DOWNs in mailboxes, by reference.
         user: The group leader of processes that have no other.
         births: What starts processes for peers.
-        refused: Names that nobody may register.
+        refused: Names that no process may have.
     """
 
     def __init__(
@@ -93,43 +98,50 @@ class Router:
         """Return the next reference."""
         return self.references.next()
 
-    def spawn(self, process: Actor, *, name: Atom | str | None = None, link: Pid | None = None) -> Pid:
-        """Start a process: registered and linked on return, it runs in the next turn.
+    def spawn(self, target: Any, *args: Any, name: Atom | str | None = None, link: Pid | None = None) -> Pid:
+        """Start a process: registered and linked on return, it runs in the next turn. See `actor_for` for ``target``.
 
         Raises:
             NameTaken: The name is registered or reserved; nothing was started.
+            TypeError: ``target`` can't be started.
         """
         if name is not None:
             self._check_name(as_atom(name))
-        pid = self.adopt(process, link)
+        actor = actor_for(target, args)
+        pid = self.adopt(actor, link)
         spawner = self._running_actor()
-        process.group_leader = None if spawner is None else spawner.group_leader
+        actor.group_leader = None if spawner is None else spawner.group_leader
         if name is not None:
             self.register(name, pid)
         if link is not None:
-            self._link_at_birth(process, link)
-        process.start_running()
+            self._link_at_birth(actor, link)
+        actor.loop.start()
         return pid
 
-    def adopt(self, process: Actor, parent: Pid | None) -> Pid:
+    def adopt(self, actor: Actor, parent: Pid | None) -> Pid:
         """Give a process its pid and its place; it does not run yet."""
-        process.attach(self, parent)
-        pid = process.pid
-        self._by_pid[pid] = self.by_number[pid.number] = process
+        actor.attach(self, parent)
+        pid = actor.pid
+        self._by_pid[pid] = self.by_number[pid.number] = actor
         return pid
 
-    def _link_at_birth(self, process: Actor, parent: Pid) -> None:
+    def _link_at_birth(self, actor: Actor, parent: Pid) -> None:
         other = self._by_pid.get(parent)
         if other is None:
-            process.link(parent)
+            actor.link(parent)
             return
         # Both halves at once, so that no moment exists in which one of them could end unnoticed.
-        other.linked_at_birth(process.pid)
-        process.linked_at_birth(parent)
+        other.relations.add_link(actor.pid)
+        actor.relations.add_link(parent)
 
-    def process(self, pid: Pid) -> Actor | None:
-        """Return the live process of this node with that pid."""
+    def actor(self, pid: Pid) -> Actor | None:
+        """Return the kernel's side of the live process of this node with that pid."""
         return self._by_pid.get(pid)
+
+    def process(self, pid: Pid) -> Any:
+        """Return the object of the user's class of that process, None where it does not live."""
+        actor = self._by_pid.get(pid)
+        return None if actor is None else actor.instance
 
     def process_count(self) -> int:
         """Return how many processes live."""
@@ -139,15 +151,15 @@ class Router:
         """Return the pids of all live processes."""
         return list(self._by_pid)
 
-    def forget(self, process: Actor) -> None:
+    def forget(self, actor: Actor) -> None:
         """Take an ended process out of the tables."""
-        pid = process.pid
+        pid = actor.pid
         self._by_pid.pop(pid, None)
         self.by_number.pop(pid.number, None)
-        if process.registered_name is not None:
-            self.names.pop(process.registered_name, None)
+        if actor.registered_name is not None:
+            self.names.pop(actor.registered_name, None)
         for group in self._related.values():
-            group.discard(process)
+            group.discard(actor)
         for watchers in self._node_monitors.values():
             watchers.pop(pid, None)
 
@@ -189,13 +201,13 @@ class Router:
         """
         name = as_atom(name)
         self._check_name(name)
-        process = self._by_pid.get(pid)
-        if process is None:
+        actor = self._by_pid.get(pid)
+        if actor is None:
             raise NoProcess(NOPROC, f"{pid!r} is no live process of this node")
-        if process.registered_name is not None:
-            raise NameTaken(str(name), f"{pid!r} is registered as {str(process.registered_name)!r} already")
-        self.names[name] = process
-        process.registered_name = name
+        if actor.registered_name is not None:
+            raise NameTaken(str(name), f"{pid!r} is registered as {str(actor.registered_name)!r} already")
+        self.names[name] = actor
+        actor.registered_name = name
 
     def unregister(self, name: Atom | str) -> None:
         """Free a name.
@@ -203,19 +215,19 @@ class Router:
         Raises:
             NoProcess: The name is not registered.
         """
-        process = self.names.pop(as_atom(name), None)
-        if process is None:
+        actor = self.names.pop(as_atom(name), None)
+        if actor is None:
             raise NoProcess(NOPROC, f"no process is registered as {str(name)!r}")
-        process.registered_name = None
+        actor.registered_name = None
 
     def whereis(self, name: Atom | str) -> Pid | None:
         """Return the pid registered under a name."""
-        process = self.names.get(as_atom(name))
-        return None if process is None else process.pid
+        actor = self.names.get(as_atom(name))
+        return None if actor is None else actor.pid
 
-    def add_alias(self, ref: Reference, process: Actor) -> None:
-        """Deliver messages for ``ref`` to ``process``."""
-        self.aliases[ref] = process
+    def add_alias(self, ref: Reference, actor: Actor) -> None:
+        """Deliver messages for ``ref`` to ``actor``."""
+        self.aliases[ref] = actor
 
     def remove_alias(self, ref: Reference) -> None:
         """Drop messages for ``ref`` from now on."""
@@ -246,9 +258,9 @@ class Router:
 
     def _send_here(self, to: Pid | Atom | Reference, message: Any) -> Sent:
         if type(to) is Pid:
-            process = self._by_pid.get(to)
-            if process is not None:
-                process.enqueue(message)
+            actor = self._by_pid.get(to)
+            if actor is not None:
+                actor.enqueue(message)
         else:
             self.deliver(to, [message])
         return SENT
@@ -265,25 +277,31 @@ class Router:
                 return as_atom(name), as_atom(node)
         raise TypeError(f"can't send to {type(dest).__name__}: a pid, a name, (name, node) or an alias is needed")
 
-    def deliver(self, to: Atom | Reference, messages: list[Any]) -> None:
-        """Deliver to a name or an alias of this node; unknown ones are dropped."""
-        if isinstance(to, Atom):
-            process = self.names.get(to)
-            if process is not None:
-                process.enqueue_all(messages)
-            return
-        process = self.aliases.get(to)
-        if process is not None:
-            process.enqueue_all([Signal(Actor.on_alias, to, message) for message in messages])
+    def deliver(self, to: int | Atom | Reference, messages: list[Any], via: int = 0) -> None:
+        """Deliver messages in order; receivers that are not there drop them.
+
+        Args:
+            to: The number of a process of this node, a name, or an alias.
+            messages: One or more.
+            via: The epoch of the link that a message to an alias came by; 0 for one of this node.
+        """
+        if type(to) is int:  # not `True`, which is a name
+            actor = self.by_number.get(to)
+        elif isinstance(to, Reference):
+            actor, messages = self.aliases.get(to), [AliasMessage(to, one, via=via) for one in messages]
+        else:
+            actor = self.names.get(cast("Atom", to))
+        if actor is not None:
+            actor.enqueue_all(messages)
 
     def deliver_many(self, dispatches: Sequence[tuple[Pid, Downs]]) -> None:
         """Put DOWNs into mailboxes of this node; those for dead processes are withdrawn."""
         for pid, downs in dispatches:
-            process = self._by_pid.get(pid)
-            if process is None:
+            actor = self._by_pid.get(pid)
+            if actor is None:
                 downs.clear()
             else:
-                process.enqueue(downs)
+                actor.enqueue(downs)
 
     # ---- links between nodes
 
@@ -334,14 +352,14 @@ class Router:
 
     def link_lost(self, node: Atom) -> None:
         """A link is lost: called after its last signal, before the first of the next link."""
-        for process in self._related.pop(node, ()):
-            process.lose_link(node)
+        for actor in self._related.pop(node, ()):
+            actor.lose_link(node)
         self._tell_node_monitors(node, NODEDOWN)
 
     def dial_failed(self, node: Atom, text: str) -> None:
         """A dial failed: what was queued for it is lost, monitors fire ``noconnection``."""
-        for process in self._related.pop(node, ()):
-            process.lose_link(node)
+        for actor in self._related.pop(node, ()):
+            actor.lose_link(node)
         for pid in self._dialling.pop(node, ()):
             self._tell(pid, (DIAL_FAILED, node, text))
 
@@ -351,162 +369,69 @@ class Router:
                 self._tell(pid, (what, node))
 
     def _tell(self, pid: Pid, message: Any) -> None:
-        process = self._by_pid.get(pid)
-        if process is not None:
-            process.enqueue(message)
+        actor = self._by_pid.get(pid)
+        if actor is not None:
+            actor.enqueue(message)
 
-    def relate(self, node: Atom, process: Actor) -> None:
-        """Remember that ``process`` must hear when the link to ``node`` is lost."""
+    def relate(self, node: Atom, actor: Actor) -> None:
+        """Remember that ``actor`` must hear when the link to ``node`` is lost."""
         related = self._related.get(node)
         if related is None:
             related = self._related[node] = set()
-        related.add(process)
+        related.add(actor)
 
-    def resume_when_writable(self, dest: Any, process: Actor) -> bool:
-        """Let ``process`` run again when the link that ``dest`` needs is below its low mark."""
-        node = dest[1] if type(dest) is tuple else dest.node
-        outlet = self._links.up(as_atom(node))
-        return outlet is not None and outlet.resume_when_writable(process)
+    def resume_when_writable(self, dest: Any, actor: Actor) -> bool:
+        """Let ``actor`` run again when the link that ``dest`` needs is below its low mark."""
+        outlet = self._links.up(as_atom(node_of(dest)))
+        return outlet is not None and outlet.resume_when_writable(actor)
 
-    # ---- signals; the peer's half of each rule is in the process
+    # ---- signals; the receiver's half of each rule is in the signal and the actor
 
-    def _signal(self, to_pid: Pid, apply: Callable[..., None], *arguments: Any) -> bool | None:
-        """Enqueue a signal for a process of this node: true when alive, false when dead, None when elsewhere."""
-        process = self._by_pid.get(to_pid)
-        if process is not None:
-            process.enqueue(Signal(apply, *arguments))
-            return True
-        return False if to_pid.node is self.name else None
-
-    def route_link(self, from_pid: Pid, to_pid: Pid) -> None:
-        """LINK: a dead process answers with the exit signal ``noproc``."""
-        found = self._signal(to_pid, Actor.on_link, from_pid)
-        if found is False:
-            self.route_exit(to_pid, from_pid, NOPROC)
-        elif found is None and (outlet := self._outlet(to_pid.node, dial=True)) is not None:
-            outlet.link(from_pid, to_pid)
-
-    def route_unlink(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """UNLINK_ID: acknowledged for dead processes too."""
-        found = self._signal(to_pid, Actor.on_unlink, unlink_id, from_pid)
-        if found is False:
-            self.route_unlink_ack(unlink_id, to_pid, from_pid)
-        elif found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
-            outlet.unlink(unlink_id, from_pid, to_pid)
-
-    def route_unlink_ack(self, unlink_id: int, from_pid: Pid, to_pid: Pid) -> None:
-        """UNLINK_ID_ACK."""
-        found = self._signal(to_pid, Actor.on_unlink_ack, unlink_id, from_pid)
-        if found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
-            outlet.unlink_ack(unlink_id, from_pid, to_pid)
-
-    def route_exit(self, from_pid: Pid, to_pid: Pid, reason: Any) -> None:
-        """The exit signal of a link, or the answer ``noproc`` to a LINK."""
-        found = self._signal(to_pid, Actor.on_exit, from_pid, reason)
-        if found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
-            outlet.exit(from_pid, to_pid, reason)
-
-    def route_exit2(self, from_pid: Pid, to: Pid | Reference, reason: Any, *, priority: bool = False) -> None:
-        """EXIT2, to a process or to one of its aliases; an alias that is not in use drops it."""
-        if type(to) is Reference and to.node is self.name:
-            process = self.aliases.get(to)
-            if process is not None:
-                process.enqueue(Signal(Actor.on_exit2, from_pid, reason))
-            return
-        found = self._signal(to, Actor.on_exit2, from_pid, reason) if type(to) is Pid else None
-        if found is None and (outlet := self._outlet(to.node, dial=True)) is not None:
-            outlet.exit2(from_pid, to, reason, priority=priority)
-
-    def route_monitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
-        """MONITOR_P: answered with ``noproc`` when nobody is there."""
-        if isinstance(target, Pid):
-            found = self._signal(target, Actor.on_monitor, watcher, ref, None)
-            if found is False:
-                self.route_down(target, watcher, ref, NOPROC)
-            elif found is None and (outlet := self._outlet(target.node, dial=True)) is not None:
-                outlet.monitor(watcher, target, ref)
-        elif target[1] is self.name:
-            self.monitor_name(watcher, target[0], ref)
-        elif (outlet := self._outlet(target[1], dial=True)) is not None:
-            outlet.monitor(watcher, target[0], ref)
-
-    def monitor_name(self, watcher: Pid, name: Atom, ref: Reference) -> None:
-        """MONITOR_P by a name of this node."""
-        process = self.names.get(name)
-        if process is None:
-            self.route_down(name, watcher, ref, NOPROC)
+    def route(self, signal: Signal) -> None:
+        """Take a signal to its receiver, here or behind a link. See `Runtime.route`."""
+        to = signal.to
+        actor = self._by_pid.get(to) if type(to) is Pid else self._find(signal)
+        if actor is not None:
+            actor.enqueue(signal)
+        elif (node := node_of(to)) is not self.name:
+            self._route_out(node, signal)
         else:
-            self._named[ref] = process
-            process.enqueue(Signal(Actor.on_monitor, watcher, ref, name))
+            self.refuse(signal, NOPROC)
 
-    def route_demonitor(self, watcher: Pid, target: Pid | tuple[Atom, Atom], ref: Reference) -> None:
-        """DEMONITOR_P."""
-        if isinstance(target, Pid):
-            found = self._signal(target, Actor.on_demonitor, ref)
-            if found is None and (outlet := self._outlet(target.node, dial=False)) is not None:
-                outlet.demonitor(watcher, target, ref)
-        elif target[1] is self.name:
-            self.demonitor_name(ref)
-        elif (outlet := self._outlet(target[1], dial=False)) is not None:
-            outlet.demonitor(watcher, target[0], ref)
+    def route_inward(self, signal: Signal) -> None:
+        """Take a signal of a peer to its receiver on this node: nothing is forwarded to others."""
+        if node_of(signal.to) is self.name:
+            self.route(signal)
 
-    def demonitor_name(self, ref: Reference) -> None:
-        """DEMONITOR_P of a monitor by a name of this node."""
-        process = self._named.pop(ref, None)
-        if process is not None:
-            process.enqueue(Signal(Actor.on_demonitor, ref))
+    def _route_out(self, node: Atom, signal: Signal) -> None:
+        outlet = self._outlet(node, signal.dials)
+        if outlet is not None and not outlet.signal(signal):
+            self.refuse(signal, NOTSUP)
 
-    def route_down(
-        self, target: Pid | Atom, watcher: Pid, ref: Reference, reason: Any, *, dead: Pid | None = None
-    ) -> None:
-        """MONITOR_P_EXIT; ``dead`` is the process that ended, where ``target`` is its name."""
-        self._named.pop(ref, None)
-        found = self._signal(watcher, Actor.on_down, ref, reason)
-        if found is None and (outlet := self._outlet(watcher.node, dial=False)) is not None:
-            outlet.down(target, watcher, ref, reason, dead=dead)
+    def refuse(self, signal: Signal, reason: Atom) -> None:
+        """Answer a signal that has no receiver, or that the peer does not know."""
+        for answer in signal.refused(reason):
+            self.route(answer)
 
-    def route_group_leader(self, leader: Pid, to_pid: Pid) -> None:
-        """GROUP_LEADER."""
-        found = self._signal(to_pid, Actor.on_group_leader, leader)
-        if found is None and (outlet := self._outlet(to_pid.node, dial=True)) is not None:
-            outlet.group_leader(leader, to_pid)
+    def _find(self, signal: Signal) -> Actor | Births | None:
+        """Return the receiver on this node of a signal that is not to a pid."""
+        to = signal.to
+        if node_of(to) is not self.name:
+            return None
+        if type(signal) is SpawnRequest:
+            return self.births
+        if type(to) is Reference:
+            return self.aliases.get(to)
+        return self._find_named(to[0], signal)
 
-    def route_spawn_request(
-        self,
-        req_id: Reference,
-        from_pid: Pid,
-        node: Atom,
-        leader: Pid,
-        mfa: tuple[Atom, Atom, int],
-        options: list[Any],
-        args: list[Any],
-    ) -> None:
-        """SPAWN_REQUEST."""
-        if node is self.name:
-            self.births.requested(req_id, from_pid, leader, mfa, options, args)
-        elif (outlet := self._outlet(node, dial=True)) is not None:
-
-            def refused() -> None:
-                self.route_spawn_reply(req_id, from_pid, 0, atoms.notsup)
-
-            outlet.spawn_request(req_id, from_pid, leader, mfa, options, args, refused)
-
-    def route_spawn_reply(self, req_id: Reference, to_pid: Pid, flags: int, result: Pid | Atom) -> None:
-        """SPAWN_REPLY: a process whose parent has died is given up."""
-        found = self._signal(to_pid, Actor.on_spawn_reply, req_id, flags, result)
-        if found is False:
-            self.abandon(to_pid, req_id, flags, result)
-        elif found is None and (outlet := self._outlet(to_pid.node, dial=False)) is not None:
-            outlet.spawn_reply(req_id, to_pid, flags, result)
-
-    def abandon(self, from_pid: Pid, req_id: Reference, flags: int, result: Pid | Atom) -> None:
-        """Let go of a process that was started for ``from_pid``, which has no use for it any more."""
-        if not isinstance(result, Pid):
-            return
-        if flags & MONITORED:
-            self.route_demonitor(from_pid, result, req_id)
-        if flags & LINKED:
-            self.route_exit(from_pid, result, ABANDONED)
+    def _find_named(self, name: Atom, signal: Any) -> Actor | None:
+        """Return the holder of a name for a monitor, and for a demonitor whoever held it at that time."""
+        if type(signal) is Demonitor:
+            return self._named.pop(signal.ref, None)
+        actor = self.names.get(name)
+        if actor is not None:
+            self._named[signal.ref] = actor
+        return actor
 
     def forget_named(self, ref: Reference) -> None:
         """Forget which process a monitor by name belongs to."""

@@ -12,7 +12,7 @@ from pyzen.actor.reasons import as_atom, settle
 from pyzen.zen.system import ZenSystem
 
 if TYPE_CHECKING:
-    from pyzen.actor.process import Target
+    from pyzen.actor.runtime import Target
     from pyzen.config import ZenConfig
     from pyzen.node.router import Router
     from pyzen.terms import Atom, Pid, Reference

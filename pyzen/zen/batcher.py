@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from pyzen.actor.gen_server import Stop
-from pyzen.actor.process import Sent
+from pyzen.actor.answers import Stop
 from pyzen.actor.reasons import SHUTDOWN
+from pyzen.actor.runtime import Sent
 from pyzen.errors import LinkOverloaded
-from pyzen.terms import Pid
 from pyzen.zen.names import DEAD, DOWN
-from pyzen.zen.server import Ticker, ZenRegistry, ZenServer
+from pyzen.zen.server import Ticker, ZenRegistry, ZenServer, is_exit
+from pyzen.zen.tables import alive
 
 if TYPE_CHECKING:
+    from pyzen.terms import Pid
     from pyzen.zen.tables import Context
 
 SUMMARY_SIZE: Final = 1024 * 1024
@@ -39,7 +40,7 @@ class Batcher(ZenServer):
     def init(self, *_args: Any) -> None:
         """Watch the Connector; send what a predecessor left."""
         # Monitoring would dial: without a link the Connector counts as ended.
-        if self._runtime.link(self._connector.node) is None:
+        if self._context.runtime.link(self._connector.node) is None:
             self._leave()
         self.monitor(self._connector)
         if self._context.subscriptions.waiting(self._connector):
@@ -59,7 +60,7 @@ class Batcher(ZenServer):
         self._sweeping.shorten(self.interval)
 
     def _sweep(self) -> None:
-        link = self._runtime.link(self._connector.node)
+        link = self._context.runtime.link(self._connector.node)
         if link is not None and not link[1]:
             self._send_summary()
         if self._context.subscriptions.waiting(self._connector):
@@ -94,8 +95,8 @@ class Batcher(ZenServer):
         batchers = self._context.batchers
         if batchers is not None and batchers.lookup(self._connector) == self.pid:
             self._context.subscriptions.drop_connector(self._connector)
-            if self._context.proxy is not None and not self._context.proxy.ended:
-                self._context.proxy.reap()
+            if proxy := alive(self._context.proxy):
+                proxy.reap()
         raise Stop
 
 
@@ -114,23 +115,22 @@ class Batchers(ZenRegistry):
 
     def batcher(self, connector: Pid) -> Batcher:
         """Return the Batcher of a Connector; started when there is none."""
-        return cast("Batcher", self._runtime.process(self.lookup_or_start(connector)))
+        return cast("Batcher", self._context.runtime.process(self.lookup_or_start(connector)))
 
     def live(self) -> list[Batcher]:
         """Return all Batchers that live."""
-        processes = (self._runtime.process(pid) for pid in self._by_key.values())
-        return [cast("Batcher", process) for process in processes if process is not None]
+        return self._pyzen_rows.processes()
 
     def discard(self, connector: Pid) -> None:
         """End a Batcher whose rows are gone; the next look-up starts a fresh one."""
-        pid = self._by_key.pop(connector, None)
-        process = None if pid is None else self._runtime.process(pid)
-        if process is not None:
-            process.finish(SHUTDOWN)
+        pid = self._pyzen_rows.discard(connector)
+        actor = None if pid is None else self._context.runtime.actor(pid)
+        if actor is not None:
+            actor.end(SHUTDOWN)
 
     def handle_info(self, message: Any) -> None:
         """Take the end of a Batcher; one that crashed gets a successor."""
-        connector = self._by_pid.get(message[1]) if is_exit(message) else None
+        connector = self._pyzen_rows.key_of(message[1]) if is_exit(message) else None
         super().handle_info(message)
         if connector is not None and self._context.subscriptions.knows(connector):
             self.after(self._context.config.batcher_sweep_interval / 1000, self._replace, connector)
@@ -138,8 +138,3 @@ class Batchers(ZenRegistry):
     def _replace(self, connector: Pid) -> None:
         if self._context.subscriptions.knows(connector):
             self.lookup_or_start(connector)
-
-
-def is_exit(message: Any) -> bool:
-    """Say whether a message tells of the end of a process."""
-    return isinstance(message, tuple) and len(message) == 3 and isinstance(message[1], Pid)

@@ -29,8 +29,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.gen_server import Continue, Stop
-from pyzen.actor.process import GEN_CAST, Sent
+from pyzen.actor.answers import Continue, Stop
+from pyzen.actor.requests import GEN_CAST
+from pyzen.actor.runtime import Sent
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import LinkOverloaded
 from pyzen.monitor_table import MORE
 from pyzen.terms import Atom, ImproperList, Reference
@@ -52,11 +54,12 @@ from pyzen.zen.names import (
     SUBSCRIBE,
 )
 from pyzen.zen.server import EpochLink, Ticker, ZenServer
+from pyzen.zen.tables import alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.process import TimerHandle
+    from pyzen.actor.runtime import TimerHandle
     from pyzen.zen.names import Compatibility, Loss
     from pyzen.zen.tables import Context, Remote
 
@@ -101,14 +104,14 @@ class Connector(ZenServer):
     def init(self, *_args: Any) -> None:
         """Hear of the link from now on, and look at what there is to do."""
         if self._peer is not self.node:
-            self._runtime.monitor_node(self._peer, self.pid)
+            self._context.runtime.monitor_node(self._peer, self.pid)
             self._note_missed_loss()
         self._link.take()
         self._rest()
 
     def _note_missed_loss(self) -> None:
         """The link was lost after the predecessor ended and before this began: nobody was told."""
-        if self._remote.status == "incompatible" and self._runtime.link(self._peer) is None:
+        if self._remote.status == "incompatible" and self._context.runtime.link(self._peer) is None:
             self._remote.status = "unavailable"
 
     # ---- what others ask for
@@ -132,7 +135,7 @@ class Connector(ZenServer):
         if self._phase is Phase.OPEN:
             done("compatible")
             return
-        if self._remote.status == "incompatible" and not self._remote.is_expired(self._runtime.now()):
+        if self._remote.status == "incompatible" and not self._remote.is_expired(self._context.runtime.now()):
             done("incompatible")
             return
         self._remote.waiters.append(done)
@@ -162,7 +165,7 @@ class Connector(ZenServer):
             self._rest_idle()
 
     def _rest_idle(self) -> None:
-        remote, runtime = self._remote, self._runtime
+        remote, runtime = self._remote, self._context.runtime
         if self._has_work():
             self.wake()
         elif runtime.link(self._peer) is None:
@@ -178,10 +181,10 @@ class Connector(ZenServer):
 
     def _settle(self) -> None:
         """Decide what an idle remote is: by a ping, by a dial, or by what is known."""
-        remote, now = self._remote, self._runtime.now()
+        remote, now = self._remote, self._context.runtime.now()
         if self._fallback.stands and not self._link.is_up:
             self._unlinked()  # the news is on the way
-        elif self._runtime.link(self._peer) is None:
+        elif self._context.runtime.link(self._peer) is None:
             self._settle_unlinked(now)
         elif remote.status == "incompatible" and not remote.is_expired(now):
             self._meet_incompatible()
@@ -233,7 +236,7 @@ class Connector(ZenServer):
         if count:
             cause = self._remote.last_loss or "never connected"
             self._context.count(nodedown_event(cause), count)
-            self._remote.log.fired(self.node, count, cause, self._runtime.now())
+            self._remote.log.fired(self.node, count, cause, self._context.runtime.now())
             self._context.fired(count)
 
     # ---- dialling
@@ -241,14 +244,14 @@ class Connector(ZenServer):
     def _dial(self) -> None:
         self._phase = Phase.DIALLING
         self._deadline = self.after(DIAL_TIMEOUT, self._dial_failed)
-        self._runtime.dial(self._peer, self.pid)
+        self._context.runtime.dial(self._peer, self.pid)
 
     def _dial_failed(self) -> None:
         if self._phase is not Phase.DIALLING:
             return
         remote = self._remote
         remote.failed_dials += 1
-        remote.dial_at = self._runtime.now() + self._context.penalty(remote.failed_dials)
+        remote.dial_at = self._context.runtime.now() + self._context.penalty(remote.failed_dials)
         self._be_unavailable("never connected")
 
     def _be_unavailable(self, cause: Loss) -> None:
@@ -279,7 +282,7 @@ class Connector(ZenServer):
 
     def _ping_timed_out(self, request: Reference) -> None:
         if request == self._ping_ref:
-            self._forget_request(request)
+            actor_of(self).forget_request(request)
             self._be_incompatible("ping timeout", self._attempt)
 
     def _be_incompatible(self, cause: Loss, attempt: int) -> None:
@@ -293,7 +296,7 @@ class Connector(ZenServer):
         remote = self._remote
         remote.status, remote.last_loss, remote.attempts = "incompatible", cause, attempt
         penalty = self._context.penalty(attempt)
-        remote.until = self._runtime.now() + penalty
+        remote.until = self._context.runtime.now() + penalty
         remote.log.incompatible(self.node, cause, penalty)
 
     def _answered(self, answer: Any) -> None:
@@ -393,15 +396,14 @@ class Connector(ZenServer):
     def _close(self) -> None:
         """Fire everything in one step and end; a successor with another pid goes on."""
         self._fire()
-        connectors = self._context.connectors
-        if connectors is not None and not connectors.ended:
+        if connectors := alive(self._context.connectors):
             connectors.succeed(self._remote)
         self._phase = Phase.CLOSED
         self._fallback.leave()
 
     def _retire(self) -> None:
         """End when the node has had neither link nor references for a while; its cache entry goes too."""
-        if self._phase is Phase.IDLE and self._runtime.link(self._peer) is None and not self._has_work():
+        if self._phase is Phase.IDLE and self._context.runtime.link(self._peer) is None and not self._has_work():
             self._context.remotes.pop(self._peer, None)
             raise Stop
 

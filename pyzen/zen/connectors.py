@@ -39,12 +39,11 @@ class Connectors(ZenRegistry):
 
     def connector(self, node: Atom) -> Connector:
         """Return the Connector of a node; started when there is none."""
-        return cast("Connector", self._runtime.process(self.lookup_or_start(node)))
+        return cast("Connector", self._context.runtime.process(self.lookup_or_start(node)))
 
     def live(self) -> list[Connector]:
         """Return all Connectors that live."""
-        processes = (self._runtime.process(pid) for pid in self._by_key.values())
-        return [cast("Connector", process) for process in processes if process is not None]
+        return self._pyzen_rows.processes()
 
     def lookup_or_start(self, key: Atom) -> Pid:
         """Return the pid of a node's Connector; started when there is none."""
@@ -61,9 +60,7 @@ class Connectors(ZenRegistry):
 
     def succeed(self, remote: Remote) -> None:
         """Start the Connector of the next epoch. What its predecessor wrote into the cache stands."""
-        pid = self.spawn_link(Connector(self._context, remote))
-        self._by_key[remote.node] = remote.connector = pid
-        self._by_pid[pid] = remote.node
+        remote.connector = self._pyzen_rows.start(remote.node, Connector(self._context, remote))
 
     def handle_info(self, message: Any) -> None:
         """Take the end of a Connector; one that crashed gets a successor."""

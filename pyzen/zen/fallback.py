@@ -15,7 +15,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.gen_server import Stop
+from pyzen.actor.answers import Stop
+from pyzen.actor.verbs import actor_of
 from pyzen.zen.names import NOCONNECTION, NODEDOWN
 from pyzen.zen.server import Ticker
 
@@ -99,7 +100,7 @@ class Fallback:
     def leave(self) -> None:
         """Take back every monitor of the Connector, whose references have fired, and end it."""
         self._working.cancel()  # what is spare from now on is the successor's
-        monitors = self._connector.relations.monitors
+        monitors = actor_of(self._connector).relations.monitors
         for ref in list(islice(monitors, SLICE)):
             self._connector.demonitor(ref, flush=True)
         if not monitors:

@@ -15,7 +15,7 @@ from pyzen.zen.names import LOCAL, PROXY, Loss
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyzen.actor.process import Runtime
+    from pyzen.actor.runtime import Runtime
     from pyzen.metrics import Labels, Registry
     from pyzen.terms import Atom
     from pyzen.zen.tables import Context
@@ -173,8 +173,8 @@ def _queue_len(runtime: Runtime, name: Atom) -> Callable[[], dict[Labels, int]]:
 
     def read() -> dict[Labels, int]:
         pid = runtime.whereis(name)
-        process = None if pid is None else runtime.process(pid)
-        return {} if process is None else {NO_LABELS: process.message_queue_len}
+        actor = None if pid is None else runtime.actor(pid)
+        return {} if actor is None else {NO_LABELS: actor.message_queue_len}
 
     return read
 

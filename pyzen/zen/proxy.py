@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.gen_server import Continue
+from pyzen.actor.answers import Continue
 from pyzen.brief import brief
 from pyzen.etf import encoded_size
 from pyzen.monitor_table import MONITOR
@@ -107,11 +107,11 @@ class Proxy(ZenServer):
         """Hear of the loss of the link in order with its signals, from the first ping on."""
         if node is not self.node and node not in self._nodes:
             self._nodes.add(node)
-            self._runtime.monitor_node(node, self.pid)
+            self._context.runtime.monitor_node(node, self.pid)
 
     def _take_instructions(self, connector: Pid, items: list[Any], word: Atom | None) -> Any:
         """Take instructions, or targets that the same word is for."""
-        if self._runtime.link(connector.node) is None:
+        if self._context.runtime.link(connector.node) is None:
             self._context.count("instructions_outdated", len(items))  # the message outlived its link
             return None
         if self._context.subscriptions.waiting(connector) > WAITING_LIMIT:
@@ -126,7 +126,7 @@ class Proxy(ZenServer):
         self._context.count("peers_given_up")
         text = "%s drops the link to %s: more than %d certificates wait for %r, which asks for more"
         log.warning(text, self.node, connector.node, WAITING_LIMIT, connector)
-        self._runtime.disconnect(connector.node, "too many certificates wait for it")
+        self._context.runtime.disconnect(connector.node, "too many certificates wait for it")
         # Now rather than when the link is lost: what else it has sent is still in the queue, and finds nothing waiting.
         self._drop_node(connector.node)
 
@@ -170,7 +170,7 @@ class Proxy(ZenServer):
     def _is_ours(self, target: Any) -> bool:
         """Say whether a target is a process or name of this node that can be monitored."""
         if isinstance(target, Pid):
-            return target.node is self.node and target.creation == self._runtime.creation
+            return target.node is self.node and target.creation == self._context.runtime.creation
         return is_named(target) and target[1] is self.node and not is_reserved_name(target[0])
 
     def _certify_refused(self, connector: Pid, target: Any) -> None:
@@ -188,7 +188,7 @@ class Proxy(ZenServer):
         """Ignore an instruction that makes no sense; one log line per node and ten seconds."""
         self._context.count("instructions_skipped")
         throttle = self._senseless.setdefault(connector.node, Throttle())
-        if count := throttle.let(self._runtime.now()):
+        if count := throttle.let(self._context.runtime.now()):
             text = "%s: instructions of %s that make no sense: %d, the last one %s"
             log.warning(text, self.node, connector.node, count, brief(instruction))
 
@@ -208,7 +208,7 @@ class Proxy(ZenServer):
     def _drop_node(self, node: Atom) -> None:
         self._nodes.discard(node)
         self._senseless.pop(node, None)
-        self._runtime.demonitor_node(node, self.pid)
+        self._context.runtime.demonitor_node(node, self.pid)
         batchers = alive(self._context.batchers)
         for connector in self._context.subscriptions.drop_node(node):
             if batchers is not None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, final
 
-from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.actor.actor import EXIT
+from pyzen.actor.answers import NOREPLY
+from pyzen.actor.gen_server import GenServer, log_stray, server_loop
 from pyzen.actor.supervisor import DynamicRegistry
+from pyzen.actor.system import attributes_of, state_of
+from pyzen.actor.verbs import actor_of
+from pyzen.terms import Pid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.process import Actor, Runtime, TimerHandle
-    from pyzen.terms import Atom, Pid
+    from pyzen.actor.runtime import Runtime, TimerHandle
+    from pyzen.actor.verbs import Verbs
+    from pyzen.terms import Atom
+
+
+SHARED: Final = frozenset({"_context", "_counting"})
+"""The attributes that all of these processes have."""
 
 
 class Counting(Protocol):
@@ -37,14 +47,14 @@ class Sturdy(GenServer):
         """Ignore a cast that is not ours."""
         self.stray(request)
 
-    def _base_attributes(self) -> frozenset[str]:
+    def get_state(self) -> Any:
         """Leave out of ``sys:get_state`` what all of them share."""
-        return super()._base_attributes() | {"_context", "_counting"}
+        return state_of({name: value for name, value in attributes_of(self).items() if name not in SHARED})
 
     def stray(self, message: Any) -> None:
         """Count and ignore a message; one log line per ten seconds."""
         self._counting.count("stray_messages")
-        super().stray(message)
+        log_stray(actor_of(self), message)
 
 
 class ZenServer(Sturdy):
@@ -54,13 +64,29 @@ class ZenServer(Sturdy):
         super().__init__()
         self._counting = counting
 
+    def handle_info(self, message: Any) -> Any:
+        """Ignore a message that is not ours."""
+        self.stray(message)
+
 
 class ZenRegistry(Sturdy, DynamicRegistry):
     """A registry of processes of ZenMonitor."""
 
-    def __init__(self, counting: Counting, factory: Callable[[Any], Actor]) -> None:
+    def __init__(self, counting: Counting, factory: Callable[[Any], Verbs]) -> None:
         super().__init__(factory)
         self._counting = counting
+
+    def handle_info(self, message: Any) -> Any:
+        """Take the exit of a process; ignore a message that is not ours."""
+        if is_exit(message):
+            super().handle_info(message)
+        else:
+            self.stray(message)
+
+
+def is_exit(message: Any) -> bool:
+    """Say whether a message tells of the end of a process."""
+    return isinstance(message, tuple) and len(message) == 3 and message[0] is EXIT and isinstance(message[1], Pid)
 
 
 @final
@@ -106,15 +132,14 @@ class Ticker:
         callback: Called without arguments, as a callback of the process.
     """
 
-    __slots__ = ("_armed_at", "_callback", "_due", "_handle", "_process", "_round")
+    __slots__ = ("_actor", "_armed_at", "_callback", "_due", "_handle")
 
-    def __init__(self, process: Actor, callback: Callable[[], object]) -> None:
-        self._process = process
+    def __init__(self, process: Verbs, callback: Callable[[], object]) -> None:
+        self._actor = actor_of(process)
         self._callback = callback
         self._handle: TimerHandle | None = None
         self._armed_at = 0.0
         self._due = 0.0
-        self._round = 0
 
     def __repr__(self) -> str:
         return f"<Ticker {'armed' if self.armed else 'idle'}>"
@@ -126,26 +151,24 @@ class Ticker:
 
     def arm(self, delay: float) -> None:
         """Fire after ``delay`` seconds, or earlier if it was going to."""
-        now = self._process.runtime.now()
+        now = self._actor.runtime.now()
         if self._handle is not None and self._due <= now + delay:
             return
         self.cancel()
         self._armed_at, self._due = now, now + delay
-        self._handle = self._process.after(delay, self._fire, self._round)
+        self._handle = server_loop(self._actor).after(delay, self._fire)
 
     def shorten(self, interval: float) -> None:
         """The interval has changed: fire at once or sooner if it is shorter, else as it was going to."""
         if self._handle is not None:
-            self.arm(max(0.0, self._armed_at + interval - self._process.runtime.now()))
+            self.arm(max(0.0, self._armed_at + interval - self._actor.runtime.now()))
 
     def cancel(self) -> None:
         """Don't fire."""
-        self._round += 1
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
-    def _fire(self, number: int) -> None:
-        if number == self._round:
-            self._handle = None
-            self._callback()
+    def _fire(self) -> None:
+        self._handle = None
+        self._callback()

@@ -47,7 +47,7 @@ from pyzen.zen.tables import Context, Remote, Tables, alive
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyzen.actor.process import Runtime
+    from pyzen.actor.runtime import Runtime
     from pyzen.metrics import Registry
     from pyzen.terms import Atom, Reference
 
@@ -159,7 +159,7 @@ class ZenSystem:
         self._runtime.spawn(supervisor, name=SUPERVISOR)
         self._supervisor = supervisor
         # Each level starts in the turn after the one above; an Elixir Connector pings as soon as there is a link.
-        while self._runtime.whereis(BATCHERS) is None and not supervisor.ended:
+        while self._runtime.whereis(BATCHERS) is None and alive(supervisor) is not None:
             self._runtime.scheduler.run()
 
     def _await_stop(self) -> None:
@@ -267,7 +267,7 @@ class ZenSystem:
 
     def _watch(self, subscriber: Pid) -> None:
         """Begin to watch a new subscriber; nothing is kept for a dead one."""
-        if self._runtime.process(subscriber) is None:
+        if self._runtime.actor(subscriber) is None:
             self._context.act(self._monitors.drop_subscriber(subscriber))
         elif local := alive(self._context.local):
             local.watch(subscriber)
@@ -317,7 +317,7 @@ class ZenSystem:
     def cached_compatibility(self, peer: Atom | str) -> CachedCompatibility:
         """Return the entry of the compatibility cache; never touches the network."""
         remote = self._remote(peer)
-        if remote is None or remote.connector is None or self._runtime.process(remote.connector) is None:
+        if remote is None or remote.connector is None or self._runtime.actor(remote.connector) is None:
             return "miss"
         if remote.is_expired(self._runtime.now()):
             return "expired", remote.attempts

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, get_args
 
+from pyzen.actor.verbs import actor_of
 from pyzen.monitor_table import IDLE, MORE, WOKEN, MonitorTable, SubscriptionTable
 from pyzen.zen.metrics import EVENTS
 from pyzen.zen.peer_log import PeerLog
@@ -19,7 +20,8 @@ from pyzen.zen.truncator import truncate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.process import Actor, Runtime
+    from pyzen.actor.runtime import Runtime
+    from pyzen.actor.verbs import Verbs
     from pyzen.config import ZenConfig
     from pyzen.terms import Atom, Pid
     from pyzen.zen.batcher import Batchers
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from pyzen.zen.names import Compatibility, Loss
     from pyzen.zen.proxy import Proxy
 
-ActorType = TypeVar("ActorType", bound="Actor")
+Living = TypeVar("Living", bound="Verbs")
 
 Status = Literal["miss", "compatible", "incompatible", "unavailable"]
 
@@ -177,9 +179,9 @@ class Context:
             dispatcher.wake()
 
 
-def alive(process: ActorType | None) -> ActorType | None:
+def alive(process: Living | None) -> Living | None:
     """Return a process that has not ended, else None."""
-    return None if process is None or process.ended else process
+    return None if process is None or actor_of(process).ended else process
 
 
 @final

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyzen.actor.receiver import Mailbox
+from pyzen.actor.process import Mailbox
 from pyzen.actor.scheduler import Scheduler
 from pyzen.node.router import Router
 from pyzen.terms import Atom
@@ -42,9 +42,9 @@ async def router() -> AsyncIterator[Router]:
     router = Router(Atom("local@test"), 7, scheduler, NoLinks(), now=loop.time, call_later=loop.call_later)
     yield router
     for pid in router.processes():
-        process = router.process(pid)
-        if process is not None:
-            process.finish(Atom("shutdown"))
+        actor = router.actor(pid)
+        if actor is not None:
+            actor.end(Atom("shutdown"))
     await router.join(1.0)
 
 

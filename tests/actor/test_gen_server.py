@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.gen_server import NOREPLY, Continue, GenServer, Reply, Stop
+from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
+from pyzen.actor.gen_server import GenServer, server_loop
+from pyzen.actor.server_loop import Phase
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import NameTaken, NoProcess, ProcessExit
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
-    from pyzen.actor.receiver import Mailbox
+    from pyzen.actor.process import Mailbox
     from pyzen.node.router import Router
 
 
@@ -354,9 +357,10 @@ async def test_exit_signal_cancels_an_async_callback(router: Router, me: Mailbox
     pid = router.spawn(server)
     me.monitor(pid)
     me.cast(pid, atoms.hang)
-    while server._task is None:
+    loop = server_loop(actor_of(server))
+    while loop.task is None or loop.phase is not Phase.AWAITING:
         await asyncio.sleep(0)
-    task = server._task
+    task = loop.task
 
     me.send_exit(pid, atoms.boom)
 
@@ -388,8 +392,9 @@ async def test_exit_signal_before_an_async_callback_has_begun_closes_it(router: 
     router.scheduler.run()  # makes the task of init, then lets the signal arrive
 
     assert (await me.receive(timeout=2))[4] is atoms.boom
-    assert server._task is not None
-    await asyncio.wait([server._task])
+    task = server_loop(actor_of(server)).task
+    assert task is not None
+    await asyncio.wait([task])
     assert inspect.getcoroutinestate(server.coroutine) == inspect.CORO_CLOSED
 
 

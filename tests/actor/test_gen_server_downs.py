@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.gen_server import Continue, GenServer
+from pyzen.actor.answers import Continue
+from pyzen.actor.gen_server import GenServer
 from pyzen.actor.scheduler import BUDGET
+from pyzen.actor.verbs import actor_of
 from pyzen.monitor_table import MonitorTable
 from pyzen.terms import Pid, Reference, atoms
 from pyzen.testing import Cluster, MemoryNode, Recorder
@@ -99,12 +101,12 @@ def test_exit_signal_takes_effect_between_two_downs(cluster: Cluster, node: Memo
     deliver(node.runtime, watcher, 3)
     cluster.run_until_idle()
 
-    assert (watcher.seen, watcher.exit_reason) == ([0], atoms.killed)
+    assert (watcher.seen, actor_of(watcher).exit_reason) == ([0], atoms.killed)
     assert len(node.runtime.unread) == 0
 
 
 def test_server_ended_by_its_own_handler_handles_nothing_more(cluster: Cluster, node: MemoryNode) -> None:
-    watcher = watch(cluster, node, lambda _: watcher.finish(atoms.normal))
+    watcher = watch(cluster, node, lambda _: actor_of(watcher).end(atoms.normal))
 
     deliver(node.runtime, watcher, 3)
     cluster.run_until_idle()
@@ -121,7 +123,7 @@ def test_handler_that_fails_ends_the_server_and_leaves_nothing_unread(cluster: C
     cluster.run_until_idle()
 
     assert watcher.seen == [0, 1]
-    assert watcher.ended
+    assert actor_of(watcher).ended
     assert len(node.runtime.unread) == 0
 
 
@@ -136,14 +138,14 @@ def test_continue_runs_before_the_next_down(cluster: Cluster, node: MemoryNode) 
 
 def test_server_suspended_by_a_handler_handles_the_rest_later(cluster: Cluster, node: MemoryNode) -> None:
     def suspend(index: int) -> None:
-        watcher._suspended = index == 0
+        actor_of(watcher).suspended = index == 0
 
     watcher = watch(cluster, node, suspend)
     deliver(node.runtime, watcher, 3)
     cluster.run_until_idle()
     assert watcher.seen == [0]
 
-    watcher.resume()
+    actor_of(watcher).resume()
     cluster.run_until_idle()
 
     assert watcher.seen == [0, 1, 2]
@@ -186,12 +188,12 @@ def test_queue_length_counts_downs_one_by_one(cluster: Cluster, node: MemoryNode
     deliver(node.runtime, watcher, 3)
     node.runtime.unread.withdraw(watcher.references[1])
 
-    assert watcher.message_queue_len == 2
+    assert actor_of(watcher).message_queue_len == 2
 
 
 def test_downs_for_a_dead_process_are_withdrawn(cluster: Cluster, node: MemoryNode) -> None:
     watcher = watch(cluster, node, lambda _: None)
-    watcher.finish(atoms.normal)
+    actor_of(watcher).end(atoms.normal)
 
     deliver(node.runtime, watcher, 3)
 

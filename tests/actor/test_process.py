@@ -5,15 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.process import LOSS_SLICE, reply_address
-from pyzen.actor.receiver import Process
+from pyzen.actor.process import BodyLoop, Process
+from pyzen.actor.requests import reply_address
+from pyzen.actor.signals import LOSS_SLICE
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import NodeDown, NoProcess, ProcessExit
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 from pyzen.testing import Cluster, Recorder
 
 if TYPE_CHECKING:
-    from pyzen.actor.receiver import Mailbox
+    from pyzen.actor.process import Mailbox
     from pyzen.node.router import Router
+
+
+def task_of(process: Process) -> asyncio.Task[Any]:
+    loop = actor_of(process).loop
+    assert isinstance(loop, BodyLoop)
+    assert loop.task is not None
+    return loop.task
 
 
 async def idle(process: Process) -> None:
@@ -102,7 +111,7 @@ async def test_demonitor_of_a_name_reaches_the_process_that_held_it(router: Rout
 
 async def test_link_ends_the_other_process_with_the_same_reason(router: Router, me: Mailbox) -> None:
     first, second = router.spawn(Process(idle)), router.spawn(Process(idle))
-    router.process(first).link(second)  # type: ignore[union-attr]
+    router.process(first).link(second)
     ref = me.monitor(second)
 
     me.send_exit(first, atoms.boom)
@@ -118,7 +127,7 @@ async def test_link_lets_a_normal_exit_pass(router: Router, me: Mailbox) -> None
     me.send(other, atoms.stop)
 
     assert await wait_for_down(me, ref) is atoms.normal
-    assert not me.ended
+    assert not actor_of(me).ended
 
 
 async def test_link_with_a_dead_process_brings_noproc(router: Router, me: Mailbox) -> None:
@@ -215,7 +224,7 @@ async def test_messages_arrive_in_the_order_sent(router: Router, me: Mailbox) ->
 async def test_an_ended_process_can_do_nothing(router: Router, me: Mailbox) -> None:
     process = Process(idle)
     router.spawn(process)
-    process.finish(atoms.boom)
+    actor_of(process).end(atoms.boom)
 
     with pytest.raises(ProcessExit) as caught:
         process.send(me.pid, 1)
@@ -290,7 +299,7 @@ def test_signals_that_waited_when_a_process_ended_are_answered() -> None:
     by_pid, by_name = me.monitor(other.pid), me.monitor("other")
     me.link(other.pid)
 
-    other.finish(atoms.gone)  # before any of the three has arrived
+    actor_of(other).end(atoms.gone)  # before any of the three has arrived
     cluster.run_until_idle()
 
     assert me.messages == [
@@ -311,11 +320,11 @@ def test_unlink_that_waited_when_the_other_ended_is_acknowledged() -> None:
     cluster.run_until_idle()
 
     me.unlink(other.pid)
-    other.finish(atoms.gone)
+    actor_of(other).end(atoms.gone)
     cluster.run_until_idle()
 
     assert me.messages == []
-    assert me._relations.links == {}
+    assert actor_of(me).relations.links == {}
 
 
 def test_down_that_waited_when_its_subscriber_ended_is_forgotten() -> None:
@@ -329,7 +338,7 @@ def test_down_that_waited_when_its_subscriber_ended_is_forgotten() -> None:
     node.runtime.deliver_many([(me.pid, node.runtime.unread.add(ref, down))])
     assert node.runtime.unread.get(ref) == down
 
-    me.finish(atoms.normal)
+    actor_of(me).end(atoms.normal)
 
     assert len(node.runtime.unread) == 0
 
@@ -355,7 +364,7 @@ def test_lost_node_fires_everything_however_much_it_is(count: int) -> None:
 
     assert {message[1] for message in me.messages[:count]} == set(refs)
     assert me.messages[count:] == [(atoms.EXIT, other.pid, atoms.noconnection), atoms.after]
-    assert me._relations.watchers == {}
+    assert actor_of(me).relations.watchers == {}
     assert {message[1] for message in other.messages} <= set(watchers), "it does not trap: the link ended it"
 
 
@@ -401,9 +410,8 @@ async def test_body_cancelled_from_outside_ends_with_shutdown(router: Router, me
     process = Process(idle)
     _, ref = me.spawn_monitor(process)
     await asyncio.sleep(0)
-    assert process._task is not None
 
-    process._task.cancel()
+    task_of(process).cancel()
 
     assert await wait_for_down(me, ref) is atoms.shutdown
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.receiver import Mailbox, Process
+from pyzen.actor.process import Mailbox, Process
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import CallTimeout, ProcessExit
 from pyzen.terms import atoms
 
@@ -112,7 +113,7 @@ async def test_exit_signal_cancels_a_body(router: Router, me: Mailbox) -> None:
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
-            cancelled.append(process.exit_reason)
+            cancelled.append(actor_of(process).exit_reason)
             raise
 
     pid = router.spawn(Process(body))

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.remote import result_of
+from pyzen.actor.remote import keep_spawned, request_spawn, result_of
+from pyzen.actor.signals import SpawnRequest
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import NodeDown, ProcessExit, RpcError
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.testing import Cluster, MemoryNode
@@ -28,17 +30,20 @@ class Asker(GenServer):
         self.trap_exit = True
 
     def ask(self, node: Atom, options: list[Any], *, link: bool = False, monitor: bool = False) -> Reference:
-        ref = self.runtime.make_ref()
+        actor = actor_of(self)
+        ref = actor.runtime.make_ref()
 
         def on_reply(pid: Pid) -> None:
-            self._keep_spawned(ref, pid, link=link, monitor=monitor)
+            keep_spawned(actor, ref, pid, link=link, monitor=monitor)
             self.heard.append(pid)
 
-        self._request_spawn(ref, node, (atoms.m, atoms.f, 1), [7], options, on_reply, self.heard.append)
+        mfa = (atoms.m, atoms.f, 1)
+        request = SpawnRequest(node, ref, self.pid, self.leader, mfa, options, [7])
+        request_spawn(actor, request, on_reply, self.heard.append)
         return ref
 
     def forget(self, ref: Reference) -> None:
-        self._forget_request(ref)
+        actor_of(self).forget_request(ref)
 
     def handle_info(self, message: Any) -> None:
         self.heard.append(message)

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyzen.actor.process import Actor
 from pyzen.actor.scheduler import BUDGET, TURN, Scheduler
 
 if TYPE_CHECKING:
@@ -19,11 +18,10 @@ class Clock:
         return self.now
 
 
-class Worker(Actor):
+class Worker:
     """Works off a number of messages, each of which takes some time."""
 
     def __init__(self, name: str, left: int, log: list[tuple[str, int]], clock: Clock, takes: float = 0.0) -> None:
-        super().__init__()
         self._row = name, log, clock, takes
         self.left = left
 

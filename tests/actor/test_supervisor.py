@@ -13,7 +13,7 @@ from pyzen.terms import Pid, atoms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.receiver import Mailbox
+    from pyzen.actor.process import Mailbox
     from pyzen.node.router import Router
 
 
@@ -107,9 +107,9 @@ async def test_registry_starts_a_successor_in_the_step_that_finds_the_process_de
     registry = DynamicRegistry(lambda _key: Worker())
     router.spawn(registry)
     first = registry.lookup_or_start("key")
-    process = router.process(first)
-    assert process is not None
-    process.finish(atoms.boom)
+    actor = router.actor(first)
+    assert actor is not None
+    actor.end(atoms.boom)
 
     second = registry.lookup_or_start("key")
     await until(lambda: registry.keys() == ["key"])

@@ -10,10 +10,11 @@ from pyzen import etf
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.actor.system import presentable
+from pyzen.actor.verbs import actor_of
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
-    from pyzen.actor.receiver import Mailbox
+    from pyzen.actor.process import Mailbox
     from pyzen.node.router import Router
 
 
@@ -27,7 +28,7 @@ class Counter(GenServer):
 
 
 async def system(me: Mailbox, to: Pid, request: Any) -> Any:
-    ref = me.runtime.make_ref()
+    ref = actor_of(me).runtime.make_ref()
     me.send(to, (atoms.system, (me.pid, ref), request))
     reply = await me.receive(lambda message: message[0] == ref, timeout=2)
     return reply[1]
@@ -70,7 +71,7 @@ async def test_a_suspended_server_takes_system_messages_only(router: Router, me:
 async def test_what_came_before_a_resume_is_handled_before_the_next_system_message(router: Router, me: Mailbox) -> None:
     pid = router.spawn(Counter())
     assert await system(me, pid, atoms.suspend) is atoms.ok
-    first, last = me.runtime.make_ref(), me.runtime.make_ref()
+    first, last = actor_of(me).runtime.make_ref(), actor_of(me).runtime.make_ref()
 
     asked = me.send_request(pid, atoms.ask)
     me.send(pid, (atoms.system, (me.pid, first), atoms.resume))

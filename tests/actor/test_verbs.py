@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.receiver import Process
-from pyzen.actor.verbs import reply_address
+from pyzen.actor.process import Process
+from pyzen.actor.requests import reply_address
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import EncodeError, NameTaken, NoProcess
 from pyzen.terms import ImproperList, Pid, Reference, atoms
 from pyzen.testing import Cluster, Recorder
 
 if TYPE_CHECKING:
-    from pyzen.actor.receiver import Mailbox
+    from pyzen.actor.process import Mailbox
     from pyzen.node.router import Router
 
 REF = Reference("n@h", 4, [1, 2, 3])
@@ -54,7 +55,7 @@ async def test_demonitor_says_whether_the_monitor_stood(router: Router, me: Mail
 async def test_link_with_itself_does_nothing(me: Mailbox) -> None:
     me.link(me.pid)
 
-    assert me._relations.links == {}
+    assert actor_of(me).relations.links == {}
 
 
 async def test_unlink_of_no_link_does_nothing(router: Router, me: Mailbox) -> None:
@@ -104,7 +105,7 @@ def test_timer_of_an_ended_process_does_nothing_more() -> None:
     timed.after(1, fired.append, 1)
     other.after(1, fired.append, 2)
 
-    timed.finish(atoms.normal)
+    actor_of(timed).end(atoms.normal)
     cluster.advance(2)
 
     assert fired == [2]
@@ -142,7 +143,7 @@ def test_request_without_an_erlang_form_is_taken_back() -> None:
         me.send_request(other.pid, object())
     cluster.run_until_idle()
 
-    assert (me._requests, a.runtime.aliases, other._relations.watchers) == ({}, {}, {})
+    assert (actor_of(me).requests, a.runtime.aliases, actor_of(other).relations.watchers) == ({}, {}, {})
 
 
 def test_plain_reply_to_the_pid_is_taken_as_the_answer() -> None:

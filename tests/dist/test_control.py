@@ -1,7 +1,22 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pyzen.actor.signals import (
+    Demonitor,
+    Down,
+    Exit,
+    Exit2,
+    GroupLeader,
+    Link,
+    Monitor,
+    Signal,
+    SpawnReply,
+    SpawnRequest,
+    Unlink,
+    UnlinkAck,
+)
 from pyzen.dist.control import ControlDecoder, Op
 from pyzen.errors import RemoteProtocolError
 from pyzen.terms import Atom, Pid, Reference
@@ -20,59 +35,51 @@ MONITOR = Atom("monitor")
 MFA = (Atom("lists"), Atom("seq"), 2)
 
 
-class Recorder:
-    """A receiver that keeps what it is told, and does nothing else."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args: self.calls.append((name, *args))
+VIA = 7
 
 
-def received(control: tuple[Any, ...], *payload: Any) -> list[tuple[Any, ...]]:
-    recorder = Recorder()
-    ControlDecoder(recorder, PEER).receive(control[0], control, *payload)
-    return recorder.calls
+def received(control: tuple[Any, ...], *payload: Any) -> Signal:
+    return ControlDecoder(OWN, PEER, VIA).decode(control[0], control, *payload)
 
 
-ACCEPTED = [
-    ((1, THEIRS, OURS), (), ("link", THEIRS, OURS)),
-    ((4, THEIRS, OURS), (), ("unlink", 0, THEIRS, OURS)),
-    ((7, THIRD, OURS), (), ("group_leader", THIRD, OURS)),
-    ((19, THEIRS, OURS, REF), (), ("monitor", THEIRS, OURS, REF)),
-    ((19, THEIRS, NAME, REF), (), ("monitor", THEIRS, NAME, REF)),
-    ((19, THEIRS_BEFORE, NAME, REF), (), ("monitor", THEIRS_BEFORE, NAME, REF)),
-    ((20, THEIRS, NAME, REF), (), ("demonitor", THEIRS, NAME, REF)),
-    ((24, THEIRS, OURS), (REASON,), ("exit", THEIRS, OURS, REASON)),
-    ((24, THEIRS, OURS), (None,), ("exit", THEIRS, OURS, None)),
-    ((26, THEIRS, OURS), (REASON,), ("exit2", THEIRS, OURS, REASON)),
-    ((26, THEIRS, OUR_REF), (REASON,), ("exit2", THEIRS, OUR_REF, REASON)),
-    ((28, THEIRS, OURS, REF), (REASON,), ("down", THEIRS, OURS, REF, REASON)),
-    ((28, NAME, OURS, REF), (REASON,), ("down", NAME, OURS, REF, REASON)),
+ACCEPTED: list[tuple[tuple[Any, ...], tuple[Any, ...], Signal]] = [
+    ((1, THEIRS, OURS), (), Link(OURS, THEIRS)),
+    ((4, THEIRS, OURS), (), Unlink(OURS, THEIRS, 0)),
+    ((7, THIRD, OURS), (), GroupLeader(OURS, THIRD)),
+    ((19, THEIRS, OURS, REF), (), Monitor(OURS, THEIRS, REF)),
+    ((19, THEIRS, NAME, REF), (), Monitor((NAME, OWN), THEIRS, REF)),
+    ((19, THEIRS_BEFORE, NAME, REF), (), Monitor((NAME, OWN), THEIRS_BEFORE, REF)),
+    ((20, THEIRS, OURS, REF), (), Demonitor(OURS, THEIRS, REF)),
+    ((20, THEIRS, NAME, REF), (), Demonitor((NAME, OWN), THEIRS, REF)),
+    ((24, THEIRS, OURS), (REASON,), Exit(OURS, THEIRS, REASON)),
+    ((24, THEIRS, OURS), (None,), Exit(OURS, THEIRS, None)),
+    ((26, THEIRS, OURS), (REASON,), Exit2(OURS, THEIRS, REASON)),
+    ((26, THEIRS, OUR_REF), (REASON,), Exit2(OUR_REF, THEIRS, REASON)),
+    ((28, THEIRS, OURS, REF), (REASON,), Down(OURS, REF, THEIRS, REASON)),
+    ((28, NAME, OURS, REF), (REASON,), Down(OURS, REF, NAME, REASON)),
     (
         (29, REF, THEIRS, THIRD, MFA, [MONITOR]),
         ([1],),
-        ("spawn_request", REF, THEIRS, THIRD, MFA, [MONITOR], [1]),
+        SpawnRequest(OWN, REF, THEIRS, THIRD, MFA, [MONITOR], [1]),
     ),
-    ((31, OUR_REF, OURS, 2, THEIRS), (), ("spawn_reply", OUR_REF, OURS, 2, THEIRS)),
-    ((31, OUR_REF, OURS, 0, NAME), (), ("spawn_reply", OUR_REF, OURS, 0, NAME)),
-    ((35, 1, THEIRS, OURS), (), ("unlink", 1, THEIRS, OURS)),
-    ((35, 2**64 - 1, THEIRS, OURS), (), ("unlink", 2**64 - 1, THEIRS, OURS)),
-    ((36, 1, THEIRS, OURS), (), ("unlink_ack", 1, THEIRS, OURS)),
+    ((31, OUR_REF, OURS, 2, THEIRS), (), SpawnReply(OURS, OUR_REF, 2, THEIRS)),
+    ((31, OUR_REF, OURS, 0, NAME), (), SpawnReply(OURS, OUR_REF, 0, NAME)),
+    ((35, 1, THEIRS, OURS), (), Unlink(OURS, THEIRS, 1)),
+    ((35, 2**64 - 1, THEIRS, OURS), (), Unlink(OURS, THEIRS, 2**64 - 1)),
+    ((36, 1, THEIRS, OURS), (), UnlinkAck(OURS, THEIRS, 1)),
 ]
 
 
-@pytest.mark.parametrize(("control", "payload", "call"), ACCEPTED)
-def test_decoder_makes_the_one_call_of_an_operation(
-    control: tuple[Any, ...], payload: tuple[Any, ...], call: tuple[Any, ...]
+@pytest.mark.parametrize(("control", "payload", "signal"), ACCEPTED)
+def test_decoder_makes_the_one_signal_of_an_operation(
+    control: tuple[Any, ...], payload: tuple[Any, ...], signal: Signal
 ) -> None:
-    assert received(control, *payload) == [call]
+    assert received(control, *payload) == replace(signal, via=VIA)
 
 
 @pytest.mark.parametrize("name", [None, True, False])
 def test_decoder_takes_the_atoms_that_python_has_values_for_as_names(name: Any) -> None:
-    assert received((19, THEIRS, name, REF)) == [("monitor", THEIRS, name, REF)]
+    assert received((19, THEIRS, name, REF)) == Monitor((name, OWN), THEIRS, REF, via=VIA)
 
 
 REFUSED = [
@@ -131,13 +138,10 @@ REFUSED = [
 
 @pytest.mark.parametrize(("control", "item"), REFUSED)
 def test_decoder_refuses_a_wrong_item_and_names_it(control: tuple[Any, ...], item: str) -> None:
-    recorder = Recorder()
-
     with pytest.raises(RemoteProtocolError, match=rf"^{item} must be ") as caught:
-        ControlDecoder(recorder, PEER).receive(control[0], control, REASON)
+        received(control, REASON)
 
     assert caught.value.peer == "peer@host"
-    assert recorder.calls == []
 
 
 @pytest.mark.parametrize("control", [control for control, _, _ in ACCEPTED])

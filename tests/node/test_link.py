@@ -8,6 +8,19 @@ import pytest
 
 from pyzen._native import MESSAGE, NO_PAYLOAD, Session
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.signals import (
+    Demonitor,
+    Down,
+    Exit,
+    Exit2,
+    Link,
+    Monitor,
+    Signal,
+    SpawnReply,
+    Unlink,
+    UnlinkAck,
+)
+from pyzen.actor.verbs import actor_of
 from pyzen.config import Limits
 from pyzen.dist.control import Op
 from pyzen.dist.flags import OWN_FLAGS
@@ -23,6 +36,7 @@ if TYPE_CHECKING:
     from tests.node.conftest import MakeNode, RawPeer
 
 OUR, THEIR = Pid("here@test", 5, 0, 7), Pid("there@test", 9, 0, 8)
+PEER = THEIR.node
 REF = Reference("here@test", 7, [1, 2, 3])
 
 
@@ -49,10 +63,10 @@ class Idle(GenServer):
 def test_queue_keeps_messages_and_signals_in_order() -> None:
     queue = DialQueue(1000)
     queue.send(OUR, THEIR, 1)
-    queue.monitor(OUR, THEIR, REF)
+    queue.signal(Monitor(THEIR, OUR, REF))
     queue.send(OUR, atoms.name, 2)
 
-    first = queue.take(int(OWN_FLAGS))
+    first, _ = queue.take(int(OWN_FLAGS))
 
     assert [row[1] if row[0] == OUR else row[1][0] for row in first] == [THEIR, Op.MONITOR_P, atoms.name]
 
@@ -61,42 +75,43 @@ def test_queue_keeps_priority() -> None:
     queue = DialQueue(1000)
 
     queue.send(OUR, THEIR, 1, priority=True)
-    queue.exit2(OUR, THEIR, atoms.boom, priority=True)
+    queue.signal(Exit2(THEIR, OUR, atoms.boom, True))
 
-    message, signal = queue.take(int(OWN_FLAGS))
+    (message, signal), _ = queue.take(int(OWN_FLAGS))
     assert message[3:] == (True,)
     assert signal[1] == (Op.ALTACT_SIG_SEND, 17, OUR, THEIR)
 
 
 def test_queue_is_empty_once_taken() -> None:
     queue = DialQueue(1000)
-    queue.link(OUR, THEIR)
+    queue.signal(Link(THEIR, OUR))
     queue.take(int(OWN_FLAGS))
 
-    assert queue.take(int(OWN_FLAGS)) == []
+    assert queue.take(int(OWN_FLAGS)) == ([], [])
 
 
 @pytest.mark.parametrize(
-    ("method", "arguments", "control", "payload"),
+    ("signal", "control", "payload"),
     [
-        ("link", (OUR, THEIR), (Op.LINK, OUR, THEIR), NO_PAYLOAD),
-        ("unlink", (3, OUR, THEIR), (Op.UNLINK_ID, 3, OUR, THEIR), NO_PAYLOAD),
-        ("unlink_ack", (3, OUR, THEIR), (Op.UNLINK_ID_ACK, 3, OUR, THEIR), NO_PAYLOAD),
-        ("exit", (OUR, THEIR, atoms.boom), (Op.PAYLOAD_EXIT, OUR, THEIR), atoms.boom),
-        ("exit2", (OUR, THEIR, atoms.boom), (Op.PAYLOAD_EXIT2, OUR, THEIR), atoms.boom),
-        ("monitor", (OUR, atoms.name, REF), (Op.MONITOR_P, OUR, atoms.name, REF), NO_PAYLOAD),
-        ("demonitor", (OUR, THEIR, REF), (Op.DEMONITOR_P, OUR, THEIR, REF), NO_PAYLOAD),
-        ("down", (OUR, THEIR, REF, atoms.boom), (Op.PAYLOAD_MONITOR_P_EXIT, OUR, THEIR, REF), atoms.boom),
+        (Link(THEIR, OUR), (Op.LINK, OUR, THEIR), NO_PAYLOAD),
+        (Unlink(THEIR, OUR, 3), (Op.UNLINK_ID, 3, OUR, THEIR), NO_PAYLOAD),
+        (UnlinkAck(THEIR, OUR, 3), (Op.UNLINK_ID_ACK, 3, OUR, THEIR), NO_PAYLOAD),
+        (Exit(THEIR, OUR, atoms.boom), (Op.PAYLOAD_EXIT, OUR, THEIR), atoms.boom),
+        (Exit2(THEIR, OUR, atoms.boom), (Op.PAYLOAD_EXIT2, OUR, THEIR), atoms.boom),
+        (Monitor((atoms.name, PEER), OUR, REF), (Op.MONITOR_P, OUR, atoms.name, REF), NO_PAYLOAD),
+        (Demonitor(THEIR, OUR, REF), (Op.DEMONITOR_P, OUR, THEIR, REF), NO_PAYLOAD),
+        (Down(THEIR, REF, OUR, atoms.boom), (Op.PAYLOAD_MONITOR_P_EXIT, OUR, THEIR, REF), atoms.boom),
+        (SpawnReply(THEIR, REF, 0, atoms.notsup), (Op.SPAWN_REPLY, REF, THEIR, 0, atoms.notsup), NO_PAYLOAD),
     ],
 )
 def test_queue_turns_each_signal_into_its_control_message(
-    method: str, arguments: tuple[Any, ...], control: tuple[Any, ...], payload: Any
+    signal: Signal, control: tuple[Any, ...], payload: Any
 ) -> None:
     queue = DialQueue(1000)
 
-    getattr(queue, method)(*arguments)
+    queue.signal(signal)
 
-    (row,) = queue.take(int(OWN_FLAGS))
+    (row,), _ = queue.take(int(OWN_FLAGS))
     ((op, _, found, _, reason),) = received(sent(*row))
     assert (op, found, reason) == (control[0], control, payload)
 
@@ -111,7 +126,7 @@ def test_queue_takes_messages_up_to_its_limit_and_no_more() -> None:
     with pytest.raises(LinkOverloaded, match=f"more than {2 * size} bytes"):
         queue.send(OUR, THEIR, 0)
 
-    assert len(queue.take(int(OWN_FLAGS))) == 2
+    assert len(queue.take(int(OWN_FLAGS))[0]) == 2
 
 
 def test_queue_refuses_what_has_no_erlang_form_at_once() -> None:
@@ -120,20 +135,20 @@ def test_queue_refuses_what_has_no_erlang_form_at_once() -> None:
     with pytest.raises(EncodeError):
         queue.send(OUR, THEIR, object())
 
-    assert queue.take(int(OWN_FLAGS)) == []
+    assert queue.take(int(OWN_FLAGS)) == ([], [])
 
 
 def test_queue_keeps_a_signal_whose_reason_has_no_erlang_form() -> None:
     queue = DialQueue(1000)
 
-    queue.exit2(OUR, THEIR, object())
+    queue.signal(Exit2(THEIR, OUR, object()))
 
-    (row,) = queue.take(int(OWN_FLAGS))
+    (row,), _ = queue.take(int(OWN_FLAGS))
     assert row[1:] == ((Op.PAYLOAD_EXIT2, OUR, THEIR), atoms.unencodable)
 
 
 def test_queue_makes_nobody_wait() -> None:
-    assert not DialQueue(1000).resume_when_writable(Idle())
+    assert not DialQueue(1000).resume_when_writable(actor_of(Idle()))
 
 
 # ---- signals over a link that is up
@@ -227,7 +242,7 @@ async def test_peer_that_breaks_the_protocol_loses_its_link(
         assert await raw.at_end()
         await until(lambda: node.nodes() == [])
 
-        assert not me.ended, "what came after the fault is not obeyed: a link would have ended with the peer"
+        assert not actor_of(me).ended, "what came after the fault is not obeyed: a link would have ended with the peer"
 
 
 async def test_control_of_a_peer_is_obeyed(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:

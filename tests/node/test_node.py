@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.receiver import Process
+from pyzen.actor.process import Process
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import (
     CallTimeout,
     ConfigError,
@@ -338,7 +339,7 @@ async def test_cookie_for_a_peer_is_checked(make_node: MakeNode, cookie: str) ->
 
 class Main(Process):
     async def main(self, *args: Any) -> None:
-        self.send(args[0], (args[1:], self.registered_name))
+        self.send(args[0], (args[1:], actor_of(self).registered_name))
 
 
 async def test_spawn_takes_a_process_class_and_its_arguments(make_node: MakeNode) -> None:
@@ -349,7 +350,7 @@ async def test_spawn_takes_a_process_class_and_its_arguments(make_node: MakeNode
         assert await me.receive(timeout=5) == ((1, 2), atoms.main)
 
 
-@pytest.mark.parametrize("target", [5, "body", dict, Echo()])
+@pytest.mark.parametrize("target", [5, "body", dict])
 async def test_spawn_of_what_is_no_process_raises(make_node: MakeNode, target: Any) -> None:
     a = await make_node("a")
 

@@ -6,6 +6,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pyzen.actor.signals import (
+    Demonitor,
+    Down,
+    Exit,
+    Exit2,
+    GroupLeader,
+    Link,
+    Monitor,
+    SpawnReply,
+    Unlink,
+    UnlinkAck,
+)
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import NameTaken, NoProcess, ProcessExit
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.testing import Cluster, MemoryNode, Recorder
@@ -40,7 +53,7 @@ class World:
         return messages
 
     def end(self, process: Recorder, reason: Any = atoms.boom) -> None:
-        process.finish(reason)
+        actor_of(process).end(reason)
 
 
 @pytest.fixture
@@ -136,12 +149,12 @@ def test_demonitor_reaches_the_monitored_process(world: World, where: MemoryNode
     other = world.other(where, "worker")
     ref = world.me.monitor(other.pid if by == "pid" else ("worker", where.name))
     world.run()
-    assert ref in other._relations.watchers
+    assert ref in actor_of(other).relations.watchers
 
     assert world.me.demonitor(ref)
     world.run()
 
-    assert other._relations.watchers == {}
+    assert actor_of(other).relations.watchers == {}
     world.end(other)
     assert world.run() == []
 
@@ -164,7 +177,7 @@ def test_watcher_on_a_lost_node_is_forgotten(world: World) -> None:
     world.cluster.cut(world.a, world.b)
     world.run()
 
-    assert other._relations.watchers == {}
+    assert actor_of(other).relations.watchers == {}
 
 
 # ---- links
@@ -192,7 +205,7 @@ def test_link_ends_a_process_that_does_not_trap(world: World, where: MemoryNode)
     world.end(world.me)
     world.run()
 
-    assert other.exit_reason is atoms.boom
+    assert actor_of(other).exit_reason is atoms.boom
 
 
 def test_link_with_a_dead_process_brings_noproc(world: World, where: MemoryNode) -> None:
@@ -219,7 +232,7 @@ def test_lost_node_breaks_links_at_both_ends(world: World) -> None:
     world.cluster.cut(world.a, world.b)
 
     assert world.run() == [(atoms.EXIT, other.pid, atoms.noconnection)]
-    assert other.exit_reason is atoms.noconnection
+    assert actor_of(other).exit_reason is atoms.noconnection
 
 
 def test_unlink_keeps_exit_signals_away_and_is_acknowledged(world: World, where: MemoryNode) -> None:
@@ -230,7 +243,7 @@ def test_unlink_keeps_exit_signals_away_and_is_acknowledged(world: World, where:
     world.me.unlink(other.pid)
     world.run()
 
-    assert (world.me._relations.links, other._relations.links) == ({}, {})
+    assert (actor_of(world.me).relations.links, actor_of(other).relations.links) == ({}, {})
     world.end(other)
     assert world.run() == []
 
@@ -244,7 +257,7 @@ def test_unlink_of_a_process_that_ended_meanwhile_is_acknowledged(world: World, 
     world.me.unlink(other.pid)
 
     assert world.run() == []
-    assert world.me._relations.links == {}
+    assert actor_of(world.me).relations.links == {}
 
 
 def test_spawn_with_a_link_elsewhere_links_over_the_wire(world: World) -> None:
@@ -257,7 +270,7 @@ def test_spawn_with_a_link_elsewhere_links_over_the_wire(world: World) -> None:
     world.end(other)
     world.run()
 
-    assert child.exit_reason is atoms.boom, "the end of the parent ends a server that traps exits"
+    assert actor_of(child).exit_reason is atoms.boom, "the end of the parent ends a server that traps exits"
 
 
 # ---- exit/2
@@ -269,7 +282,7 @@ def test_exit_signal_ends_a_process(world: World, where: MemoryNode) -> None:
     world.me.send_exit(other.pid, atoms.boom)
     world.run()
 
-    assert other.exit_reason is atoms.boom
+    assert actor_of(other).exit_reason is atoms.boom
 
 
 def test_exit_signal_to_a_dead_process_does_nothing(world: World, where: MemoryNode) -> None:
@@ -397,7 +410,7 @@ def test_unregister_frees_the_name_only(world: World) -> None:
     world.a.runtime.unregister("worker")
 
     assert world.a.runtime.whereis("worker") is None
-    assert not other.ended
+    assert not actor_of(other).ended
     world.a.runtime.register("again", other.pid)
 
 
@@ -469,16 +482,20 @@ def test_signals_for_processes_of_other_nodes_are_dropped(world: World) -> None:
     """Also where there is a link to that node: nothing is passed on."""
     theirs, foreign = world.other(world.b).pid, world.other(world.b).pid
     ref = world.b.runtime.make_ref()
-    inbound = world.a.inbound
 
-    inbound.link(theirs, foreign)
-    inbound.unlink(1, theirs, foreign)
-    inbound.unlink_ack(1, theirs, foreign)
-    inbound.exit(theirs, foreign, atoms.boom)
-    inbound.exit2(theirs, foreign, atoms.boom)
-    inbound.monitor(theirs, foreign, ref)
-    inbound.demonitor(theirs, foreign, ref)
-    inbound.down(theirs, foreign, ref, atoms.boom)
+    for signal in (
+        Link(foreign, theirs),
+        Unlink(foreign, theirs, 1),
+        UnlinkAck(foreign, theirs, 1),
+        Exit(foreign, theirs, atoms.boom),
+        Exit2(foreign, theirs, atoms.boom),
+        Monitor(foreign, theirs, ref),
+        Demonitor(foreign, theirs, ref),
+        Down(foreign, ref, theirs, atoms.boom),
+        GroupLeader(foreign, theirs),
+        SpawnReply(foreign, ref, 0, atoms.notsup),
+    ):
+        world.a.runtime.route_inward(signal)
     world.run()
 
     assert world.cluster.dials == []
@@ -486,8 +503,8 @@ def test_signals_for_processes_of_other_nodes_are_dropped(world: World) -> None:
 
 
 def test_messages_of_peers_find_a_process_by_number(world: World) -> None:
-    world.a.inbound.send(world.me.pid.number, [1, 2])
-    world.a.inbound.send(999_999, [3])
+    world.a.runtime.deliver(world.me.pid.number, [1, 2])
+    world.a.runtime.deliver(999_999, [3])
 
     assert world.run() == [1, 2]
 
@@ -495,8 +512,8 @@ def test_messages_of_peers_find_a_process_by_number(world: World) -> None:
 def test_messages_of_peers_find_a_process_by_name(world: World) -> None:
     named = world.other(world.a, "named")
 
-    world.a.inbound.send(Atom("named"), [1, 2])
-    world.a.inbound.send(Atom("nobody"), [3])
+    world.a.runtime.deliver(Atom("named"), [1, 2])
+    world.a.runtime.deliver(Atom("nobody"), [3])
     world.run()
 
     assert named.messages == [1, 2]
@@ -505,7 +522,7 @@ def test_messages_of_peers_find_a_process_by_name(world: World) -> None:
 def test_message_to_the_name_true_is_not_for_process_number_1(world: World) -> None:
     assert world.me.pid.number == 1
 
-    world.a.inbound.send(cast("Any", True), [atoms.lost])
+    world.a.runtime.deliver(cast("Any", True), [atoms.lost])
 
     assert world.run() == []
 
@@ -513,46 +530,48 @@ def test_message_to_the_name_true_is_not_for_process_number_1(world: World) -> N
 def test_exit_signal_to_an_alias_ends_the_process_that_has_it(world: World) -> None:
     theirs, ours = world.other(world.b).pid, world.other(world.a)
     alias = world.a.runtime.make_ref()
-    world.a.runtime.add_alias(alias, ours)
+    world.a.runtime.add_alias(alias, actor_of(ours))
 
-    world.a.inbound.exit2(theirs, world.a.runtime.make_ref(), atoms.boom)
+    world.a.runtime.route_inward(Exit2(world.a.runtime.make_ref(), theirs, atoms.boom))
     world.run()
-    assert not ours.ended
+    assert not actor_of(ours).ended
 
-    world.a.inbound.exit2(theirs, alias, atoms.boom)
+    world.a.runtime.route_inward(Exit2(alias, theirs, atoms.boom))
     world.run()
-    assert ours.exit_reason is atoms.boom
+    assert actor_of(ours).exit_reason is atoms.boom
 
 
 def test_exit_signal_to_an_alias_of_another_node_goes_there(world: World) -> None:
     other = world.other(world.b)
     alias = world.b.runtime.make_ref()
-    world.b.runtime.add_alias(alias, other)
+    world.b.runtime.add_alias(alias, actor_of(other))
 
     world.me.send_exit(alias, atoms.boom, priority=True)
     world.run()
 
-    assert other.exit_reason is atoms.boom
+    assert actor_of(other).exit_reason is atoms.boom
 
 
 def test_group_leader_changes_nothing(world: World) -> None:
-    world.a.inbound.group_leader(world.other(world.b).pid, world.me.pid)
+    world.a.runtime.route_inward(GroupLeader(world.me.pid, world.other(world.b).pid))
 
     assert world.run() == []
 
 
 def test_signals_that_nobody_waits_for_are_ignored(world: World) -> None:
     theirs, ref = world.other(world.b).pid, world.b.runtime.make_ref()
-    inbound = world.a.inbound
 
-    inbound.exit(theirs, world.me.pid, atoms.boom)
-    inbound.unlink_ack(7, theirs, world.me.pid)
-    inbound.demonitor(theirs, world.me.pid, ref)
-    inbound.demonitor(theirs, atoms.nobody, ref)
-    inbound.down(theirs, world.me.pid, ref, atoms.boom)
+    for signal in (
+        Exit(world.me.pid, theirs, atoms.boom),
+        UnlinkAck(world.me.pid, theirs, 7),
+        Demonitor(world.me.pid, theirs, ref),
+        Demonitor((atoms.nobody, world.a.name), theirs, ref),
+        Down(world.me.pid, ref, theirs, atoms.boom),
+    ):
+        world.a.runtime.route_inward(signal)
 
     assert world.run() == []
-    assert not world.me.ended
+    assert not actor_of(world.me).ended
 
 
 def test_verbs_of_an_ended_process_raise(world: World) -> None:

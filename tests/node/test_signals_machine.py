@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.verbs import actor_of
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.testing import Cluster
 from tests import profiles
@@ -110,7 +111,7 @@ class Signals(RuleBasedStateMachine):
     @rule(index=INDEX, other=INDEX)
     def link(self, index: int, other: int) -> None:
         one, two = self.pick(index), self.pick(other)
-        if not one.ended:
+        if not actor_of(one).ended:
             self.links.add(one.pid, two.pid)
             for pair in ((one.pid, two.pid), (two.pid, one.pid)):
                 self.unlinked.pop(pair, None)
@@ -119,8 +120,8 @@ class Signals(RuleBasedStateMachine):
     @rule(index=INDEX, other=INDEX)
     def unlink(self, index: int, other: int) -> None:
         one, two = self.pick(index), self.pick(other)
-        state = one.relations.links.get(two.pid)
-        if not one.ended:
+        state = actor_of(one).relations.links.get(two.pid)
+        if not actor_of(one).ended:
             one.unlink(two.pid)
             if state is not None:
                 self.unlinked[one.pid, two.pid] = one.exits.count(two.pid)
@@ -128,7 +129,7 @@ class Signals(RuleBasedStateMachine):
     @rule(index=INDEX, other=INDEX)
     def monitor(self, index: int, other: int) -> None:
         watcher, target = self.pick(index), self.pick(other)
-        if not watcher.ended and watcher is not target:
+        if not actor_of(watcher).ended and watcher is not target:
             ref = watcher.monitor(target.pid)
             self.monitors.append(Monitor(watcher, target, ref, lost=False))
 
@@ -136,7 +137,7 @@ class Signals(RuleBasedStateMachine):
     @rule(index=st.integers(0, 9))
     def demonitor(self, index: int) -> None:
         monitor = self.monitors[-1 - index % len(self.monitors)]
-        if not monitor.watcher.ended:
+        if not actor_of(monitor.watcher).ended:
             monitor.watcher.demonitor(monitor.ref, flush=True)
             if monitor.ref not in dict(monitor.watcher.downs):
                 monitor.dropped = True
@@ -144,13 +145,13 @@ class Signals(RuleBasedStateMachine):
     @rule(index=INDEX, other=INDEX, reason=st.sampled_from(REASONS))
     def send_exit(self, index: int, other: int, reason: Any) -> None:
         one, two = self.pick(index), self.pick(other)
-        if not one.ended:
+        if not actor_of(one).ended:
             self.exit_senders.add(one.pid)
             one.send_exit(two.pid, reason)
 
     @rule(index=INDEX, reason=st.sampled_from(REASONS))
     def end(self, index: int, reason: Any) -> None:
-        self.pick(index).finish(reason)
+        actor_of(self.pick(index)).end(reason)
 
     @rule(counts=st.tuples(st.integers(0, 2), st.integers(0, 2)))
     def deliver(self, counts: tuple[int, int]) -> None:
@@ -192,28 +193,28 @@ class Signals(RuleBasedStateMachine):
         self.freeze()
 
     def check_monitor(self, monitor: Monitor) -> None:
-        if monitor.watcher.ended:
+        if actor_of(monitor.watcher).ended:
             return
         count = [ref for ref, _ in monitor.watcher.downs].count(monitor.ref)
         if monitor.dropped:
             assert count == 0
-        elif monitor.target.ended or monitor.lost:
+        elif actor_of(monitor.target).ended or monitor.lost:
             assert count == 1
         else:
             assert count == 0
 
     def check_links(self, peer: Peer) -> None:
-        if peer.ended:
+        if actor_of(peer).ended:
             return
-        for pid, state in peer.relations.links.items():
+        for pid, state in actor_of(peer).relations.links.items():
             assert state.active, "an unlink was never acknowledged"
             other = self.process(pid)
             assert other is not None, "a link with a dead process"
             if pid != peer.pid:
-                assert other.relations.links[peer.pid].active
+                assert actor_of(other).relations.links[peer.pid].active
 
     def process(self, pid: Pid) -> Peer | None:
-        return next((peer for peer in self.peers if peer.pid == pid and not peer.ended), None)
+        return next((peer for peer in self.peers if peer.pid == pid and not actor_of(peer).ended), None)
 
     @invariant()
     def no_monitor_fires_twice(self) -> None:

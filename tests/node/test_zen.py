@@ -13,7 +13,7 @@ from pyzen.errors import ConfigError
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
-    from pyzen.actor.receiver import Mailbox, Process
+    from pyzen.actor.process import Mailbox, Process
     from pyzen.node.node import Node
     from pyzen.terms import Reference
     from tests.node.conftest import MakeNode

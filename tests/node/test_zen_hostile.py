@@ -16,7 +16,7 @@ from pyzen.terms import Atom, Pid, atoms
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pyzen.actor.receiver import Mailbox
+    from pyzen.actor.process import Mailbox
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.process import GEN_CALL, GEN_CAST
+from pyzen.actor.requests import GEN_CALL, GEN_CAST
 from pyzen.config import ZenConfig
 from pyzen.terms import Atom, Pid, Reference, atoms
-from pyzen.testing import Cluster, Hoarder, MemoryNode, Recorder
+from pyzen.testing import Cluster, Hoarder, MemoryNode, Recorder, Sending
 from pyzen.zen.batcher import Batchers
 from pyzen.zen.connectors import Connectors
 from pyzen.zen.names import BATCHERS, CONNECTORS, PROXY
@@ -72,16 +72,16 @@ class World:
     def instructions(self) -> list[tuple[str, Any]]:
         """Return every instruction that ``a`` has sent over the present link, the probe left out."""
         found = []
-        for method, arguments in self.cluster.link(self.a, self.b).way(self.a).sent:
-            match (method, arguments):
-                case ("send", (_, to, (tag, (atoms.process, Pid(), items)))) if tag is GEN_CAST and to is PROXY:
+        for item in self.cluster.link(self.a, self.b).way(self.a).sent:
+            match item:
+                case Sending(to=to, message=(tag, (atoms.process, Pid(), items))) if tag is GEN_CAST and to is PROXY:
                     found += [(str(word), target) for word, target in items if not is_probe(target)]
         return found
 
     def chunks(self) -> list[int]:
         """Return how many instructions each message of ``a`` had, the probe counted."""
-        sent = self.cluster.link(self.a, self.b).way(self.a).sent
-        return [len(args[2][1][2]) for method, args in sent if method == "send" and args[2][0] is GEN_CAST]
+        messages = self.cluster.link(self.a, self.b).way(self.a).messages
+        return [len(message[1][2]) for message in messages if message[0] is GEN_CAST]
 
 
 class Peer:

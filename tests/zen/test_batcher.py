@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyzen.actor.process import GEN_CAST
+from pyzen.actor.requests import GEN_CAST
+from pyzen.actor.verbs import actor_of
 from pyzen.terms import Pid, atoms
 from pyzen.testing import Recorder
-from pyzen.zen.batcher import Batcher, Batchers, is_exit
+from pyzen.zen.batcher import Batcher, Batchers
 from pyzen.zen.names import BATCHERS, PROXY
+from pyzen.zen.server import is_exit
 
 if TYPE_CHECKING:
     from tests.zen.conftest import World
@@ -154,7 +156,7 @@ def test_discarded_batcher_is_followed_by_a_fresh_one(linked: World) -> None:
     peer.registry.discard(peer.pid)
     peer.registry.discard(peer.pid)
 
-    assert before.ended
+    assert actor_of(before).ended
     assert peer.batcher is not before
 
 

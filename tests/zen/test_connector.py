@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.process import GEN_CAST
+from pyzen.actor.requests import GEN_CAST
+from pyzen.actor.signals import Demonitor, Monitor
 from pyzen.terms import Pid, atoms
-from pyzen.testing import Hoarder
+from pyzen.testing import Hoarder, Sending
 from pyzen.zen.names import CONNECTORS, PROXY
 from tests.zen.conftest import World, connector_of
 
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 def casts(world: World) -> list[Any]:
     """Return the casts that ``a`` has sent to the Proxy of ``b`` over the present link."""
-    sent = world.cluster.link(world.a, world.b).way(world.a).sent
-    return [args[2][1] for method, args in sent if method == "send" and args[2][0] is GEN_CAST]
+    messages = world.cluster.link(world.a, world.b).way(world.a).messages
+    return [message[1] for message in messages if message[0] is GEN_CAST]
 
 
 def fire_sweep(world: World) -> None:
@@ -49,10 +50,10 @@ def test_connector_watches_the_proxy_before_its_first_instruction(world: World) 
     world.wait()
 
     sent = world.cluster.link(world.a, world.b).way(world.a).sent
-    kinds = [method if method != "send" else str(args[2][0]) for method, args in sent]
+    kinds = [str(item.message[0]) if isinstance(item, Sending) else type(item) for item in sent]
 
     # The first monitor guards the ping; the last one stands while the epoch lasts.
-    assert kinds == ["monitor", "$gen_call", "demonitor", "monitor", "$gen_cast"]
+    assert kinds == [Monitor, "$gen_call", Demonitor, Monitor, "$gen_cast"]
 
 
 def test_connector_sends_a_chunk_of_one(linked: World) -> None:

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyzen.actor.signals import Demonitor, Monitor
 from pyzen.config import ZenConfig
-from pyzen.terms import atoms
+from pyzen.terms import Pid, atoms
 from pyzen.testing import Recorder
 from pyzen.zen.names import CONNECTORS, PROXY
 from tests.zen.conftest import World
 
 if TYPE_CHECKING:
-    from pyzen.actor.process import Actor
-    from pyzen.terms import Pid, Reference
+    from pyzen.actor.actor import Actor
+    from pyzen.actor.signals import Signal
+    from pyzen.terms import Reference
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -36,17 +38,18 @@ def plain() -> World:
 def connector(world: World) -> Actor:
     pid = world.a.zen.connector_pid(B)
     assert pid is not None
-    return world.a.process(pid)
+    return world.a.actor(pid)
 
 
-def sent(world: World, method: str) -> list[Any]:
+def sent(world: World, kind: type[Signal]) -> list[Any]:
     """Return the targets of all signals of a kind that ``a`` has sent over the present link, the Proxy left out."""
     way = world.cluster.link(world.a, world.b).way(world.a)
-    return [arguments[1] for one, arguments in way.sent if one == method and arguments[1] is not PROXY]
+    targets = [item.to if isinstance(item.to, Pid) else item.to[0] for item in way.sent if isinstance(item, kind)]
+    return [target for target in targets if target is not PROXY]
 
 
 def monitored(world: World) -> list[Any]:
-    return sent(world, "monitor")
+    return sent(world, Monitor)
 
 
 def covered(world: World, count: int = 1) -> tuple[list[Pid], list[Reference]]:
@@ -168,11 +171,11 @@ def test_fault_13_the_last_demonitor_takes_the_monitor_back(plain: World) -> Non
 
     plain.a.zen.demonitor(refs[0])
     plain.wait(0.2)
-    assert sent(plain, "demonitor") == []
+    assert sent(plain, Demonitor) == []
     plain.a.zen.demonitor(refs[1])
     plain.wait(0.2)
 
-    assert sent(plain, "demonitor") == [worker]
+    assert sent(plain, Demonitor) == [worker]
     assert_nothing_is_left(plain)
 
 
@@ -199,7 +202,7 @@ def test_fault_13_a_subscriber_that_dies_takes_its_monitors_along(plain: World) 
     plain.a.kill(subscriber)
     plain.wait()
 
-    assert len(sent(plain, "demonitor")) == 5
+    assert len(sent(plain, Demonitor)) == 5
     assert_nothing_is_left(plain)
 
 
@@ -342,7 +345,7 @@ def test_fault_13_a_monitor_is_taken_back_from_a_compatible_node(plain: World) -
     plain.a.zen.demonitor(refs[0])
     plain.wait(0.2)
 
-    assert workers[0] in sent(plain, "demonitor")
+    assert workers[0] in sent(plain, Demonitor)
     assert_nothing_is_left(plain)
     ref = plain.monitor(workers[0])
     plain.wait()
@@ -360,7 +363,7 @@ def test_fault_13_the_end_of_an_epoch_fires_what_monitors_stand_for(plain: World
 
     assert plain.downs() == [(ref, atoms.nodedown) for ref in refs]
     assert before.ended
-    assert len([target for target in sent(plain, "demonitor") if target is not PROXY]) == 1200
+    assert len([target for target in sent(plain, Demonitor) if target is not PROXY]) == 1200
 
 
 def test_fault_13_a_closed_connector_leaves_its_successor_alone(plain: World) -> None:

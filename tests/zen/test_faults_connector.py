@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyzen.actor.process import GEN_CAST
+from pyzen.actor.requests import GEN_CAST
 from pyzen.config import ZenConfig
 from pyzen.terms import atoms
 from pyzen.zen.names import DISPATCHER

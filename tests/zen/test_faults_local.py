@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.process import GEN_CALL, GEN_CAST
+from pyzen.actor.requests import GEN_CALL, GEN_CAST
 from pyzen.terms import atoms
 from pyzen.testing import Recorder
 from pyzen.zen.names import BATCHERS, CONNECTORS, DISPATCHER, LOCAL, LOCAL_TABLES, PROXY

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyzen.actor.verbs import actor_of
 from pyzen.terms import atoms
 from pyzen.testing import Recorder
 from pyzen.zen.local import SLICE, WATCH_SLICE, Local
@@ -30,17 +31,17 @@ def test_subscriber_is_watched_once(linked: World) -> None:
     for worker in linked.workers(5):
         linked.monitor(worker)
 
-    assert len(local(linked)._relations.monitors) == 1
+    assert len(actor_of(local(linked)).relations.monitors) == 1
 
 
 def test_subscriber_without_references_is_let_go(linked: World) -> None:
     ref = linked.monitor(linked.worker())
 
     linked.a.zen.demonitor(ref)
-    assert len(local(linked)._relations.monitors) == 1, "it may monitor again at once"
+    assert len(actor_of(local(linked)).relations.monitors) == 1, "it may monitor again at once"
     linked.wait()
 
-    assert local(linked)._relations.monitors == {}
+    assert actor_of(local(linked)).relations.monitors == {}
     assert linked.statistics().subscribers == 0
 
 
@@ -67,7 +68,7 @@ def test_successor_watches_every_subscriber_anew(linked: World, count: int) -> N
     linked.wait()
 
     assert local(linked) is not before
-    assert len(local(linked)._relations.monitors) == count
+    assert len(actor_of(local(linked)).relations.monitors) == count
     for pid in pids:
         linked.a.kill(pid)
     linked.wait()

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from pyzen.actor.verbs import actor_of
 from pyzen.config import ZenConfig
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.testing import Cluster, MemoryNode, Recorder
@@ -87,10 +88,12 @@ class History(RuleBasedStateMachine):
     def standing_monitors(self) -> int:
         """Return how many ERTS monitors the Connectors have, those of Proxies left out."""
         connectors = self.connectors(self.a)
-        return sum(target not in PROXIES for one in connectors for target in one.relations.monitors.values())
+        return sum(target not in PROXIES for one in connectors for target in actor_of(one).relations.monitors.values())
 
     def waits(self, monitor: Monitor) -> bool:
-        return not (monitor.demonitored or monitor.reasons) and self.recorders[monitor.subscriber].ended is False
+        return (
+            not (monitor.demonitored or monitor.reasons) and not actor_of(self.recorders[monitor.subscriber]).ended
+        )
 
     # ---- what happens
 
@@ -142,7 +145,7 @@ class History(RuleBasedStateMachine):
 
     @rule(subscriber=st.integers(0, SUBSCRIBERS - 1))
     def end_subscriber(self, subscriber: int) -> None:
-        if not self.recorders[subscriber].ended:
+        if not actor_of(self.recorders[subscriber]).ended:
             self.a.kill(self.subscribers[subscriber])
             self.cluster.run_until_idle()
             self.recorders[subscriber] = Recorder()

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.verbs import actor_of
 from pyzen.config import ZenConfig
 from pyzen.etf import decode, encode
 from pyzen.terms import atoms
@@ -24,7 +25,7 @@ class Ticking(ZenServer):
         self.ticker = Ticker(self, self.tick)
 
     def tick(self) -> None:
-        self.times.append(self.runtime.now())
+        self.times.append(actor_of(self).runtime.now())
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_ticker_cancelled_after_it_was_due_does_not_fire(cluster: Cluster, proce
 
 def test_ticker_of_an_ended_process_does_not_fire(cluster: Cluster, process: Ticking) -> None:
     process.ticker.arm(1.0)
-    process.finish(Any)
+    actor_of(process).end(Any)
     cluster.advance(5)
 
     assert process.times == []

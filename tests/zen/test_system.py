@@ -367,8 +367,8 @@ def test_connect_by_many_callers_pings_once(world: World) -> None:
         world.a.zen.connect("b@memory", answers.append)
     world.wait()
 
-    sent = world.cluster.link(world.a, world.b).way(world.a).sent
-    pings = [args for method, args in sent if method == "send" and args[2][0] is atoms["$gen_call"]]
+    messages = world.cluster.link(world.a, world.b).way(world.a).messages
+    pings = [message for message in messages if message[0] is atoms["$gen_call"]]
     assert (len(answers), len(pings)) == (100, 1)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pyzen.actor.verbs import actor_of
 from pyzen.config import ZenConfig
 from pyzen.terms import Atom, atoms
 from pyzen.testing import Cluster, Recorder
@@ -71,7 +72,7 @@ def test_process_that_has_ended_is_not_alive(cluster: Cluster) -> None:
     cluster.node("n@memory").spawn(process)
     assert alive(process) is process
 
-    process.finish(atoms.normal)
+    actor_of(process).end(atoms.normal)
 
     assert alive(process) is None
     assert alive(None) is None

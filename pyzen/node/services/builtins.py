@@ -12,13 +12,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
+from pyzen.actor.signals import Exit2
 from pyzen.errors import RpcError
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.process import Actor
+    from pyzen.actor.actor import Actor
     from pyzen.node.router import Router
     from pyzen.node.services.exports import Exports
 
@@ -93,7 +94,7 @@ class Builtins:
     def _own(self, pid: Any) -> Actor | None:
         if not isinstance(pid, Pid) or pid.node is not self._router.name:
             raise badarg()
-        return self._router.process(pid)
+        return self._router.actor(pid)
 
     def is_process_alive(self, pid: Any) -> bool:
         """``is_process_alive/1``."""
@@ -101,10 +102,10 @@ class Builtins:
 
     def process_info(self, pid: Any, items: Any = None) -> Any:
         """``process_info/1`` and ``process_info/2``."""
-        process = self._own(pid)
-        if process is None:
+        actor = self._own(pid)
+        if actor is None:
             return UNDEFINED
-        known = items_of(process)
+        known = items_of(actor)
         if items is None:
             return [(name, value) for name, value in known.items() if name is not REGISTERED_NAME or value != []]
         try:
@@ -125,30 +126,31 @@ class Builtins:
         if not isinstance(pid, Pid):
             raise badarg()
         sender = self._router.running() or pid
-        self._router.route_exit2(sender, pid, reason)
+        self._router.route(Exit2(pid, sender, reason))
         return True
 
 
 REGISTERED_NAME: Final = atoms.registered_name
 
 
-def items_of(process: Actor) -> dict[Atom, Any]:
+def items_of(actor: Actor) -> dict[Atom, Any]:
     """Return what ``process_info`` knows of a process; what only ERTS has is zero or empty."""
-    relations = process.relations
-    running = process.runtime.scheduler.current is process
+    relations, kind = actor.relations, type(actor.instance)
+    running = actor.runtime.scheduler.current is actor
+    code = (atoms[kind.__module__[:255]], atoms[kind.__qualname__[:255]], 0)
     return {
-        REGISTERED_NAME: process.registered_name or [],
-        atoms.initial_call: (atoms[type(process).__module__[:255]], atoms[type(process).__qualname__[:255]], 0),
+        REGISTERED_NAME: actor.registered_name or [],
+        atoms.initial_call: code,
         atoms.status: atoms.running if running else atoms.waiting,
-        atoms.message_queue_len: process.message_queue_len,
+        atoms.message_queue_len: actor.message_queue_len,
         atoms.links: [pid for pid, state in relations.links.items() if state.active],
         atoms.monitors: [monitored(target) for target in relations.monitors.values()],
         atoms.monitored_by: [watcher for watcher, _ in relations.watchers.values()],
         atoms.dictionary: [],
-        atoms.trap_exit: process.trap_exit,
+        atoms.trap_exit: actor.trap_exit,
         atoms.error_handler: atoms.error_handler,
         atoms.priority: atoms.normal,
-        atoms.group_leader: process.leader,
+        atoms.group_leader: actor.leader,
         atoms.total_heap_size: 0,
         atoms.heap_size: 0,
         atoms.stack_size: 0,
@@ -156,7 +158,7 @@ def items_of(process: Actor) -> dict[Atom, Any]:
         atoms.memory: 0,
         atoms.garbage_collection: [],
         atoms.suspending: [],
-        atoms.current_function: (atoms[type(process).__module__[:255]], atoms[type(process).__qualname__[:255]], 0),
+        atoms.current_function: code,
         atoms.current_stacktrace: [],
     }
 

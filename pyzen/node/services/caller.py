@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from pyzen.actor.mailbox import NOTHING
-from pyzen.actor.receiver import Waiting
+from pyzen.actor.verbs import Verbs
+
+if TYPE_CHECKING:
+    from pyzen.actor.actor import Actor, Loop
 
 
 @final
-class Caller(Waiting):
-    """Has calls under way but reads no mail: replies never pass the mailbox, and nobody else knows its pid."""
+class Dropping:
+    """The `Loop` of a process that reads no mail."""
 
-    async_dist = True
+    __slots__ = ("_actor",)
 
-    def start_running(self) -> None:
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+
+    def start(self) -> None:
         """Nothing to start."""
 
     def work(self, budget: int) -> bool:
         """Drop stray messages."""
-        while self._mail.take_first() is not NOTHING:
-            pass
+        del budget
+        self._actor.mail.clear()
         return False
+
+    def stop(self, reason: Any) -> None:
+        """Nothing to stop."""
+
+
+@final
+class Caller(Verbs):
+    """Has calls under way but reads no mail: replies never pass the mailbox, and no other process knows its pid."""
+
+    async_dist = True
+
+    _pyzen_loop: ClassVar[type[Loop]] = Dropping

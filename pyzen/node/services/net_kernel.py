@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from pyzen.actor.gen_server import GenServer
+from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.verbs import actor_of
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class NetKernel(GenServer):
         match request:
             case (atoms.is_auth, _node):
                 return atoms.yes
-        self.stray(request)
+        log_stray(actor_of(self), request)
         return atoms.ignored
 
     def handle_cast(self, request: Any) -> None:
         """Ignore any cast."""
-        self.stray(request)
+        log_stray(actor_of(self), request)

@@ -20,9 +20,9 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
-from pyzen.actor.process import running
+from pyzen.actor.actor import running
+from pyzen.actor.process import Process
 from pyzen.actor.reasons import NORMAL, ExitRequest, exception_reason
-from pyzen.actor.receiver import Process
 from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode

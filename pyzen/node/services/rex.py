@@ -17,8 +17,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from pyzen.actor.gen_server import NOREPLY, GenServer
-from pyzen.actor.receiver import Process
+from pyzen.actor.answers import NOREPLY
+from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.process import Process
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import NoProcess
 from pyzen.node.services.remote_call import apply, rpc_result
 from pyzen.terms import Pid, atoms
@@ -51,7 +53,7 @@ class Rex(GenServer):
                 return NOREPLY
             case (atoms.block_call, module, function, list() as args, _leader):
                 return self._block(module, function, args)
-        self.stray(request)
+        log_stray(actor_of(self), request)
         return atoms.ignored
 
     async def _block(self, module: Any, function: Any, args: list[Any]) -> Any:
@@ -63,7 +65,7 @@ class Rex(GenServer):
             case (atoms.cast, module, function, list() as args, leader):
                 self._start(module, function, args, leader, lambda _result: None)
             case _:
-                self.stray(request)
+                log_stray(actor_of(self), request)
 
     def handle_info(self, message: Any) -> None:
         """Answer what old nodes ask by plain messages."""
@@ -75,7 +77,7 @@ class Rex(GenServer):
             case (Pid() as caller, (atoms.sbcast, name, sent)):
                 self.send(caller, (atoms.rex, self.node, self._sbcast(name, sent)))
             case _:
-                self.stray(message)
+                log_stray(actor_of(self), message)
 
     def _sbcast(self, name: Any, message: Any) -> Any:
         try:
@@ -90,4 +92,4 @@ class Rex(GenServer):
 
         process = Process(body)
         self.spawn(process)
-        process.group_leader = leader if isinstance(leader, Pid) else None
+        actor_of(process).group_leader = leader if isinstance(leader, Pid) else None

@@ -12,7 +12,8 @@ import logging
 import sys
 from typing import Any, Final, final
 
-from pyzen.actor.gen_server import GenServer
+from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.verbs import actor_of
 from pyzen.node.services.io_lib import characters, fwrite
 from pyzen.terms import Atom, Pid, atoms
 
@@ -42,7 +43,7 @@ class User(GenServer):
             case (atoms.io_reply, _, _):
                 pass
             case _:
-                self.stray(message)
+                log_stray(actor_of(self), message)
 
     def serve(self, request: Any) -> Any:
         """Do what one request says and return its reply."""

@@ -157,7 +157,7 @@ class ZenExports:
             return None
         if not isinstance(pid, Pid) or pid.node is not self._runtime.name:
             raise badarg()
-        found = self._runtime.process(pid)
+        found = self._runtime.actor(pid)
         return None if found is None else found.message_queue_len
 
     def table_size(self, table: Any) -> int | None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.actor.gen_server import NOREPLY, GenServer
+from pyzen.actor.answers import NOREPLY
+from pyzen.actor.gen_server import GenServer
 from pyzen.errors import CallTimeout
 from pyzen.terms import Pid, atoms
 from tests.node.conftest import until
@@ -51,9 +52,9 @@ async def test_stray_message_for_it_is_dropped(make_node: MakeNode) -> None:
     await asyncio.sleep(0)
 
     assert await node.call(pid, atoms.who) == caller
-    process = node.runtime.process(caller)
-    assert process is not None
-    await until(lambda: len(process._mail) == 0)
+    actor = node.runtime.actor(caller)
+    assert actor is not None
+    await until(lambda: len(actor.mail) == 0)
 
 
 async def test_reply_after_the_timeout_is_dropped(make_node: MakeNode) -> None:

@@ -1,0 +1,445 @@
+"""Actor: the kernel's side of a process, apart from the object that a user's class makes.
+
+A process is two objects. The *actor* has all that keeps a process alive: pid, incoming queue, mailbox, links,
+monitors, requests. The *instance*, which is a `GenServer`, a `Process` or a `Mailbox`, has the user's callbacks and
+attributes, and one private attribute that leads here. Nothing that a user defines can be taken for a part of the
+kernel: it never looks a name up on the instance but those of the callbacks.
+
+An actor is one queue of incoming messages and signals. The router only appends to it; the scheduler lets the actor
+work it off: signals take effect in order, messages go on to the mailbox, and the `Loop` says what becomes of those.
+Nothing here knows of links to other nodes: what leaves a process goes through its `Runtime`.
+
+Source: Erlang Reference Manual, "Processes"; OTP, "Distribution Protocol", for the pairwise rules.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+
+from pyzen.actor.mailbox import Mailqueue, count, withdraw
+from pyzen.actor.reasons import NORMAL, as_atom, end_of, exit_error
+from pyzen.actor.relations import Relations
+from pyzen.actor.runtime import BUSY
+from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply
+from pyzen.errors import NoProcess, ProcessExit, PyzenError
+from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
+
+__all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "Loop", "running"]
+
+log = logging.getLogger("pyzen.actor")
+
+DOWN: Final = atoms.DOWN
+EXIT: Final = atoms.EXIT
+PROCESS: Final = atoms.process
+SPAWN_REPLY: Final = atoms.spawn_reply
+
+Answer: TypeAlias = "Callable[[Any, ProcessExit | None], None]"
+"""Takes the reply to a request, or why there is none."""
+
+running: ContextVar[Actor | None] = ContextVar("pyzen_running", default=None)
+"""The process whose task or mailbox context this is. Callbacks are known by the scheduler instead."""
+
+
+class Loop(Protocol):
+    """What becomes of the messages of one actor; a `GenServer` has another than a body with a task of its own."""
+
+    def __init__(self, actor: Actor) -> None:
+        """Keep the actor; nothing runs yet."""
+
+    def start(self) -> None:
+        """Begin; called once, after the process can be found."""
+
+    def work(self, budget: int) -> bool:
+        """Do what can be done now, at most ``budget`` messages; true when more is left."""
+
+    def stop(self, reason: Any) -> None:
+        """The process has ended; all others have been told."""
+
+
+@final
+class Actor:
+    """What all processes have: a pid, an incoming queue, a mailbox, links, monitors, requests.
+
+    All methods are called in the thread of the node's event loop.
+
+    Args:
+        instance: The object of the user's class.
+        loop: The kind of loop that handles the messages.
+
+    Attributes:
+        runtime: The node's services; unset until the process is started, as is ``pid``.
+        arguments: What ``init`` or the body gets.
+        trap_exit: Turn exit signals into messages ``('EXIT', pid, reason)``.
+        async_dist: Never suspend this process when it sends over a busy link.
+        group_leader: Who writes what this process prints; None for the node's ``user``.
+        suspended: It has met a busy link: signals take effect, messages wait.
+        scheduled: It is in the run queue, or has ended.
+        requests: What takes the reply to each request that is under way.
+        spawns: What takes the pid of each process that was asked for elsewhere.
+    """
+
+    __slots__ = (
+        "arguments",
+        "async_dist",
+        "ended",
+        "exit_reason",
+        "group_leader",
+        "incoming",
+        "instance",
+        "loop",
+        "mail",
+        "parent",
+        "pid",
+        "registered_name",
+        "relations",
+        "requests",
+        "runtime",
+        "scheduled",
+        "spawns",
+        "suspended",
+        "timers",
+        "trap_exit",
+    )
+
+    pid: Pid
+    runtime: Runtime
+    relations: Relations
+
+    def __init__(self, instance: Any, loop: type[Loop]) -> None:
+        self.instance = instance
+        self.arguments: tuple[Any, ...] = ()
+        self.trap_exit = False
+        self.async_dist = bool(type(instance).async_dist)
+        self.registered_name: Atom | None = None
+        self.ended = False
+        self.exit_reason: Any = None
+        self.parent: Pid | None = None
+        self.group_leader: Pid | None = None
+        self.incoming: deque[Any] = deque()
+        self.mail = Mailqueue()
+        self.requests: dict[Reference, Answer] = {}
+        self.spawns: dict[Reference, Callable[[Pid], object]] = {}
+        self.timers: dict[Reference, TimerHandle] = {}
+        self.scheduled = False
+        self.suspended = False
+        self.loop = loop(self)
+
+    def __repr__(self) -> str:
+        return f"<Actor of {type(self.instance).__name__}>"
+
+    # ---- birth
+
+    def attach(self, runtime: Runtime, parent: Pid | None = None) -> None:
+        """Give the process its pid and its place; called once, by ``Runtime.spawn``.
+
+        Raises:
+            RuntimeError: It has been started before.
+        """
+        if hasattr(self, "runtime"):
+            raise RuntimeError(f"this {type(self.instance).__name__} has been started before")
+        self.runtime = runtime
+        self.pid = runtime.make_pid()
+        self.relations = Relations(runtime.name)
+        self.parent = parent
+
+    def born_for(self, other: Pid, monitor: Reference | None, *, linked: bool) -> None:
+        """Be monitored by and linked with a process of another node that has asked for this one."""
+        if monitor is not None:
+            self.relations.add_watcher(monitor, other, None)
+        if linked:
+            self.relations.add_link(other)
+        self.relate(other.node)
+
+    # ---- the queue
+
+    def enqueue(self, item: Any) -> None:
+        """Add a message, `Downs` or a `Signal`. Runs no code of the process."""
+        self.incoming.append(item)
+        if not self.scheduled:
+            self.wake()
+
+    def enqueue_all(self, items: Iterable[Any]) -> None:
+        """Do what `enqueue` does, with many."""
+        self.incoming.extend(items)
+        if not self.scheduled:
+            self.wake()
+
+    def wake(self) -> None:
+        """Enter the run queue; called only while it is not there."""
+        self.scheduled = True
+        self.runtime.scheduler.ready(self)
+
+    def run(self, budget: int) -> bool:
+        """Work off the queue; called by the scheduler. True when the process has to run again."""
+        more = not self.ended and (not self.fetch() or (not self.suspended and self.loop.work(budget)))
+        if self.ended:
+            return False
+        self.scheduled = more
+        return more
+
+    def fetch(self) -> bool:
+        """Let signals take effect and move messages to the mailbox, in order.
+
+        Returns:
+            False when the process ended, or when a lost link takes more than this turn.
+        """
+        incoming, requests, put = self.incoming, self.requests, self.mail.append
+        while incoming:
+            item = incoming.popleft()
+            if isinstance(item, Signal):
+                item.apply(self)
+                if self.ended or (incoming and incoming[0] is item):
+                    return False
+            elif requests and self._is_plain_reply(item):
+                continue
+            else:
+                put(item)
+        return True
+
+    def resume(self) -> None:
+        """Let a process run that was suspended by a busy link."""
+        self.suspended = False
+        if not self.scheduled:
+            self.wake()
+
+    @property
+    def message_queue_len(self) -> int:
+        """How many messages wait, signals that have not taken effect included."""
+        return len(self.mail) + count(self.incoming)
+
+    # ---- what signals do
+
+    def take_exit(self, from_pid: Pid, reason: Any) -> None:
+        """End for an exit signal; one that traps exits gets a message, and ``normal`` ends nobody."""
+        if self.trap_exit:
+            self.mail.append((EXIT, from_pid, reason))
+        elif reason is not NORMAL:
+            self.end(reason)
+
+    def take_down(self, ref: Reference, reason: Any) -> None:
+        """Fire a monitor of this process; ignored unless it stands."""
+        target = self.relations.remove_monitor(ref)
+        if target is None:
+            return
+        answer = self.requests.pop(ref, None)
+        self.spawns.pop(ref, None)
+        if answer is None:
+            self.mail.append(self.runtime.unread.add(ref, (DOWN, ref, PROCESS, target, reason)))
+        else:
+            self.runtime.remove_alias(ref)
+            answer(None, exit_error(reason))
+
+    def take_reply(self, ref: Reference, message: Any) -> None:
+        """Take the reply to a request; one that nobody waits for any more is dropped."""
+        answer = self.forget_request(ref)
+        if answer is not None and type(message) is tuple and len(message) == 2:
+            answer(message[1], None)
+
+    def take_spawn_reply(self, reply: SpawnReply) -> None:
+        """Take the answer to a spawn request; a process that nobody waits for any more is given up."""
+        on_reply = self.spawns.pop(reply.req_id, None)
+        if on_reply is None:
+            for answer in reply.refused(NORMAL):
+                self.runtime.route(answer)
+        elif isinstance(reply.result, Pid):
+            on_reply(reply.result)
+        else:
+            self.relations.remove_monitor(reply.req_id)
+            why = ProcessExit((SPAWN_REPLY, reply.result), f"the node refuses: {reply.result}")
+            self.requests.pop(reply.req_id)(None, why)
+
+    def forget_watcher(self, ref: Reference) -> None:
+        """Tell nobody of the end by ``ref``."""
+        self.relations.remove_watcher(ref)
+        self.runtime.forget_named(ref)
+
+    def relate(self, node: Atom) -> None:
+        """Hear of the loss of ``node`` from now on."""
+        if node is not self.runtime.name:
+            self.runtime.relate(node, self)
+
+    def lose_link(self, node: Atom) -> None:
+        """Detach what the process shares with ``node`` at once; it fires after what arrived before."""
+        lost = self.relations.detach(node)
+        if lost is not None:
+            self.enqueue(LinkLost(self.pid, lost))
+
+    def _is_plain_reply(self, item: Any) -> bool:
+        """Take a reply that was sent to the pid instead of the alias, as servers before OTP 24 do."""
+        if type(item) is not tuple or len(item) != 2 or type(item[0]) is not ImproperList:
+            return False
+        ref = item[0].tail
+        if not isinstance(ref, Reference) or ref not in self.requests:
+            return False
+        self.take_reply(ref, item)
+        return True
+
+    # ---- what the process does
+
+    def alive(self) -> Runtime:
+        """Return the runtime.
+
+        Raises:
+            ProcessExit: The process has ended.
+            RuntimeError: It has not been started.
+        """
+        if self.ended:
+            raise ProcessExit(self.exit_reason)
+        try:
+            return self.runtime
+        except AttributeError:
+            raise RuntimeError("the process has not been started: verbs can be used from init on") from None
+
+    def send(self, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
+        """Send a message; a busy link suspends the process, unless it has asked for ``async_dist``."""
+        sent = self.alive().send(self.pid, dest, message, dial=dial, priority=priority)
+        if sent is BUSY and not self.async_dist:
+            self.suspended = self.runtime.resume_when_writable(dest, self)
+        return sent
+
+    def monitor(self, target: Target) -> Reference:
+        """Monitor a process by pid or name."""
+        runtime, checked = self.alive(), self.target(target)
+        ref = runtime.make_ref()
+        self.add_monitor(ref, checked)
+        runtime.route(Monitor(checked, self.pid, ref))
+        return ref
+
+    def add_monitor(self, ref: Reference, target: Pid | tuple[Atom, Atom]) -> None:
+        """Keep this process's half of a monitor."""
+        node = target.node if isinstance(target, Pid) else target[1]
+        self.relations.add_monitor(ref, target, node)
+        self.relate(node)
+
+    def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
+        """Undo a monitor; true if it stood."""
+        runtime = self.alive()
+        target = self.relations.remove_monitor(ref)
+        if target is not None:
+            runtime.route(Demonitor(target, self.pid, ref))
+        elif flush:
+            runtime.unread.withdraw(ref)
+        return target is not None
+
+    def link(self, pid: Pid) -> None:
+        """Link with another process."""
+        runtime = self.alive()
+        if pid != self.pid and self.relations.add_link(pid):
+            self.relate(pid.node)
+            runtime.route(Link(pid, self.pid))
+
+    def target(self, target: Any) -> Pid | tuple[Atom, Atom]:
+        """Return what a DOWN will name. Raises ``TypeError`` for what can't be monitored."""
+        match target:
+            case Pid():
+                return target
+            case Atom() | str():
+                return as_atom(target), self.runtime.name
+            case (Atom() | str() as name, Atom() | str() as node):
+                return as_atom(name), as_atom(node)
+        raise TypeError(f"a pid, a name or (name, node) is needed, not {type(target).__name__}")
+
+    def forget_request(self, ref: Reference) -> Answer | None:
+        """Take a request back: a late reply is dropped. Returns what would have taken it, if it was under way."""
+        answer = self.requests.pop(ref, None)
+        target = self.relations.remove_monitor(ref)
+        self.runtime.remove_alias(ref)
+        if self.spawns.pop(ref, None) is None and target is not None:
+            self.runtime.route(Demonitor(target, self.pid, ref))
+        return answer
+
+    def send_after(self, dest: Dest, message: Any, delay: float) -> Reference:
+        """Send a message later; whether the process lives then does not matter, as in Erlang."""
+        runtime = self.alive()
+        ref = runtime.make_ref()
+        self.timers[ref] = runtime.call_later(delay, self._send_now, ref, dest, message)
+        return ref
+
+    def _send_now(self, ref: Reference, dest: Dest, message: Any) -> None:
+        del self.timers[ref]
+        try:
+            self.runtime.send(self.pid, dest, message)
+        except NoProcess:
+            pass  # as `erlang:send_after/3`: the name is looked up now, and nobody has it
+        except (PyzenError, TypeError) as error:
+            log.warning("a timer of %r can't send to %r: %s", self.pid, dest, error)
+
+    @property
+    def leader(self) -> Pid:
+        """The group leader: who writes what this process prints."""
+        leader = self.group_leader or self.runtime.user
+        return self.pid if leader is None else leader
+
+    # ---- the end
+
+    def fail(self, error: BaseException) -> None:
+        """End as an error says that no code of the process caught."""
+        reason, crashed = end_of(error)
+        if crashed:
+            self.crash(error, reason)
+        else:
+            self.end(reason)
+
+    def crash(self, error: BaseException, reason: Any) -> None:
+        """End because of an error, and log it."""
+        if self.ended:
+            return
+        self.end(reason)
+        with suppress(Exception):  # the handlers of a log are code of the user, and the process has ended in order
+            log.error("process %r on %s crashed", self.registered_name or self.pid, self.runtime.name, exc_info=error)
+
+    def end(self, reason: Any) -> None:
+        """End now: the name and the mailbox go, the DOWNs and exit signals leave. Idempotent."""
+        if self.ended:
+            return
+        self.ended, self.exit_reason = True, reason
+        self.scheduled = True  # what is enqueued from now on wakes nobody
+        self.runtime.forget(self)
+        self.mail.clear()
+        self._fail_requests(reason)
+        self._tell(reason)
+        self._refuse_rest(reason)
+        self.loop.stop(reason)
+
+    def _fail_requests(self, reason: Any) -> None:
+        requests, self.requests = self.requests, {}
+        for ref, answer in requests.items():
+            self.runtime.remove_alias(ref)
+            answer(None, ProcessExit(reason, "the calling process ended"))
+
+    def _tell(self, reason: Any) -> None:
+        """Send what the end of a process means to others."""
+        route, relations, pid = self.runtime.route, self.relations, self.pid
+        self.relations = Relations(self.runtime.name)
+        for ref, (watcher, name) in relations.watchers.items():
+            self.runtime.forget_named(ref)
+            route(Down(watcher, ref, pid if name is None else name, reason, pid))
+        for other, state in relations.links.items():
+            if state.active:
+                route(Exit(other, pid, reason))
+        for ref, target in relations.monitors.items():
+            if ref not in self.spawns:  # the reply to those finds nobody, and the process is given up then
+                route(Demonitor(target, pid, ref))
+
+    def _refuse_rest(self, reason: Any) -> None:
+        """Answer the signals that were waiting when the process ended: they came before its end."""
+        rest, self.incoming = self.incoming, deque()
+        for item in rest:
+            if isinstance(item, Signal):
+                self._refuse(item, reason)
+        withdraw(rest)
+
+    def _refuse(self, signal: Signal, reason: Any) -> None:
+        if type(signal) is Monitor:
+            self.runtime.forget_named(signal.ref)
+        for answer in signal.refused(reason, self.pid):
+            self.runtime.route(answer)

@@ -1,0 +1,359 @@
+"""ServerLoop: runs the callbacks of a GenServer, one at a time, without a task of its own.
+
+========  ===============================  ================================  ===================================
+phase     what runs                        what is taken                     what follows
+========  ===============================  ================================  ===================================
+NEW       nothing                          nothing                           the first turn -> STARTING
+STARTING  ``init``                         nothing                           returns -> READY; fails -> ENDED
+READY     plain callbacks                  what is due (a continuation,      a coroutine -> AWAITING;
+                                           timers), then messages            `Stop`, an error -> STOPPING
+AWAITING  the coroutine of a callback      nothing                           returns -> READY; as above
+PAUSED    nothing (``sys:suspend``)        system messages only              ``sys:resume`` -> READY
+STOPPING  ``terminate``                    nothing                           returns, fails -> ENDED
+ENDED     nothing                          nothing                           -
+========  ===============================  ================================  ===================================
+
+An exit signal leads to ENDED from anywhere; a coroutine that runs then is cancelled.
+
+Messages in: ``{'$gen_call', From, Request}`` to ``handle_call``, ``{'$gen_cast', Request}`` to ``handle_cast``,
+``{system, From, Request}`` as `pyzen.actor.system` says, all others to ``handle_info``. Callers of a ``gen_event`` put
+their own pid where ``'$gen_call'`` stands.
+
+Source: OTP, "gen_server"; Elixir, `GenServer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from enum import Enum
+from functools import partial
+from itertools import islice
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+from pyzen.actor.actor import EXIT
+from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
+from pyzen.actor.mailbox import NOTHING
+from pyzen.actor.process import current_task
+from pyzen.actor.reasons import SHUTDOWN, end_of, settle
+from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
+from pyzen.actor.system import SYSTEM, TERMINATE, is_system, reply_to
+from pyzen.errors import ProcessExit
+from pyzen.terms import Pid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from pyzen.actor.actor import Actor
+    from pyzen.actor.runtime import TimerHandle
+    from pyzen.throttle import Throttle
+
+Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
+"""A callback, its arguments, and whom to reply to."""
+
+Route: TypeAlias = "Callable[[Any], Work | None]"
+"""Returns what is to be done with an item; None where it is a message for ``handle_info``."""
+
+
+class Phase(Enum):
+    """What a server is doing."""
+
+    NEW = "new"
+    STARTING = "starting"
+    READY = "ready"
+    AWAITING = "awaiting"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+NEW, STARTING, READY, AWAITING, PAUSED, STOPPING, ENDED = Phase
+"""The members as names of this module: to look one up in the class takes as long as a call."""
+
+TAKING: Final = frozenset({NEW, READY, PAUSED})
+"""The phases in which something can be taken."""
+
+
+@final
+class ServerTimer:
+    """A callback of a server that is due at some time."""
+
+    __slots__ = ("_arguments", "_callback", "_handle", "_loop")
+
+    def __init__(
+        self, loop: ServerLoop, delay: float, callback: Callable[..., object], arguments: tuple[Any, ...]
+    ) -> None:
+        self._loop = loop
+        self._callback: Callable[..., object] | None = callback
+        self._arguments = arguments
+        self._handle: TimerHandle = loop.actor.runtime.call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._loop.put(self.fire)
+
+    def fire(self) -> object:
+        """Be called, unless it was cancelled after it was due."""
+        return None if self._callback is None else self._callback(*self._arguments)
+
+    def cancel(self) -> None:
+        """Never call the callback."""
+        self._callback = None
+        self._handle.cancel()
+
+
+@final
+class ServerLoop:
+    """The `Loop` of a GenServer.
+
+    Attributes:
+        phase: See the table above.
+        task: What runs a coroutine of the server, the last one if none runs.
+        started: What waits for the end of ``init``.
+        strays: How often messages that no callback handles are logged.
+    """
+
+    __slots__ = ("_due", "actor", "phase", "started", "strays", "task")
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self.phase: Phase = NEW
+        self.task: asyncio.Task[Any] | None = None
+        self.started: asyncio.Future[Any] | None = None
+        self.strays: Throttle | None = None  # few servers ever need it
+        self._due: deque[Callable[[], Any]] = deque()
+
+    def start(self) -> None:
+        """Let ``init`` run in the next turn."""
+        if not self.actor.scheduled:
+            self.actor.wake()
+
+    def after(self, delay: float, callback: Callable[..., object], *arguments: Any) -> ServerTimer:
+        """Call ``callback`` after ``delay`` seconds as one of the server's own callbacks; never once it ended."""
+        self.actor.alive()
+        return ServerTimer(self, delay, callback, arguments)
+
+    def put(self, callback: Callable[[], Any]) -> None:
+        """Call ``callback`` before the next message."""
+        if not self.actor.ended:
+            self._due.append(callback)
+            if not self.actor.scheduled:
+                self.actor.wake()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether ``sys:suspend`` was called, and ``sys:resume`` was not."""
+        return self.phase is PAUSED
+
+    def pause(self) -> None:
+        """Take system messages only."""
+        self.phase = PAUSED
+
+    def unpause(self) -> None:
+        """Take all messages."""
+        self.phase = READY
+
+    # ---- one turn
+
+    def work(self, budget: int) -> bool:
+        """Run callbacks, one message at a time; signals take effect in between."""
+        actor = self.actor
+        while budget > 0 and self.phase in TAKING and not actor.suspended:
+            items, route = self._next_items()
+            done = self._run(islice(items, budget), route)
+            budget -= done
+            if actor.incoming and not actor.fetch():
+                return True
+            if actor.ended or not done:
+                return False
+        return self.phase in TAKING and not actor.suspended
+
+    def _next_items(self) -> tuple[Iterator[Any], Route | None]:
+        """Return what is to be done now, in order, and what says how; None where all are for ``handle_info``."""
+        mail = self.actor.mail
+        if self.phase is NEW:
+            return iter([self._init]), as_it_is
+        if self.phase is PAUSED:
+            return iter(partial(mail.take_match, is_system), NOTHING), self._route
+        if self._due:
+            return iter([self._due.popleft()]), as_it_is
+        downs = mail.downs()
+        return (mail.taking(), self._route) if downs is None else (downs, None)
+
+    def _route(self, message: Any) -> Work | None:
+        """Return the callback for a message, its arguments, and whom to reply to; None for ``handle_info``."""
+        if type(message) is tuple:
+            tag = message[0] if message else None
+            if tag is GEN_CAST and len(message) == 2:
+                return self.actor.instance.handle_cast, message[1:], None
+            if tag is GEN_CALL and len(message) == 3 and is_from(message[1]):
+                return self.actor.instance.handle_call, (message[2], message[1]), message[1]
+            if tag is SYSTEM and len(message) == 3 and is_from(message[1]):
+                return self._system, (message[2], message[1]), None
+            if type(tag) is Pid and len(message) == 3 and is_from(message[1]) and message[1][0] == tag:
+                return self.actor.instance.handle_call, (message[2], message[1]), message[1]
+            if tag is EXIT and len(message) == 3 and self._is_parent(message[1]):
+                return self._stop, (message[2],), None
+        return None
+
+    def _is_parent(self, pid: Any) -> bool:
+        return self.actor.parent is not None and pid == self.actor.parent
+
+    def _run(self, items: Iterator[Any], route: Route | None) -> int:
+        """Run callbacks, as long as nothing has to be done between two of them; returns how many it were."""
+        actor = self.actor
+        scheduler = actor.runtime.scheduler
+        before, scheduler.current = scheduler.current, actor
+        done, from_ = 0, None
+        try:
+            handle_info = actor.instance.handle_info
+            for item in items:
+                done += 1
+                work = None if route is None else route(item)
+                if work is None:
+                    answer = handle_info(item)
+                else:
+                    callback, arguments, from_ = work
+                    answer = callback(*arguments)
+                if answer is not None or from_ is not None or actor.incoming or actor.suspended:
+                    self._act_on(answer, from_)
+                    break
+        except BaseException as error:
+            self._failed(error, from_)
+        finally:
+            scheduler.current = before
+        return done
+
+    # ---- callbacks of the loop itself
+
+    def _init(self) -> Any:
+        """Run ``init``; always with an answer, for `_done` has to know of it."""
+        self.phase = STARTING
+        answer = self.actor.instance.init(*self.actor.arguments)
+        return NOREPLY if answer is None else answer
+
+    def _system(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Reply to a system message; always with an answer: what is next depends on it."""
+        self._reply(from_, reply_to(self, request))
+        if type(request) is tuple and len(request) == 2 and request[0] is TERMINATE:
+            raise Stop(request[1])
+        return NOREPLY
+
+    def _stop(self, reason: Any) -> None:
+        raise Stop(reason)
+
+    # ---- what a callback answers
+
+    def _act_on(self, answer: Any, from_: Any) -> None:
+        """Do what a callback answers, once it does."""
+        if type(answer) is CoroutineType:
+            self._begin_await(answer, from_)
+        elif not self.actor.ended:
+            self._done(answer, from_)
+
+    def _begin_await(self, coroutine: Coroutine[Any, Any, Any], from_: Any) -> None:
+        if self.actor.ended:
+            coroutine.close()
+            return
+        if self.phase is READY:
+            self.phase = AWAITING
+        self._start_task(coroutine, self._await(coroutine, from_))
+
+    def _start_task(self, coroutine: Coroutine[Any, Any, Any], body: Coroutine[Any, Any, None]) -> None:
+        """Let ``body``, which awaits ``coroutine``, be the task of the server."""
+        self.task = self.actor.runtime.create_task(body, self.actor)
+        # A task that is cancelled before its first step never gets to what it was to await.
+        self.task.add_done_callback(lambda _task: coroutine.close())
+
+    async def _await(self, coroutine: Coroutine[Any, Any, Any], from_: Any) -> None:
+        """Run an ``async def`` callback; the next message waits for its end."""
+        try:
+            answer = await coroutine
+            if not self.actor.ended:
+                self._done(answer, from_)
+        except asyncio.CancelledError:
+            self.actor.end(SHUTDOWN)
+            raise
+        except BaseException as error:
+            self._failed(error, from_)
+        if not self.actor.scheduled:
+            self.actor.wake()
+
+    def _done(self, answer: Any, from_: Any) -> None:
+        """Reply, and remember a `Continue`."""
+        if self.phase is not PAUSED:
+            if self.phase is STARTING and self.started is not None:
+                settle(self.started, None, None)
+            self.phase = READY
+        if from_ is not None:
+            then = None
+            if isinstance(answer, Reply):
+                answer, then = answer.value, answer.then
+            if answer is not NOREPLY:
+                self._reply(from_, answer)
+            answer = then
+        if isinstance(answer, Continue):
+            self._due.appendleft(partial(self.actor.instance.handle_continue, answer.argument))
+
+    def _reply(self, from_: tuple[Pid, Any], value: Any) -> None:
+        self.actor.send(reply_address(from_), (from_[1], value))
+
+    # ---- the end
+
+    def _failed(self, error: BaseException, from_: Any) -> None:
+        """End as an error says that a callback did not catch; ``terminate`` first."""
+        if isinstance(error, Stop) and from_ is not None and error.reply is not NOREPLY:
+            try:
+                self._reply(from_, error.reply)
+            except Exception as failure:
+                error = failure
+        self._terminate(error)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+
+    def _terminate(self, error: BaseException) -> None:
+        """Run ``terminate``, then end; a server whose ``init`` has failed has nothing to clean up."""
+        if self.actor.ended or self.phase is STOPPING:
+            return
+        is_new, self.phase = self.phase in {NEW, STARTING}, STOPPING
+        cleaning = None
+        try:
+            if not is_new:
+                cleaning = self.actor.instance.terminate(end_of(error)[0])
+        except BaseException as failure:
+            error = failure
+        if type(cleaning) is CoroutineType:
+            self._start_task(cleaning, self._clean_up(cleaning, error))
+        else:
+            self.actor.fail(error)
+
+    async def _clean_up(self, cleaning: Coroutine[Any, Any, Any], error: BaseException) -> None:
+        """Run an ``async def terminate``, then end: for what went wrong there, as a plain one does, else as asked."""
+        try:
+            await cleaning
+        except asyncio.CancelledError:
+            self.actor.fail(error)
+            raise
+        except BaseException as failure:
+            self.actor.fail(failure)
+        else:
+            self.actor.fail(error)
+
+    def stop(self, reason: Any) -> None:
+        """The process has ended: a running callback is cancelled, ``start`` raises."""
+        self.phase = ENDED
+        self._due.clear()
+        if self.started is not None:
+            settle(self.started, None, ProcessExit(reason))
+        if self.task is not None and self.task is not current_task():
+            self.task.cancel()
+
+
+def as_it_is(callback: Callable[[], Any]) -> Work:
+    """Be the `Route` of what is no message."""
+    return callback, (), None
+
+
+def is_from(value: Any) -> bool:
+    """Say whether a term has the shape of a caller: ``{Pid, Tag}``."""
+    return type(value) is tuple and len(value) == 2 and isinstance(value[0], Pid)
