@@ -28,7 +28,7 @@ $(VENV)/base: constraints.txt
 
 $(VENV)/tools: $(VENV)/base pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    coverage cryptography hypothesis import-linter mypy opentelemetry-api opentelemetry-sdk prometheus_client \
+	    attrs coverage cryptography hypothesis import-linter mypy opentelemetry-api opentelemetry-sdk prometheus_client \
 	    pytest pytest-asyncio pytest-timeout ruff
 	@touch $@
 

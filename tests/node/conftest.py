@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +20,7 @@ from pyzen.terms import Atom, Pid
 from tests.events import Event, separate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 class RawPeer:
@@ -126,6 +127,14 @@ async def make_raw() -> AsyncIterator[Callable[..., RawPeer]]:
     for peer in peers:
         if hasattr(peer, "writer"):
             await peer.close()
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Processes crash on purpose."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -91,9 +91,7 @@ class History(RuleBasedStateMachine):
         return sum(target not in PROXIES for one in connectors for target in actor_of(one).relations.monitors.values())
 
     def waits(self, monitor: Monitor) -> bool:
-        return (
-            not (monitor.demonitored or monitor.reasons) and not actor_of(self.recorders[monitor.subscriber]).ended
-        )
+        return not (monitor.demonitored or monitor.reasons) and not actor_of(self.recorders[monitor.subscriber]).ended
 
     # ---- what happens
 
