@@ -259,8 +259,8 @@ class Actor:
 
     def forget_watcher(self, ref: Reference) -> None:
         """Tell nobody of the end by ``ref``."""
-        self.relations.remove_watcher(ref)
-        self.runtime.forget_named(ref)
+        if self.relations.remove_watcher(ref):
+            self.runtime.forget_named(ref)
 
     def relate(self, node: Atom) -> None:
         """Hear of the loss of ``node`` from now on."""
@@ -421,7 +421,8 @@ class Actor:
         route, relations, pid = self.runtime.route, self.relations, self.pid
         self.relations = Relations(self.runtime.name)
         for ref, (watcher, name) in relations.watchers.items():
-            self.runtime.forget_named(ref)
+            if name is not None:
+                self.runtime.forget_named(ref)
             route(Down(watcher, ref, pid if name is None else name, reason, pid))
         for other, state in relations.links.items():
             if state.active:

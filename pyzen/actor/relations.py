@@ -177,16 +177,17 @@ class Relations:
         if peer is not None:
             peer.watchers.add(ref)
 
-    def remove_watcher(self, ref: Reference) -> None:
-        """Forget a watcher; an unknown reference is ignored."""
+    def remove_watcher(self, ref: Reference) -> bool:
+        """Forget a watcher; an unknown reference is ignored. True when it watched by a name."""
         row = self.watchers.pop(ref, None)
-        if row is None or not self.peers:
-            return
+        if row is None:
+            return False
         node = row[0].node
         peer = self.peers.get(node)
         if peer is not None:
             peer.watchers.discard(ref)
             self._tidy(node, peer)
+        return row[1] is not None
 
     def _tidy(self, node: Atom, peer: PeerRelations) -> None:
         if not (peer.watchers or peer.monitors or peer.links):

@@ -132,21 +132,22 @@ class ControlDecoder:
         return signals.Exit2(to, self._own(from_pid, "PAYLOAD_EXIT2 From"), reason, via=self._via)
 
     def _monitor(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
-        return signals.Monitor(*self._watch(control, "MONITOR_P"), via=self._via)
+        return self._watch(signals.Monitor, control)
 
     def _demonitor(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
-        return signals.Demonitor(*self._watch(control, "DEMONITOR_P"), via=self._via)
+        return self._watch(signals.Demonitor, control)
 
-    def _watch(self, control: tuple[Any, ...], op: str) -> tuple[Any, Pid, Reference]:
-        """Target, watcher and reference. Every call of a GenServer brings two: what is right is not looked at twice."""
-        _, watcher, target, ref = control
+    def _watch(self, kind: type[signals.Monitor] | type[signals.Demonitor], control: tuple[Any, ...]) -> signals.Signal:
+        """Every call of a GenServer brings two: what is right is not looked at twice."""
+        op, watcher, target, ref = control
         if not (
             type(watcher) is Pid and watcher.node is self._peer and type(ref) is Reference and type(target) in TARGETS
         ):
-            self._own(watcher, f"{op} Watcher")
-            self._target(target, f"{op} PidOrName")
-            self._reference(ref, f"{op} Ref")
-        return target if type(target) is Pid else (target, self._node), watcher, ref
+            name = Op(op).name
+            self._own(watcher, f"{name} Watcher")
+            self._target(target, f"{name} PidOrName")
+            self._reference(ref, f"{name} Ref")
+        return kind(target if type(target) is Pid else (target, self._node), watcher, ref, via=self._via)
 
     def _down(self, control: tuple[Any, ...], reason: Any) -> signals.Signal:
         _, target, watcher, ref = control

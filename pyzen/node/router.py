@@ -14,7 +14,7 @@ from pyzen.actor.actor import running
 from pyzen.actor.process import actor_context
 from pyzen.actor.reasons import as_atom
 from pyzen.actor.runtime import NO_LINK, SENT, Sent
-from pyzen.actor.signals import AliasMessage, Demonitor, SpawnRequest, node_of
+from pyzen.actor.signals import AliasMessage, Demonitor, node_of
 from pyzen.actor.spawning import actor_for
 from pyzen.errors import NameTaken, NoProcess
 from pyzen.monitor_table import Unreads
@@ -400,8 +400,12 @@ class Router:
 
     def route_inward(self, signal: Signal) -> None:
         """Take a signal of a peer to its receiver on this node: nothing is forwarded to others."""
-        if node_of(signal.to) is self.name:
-            self.route(signal)
+        to = signal.to
+        actor = self._by_pid.get(to) if type(to) is Pid else self._find(signal)
+        if actor is not None:
+            actor.enqueue(signal)
+        elif node_of(to) is self.name:
+            self.refuse(signal, NOPROC)
 
     def _route_out(self, node: Atom, signal: Signal) -> None:
         outlet = self._outlet(node, signal.dials)
@@ -413,22 +417,20 @@ class Router:
         for answer in signal.refused(reason):
             self.route(answer)
 
-    def _find(self, signal: Signal) -> Actor | Births | None:
+    def _find(self, signal: Any) -> Actor | Births | None:
         """Return the receiver on this node of a signal that is not to a pid."""
         to = signal.to
-        if node_of(to) is not self.name:
-            return None
-        if type(signal) is SpawnRequest:
-            return self.births
+        if type(to) is tuple:
+            return self._find_named(signal) if to[1] is self.name else None
         if type(to) is Reference:
             return self.aliases.get(to)
-        return self._find_named(to[0], signal)
+        return self.births if to is self.name else None
 
-    def _find_named(self, name: Atom, signal: Any) -> Actor | None:
+    def _find_named(self, signal: Any) -> Actor | None:
         """Return the holder of a name for a monitor, and for a demonitor whoever held it at that time."""
         if type(signal) is Demonitor:
-            return self._named.pop(signal.ref, None)
-        actor = self.names.get(name)
+            return self._named.get(signal.ref)
+        actor = self.names.get(signal.to[0])
         if actor is not None:
             self._named[signal.ref] = actor
         return actor
