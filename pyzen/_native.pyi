@@ -3,7 +3,7 @@
 Private: `pyzen.terms`, `pyzen.etf`, `pyzen.monitor_table` and `pyzen.node.link` are its only users.
 """
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from typing import Any, Final, Self, SupportsIndex, final, overload
 
 from typing_extensions import Buffer  # for Python 3.11
@@ -20,6 +20,7 @@ __all__ = [
     "NO_PAYLOAD",
     "PROFILE",
     "SENT",
+    "SIGNAL",
     "TLS_FAULT",
     "WRITABLE",
     "Atom",
@@ -481,13 +482,16 @@ BUSY: Final = 1  # queued; the link is above its high mark, a WRITABLE event fol
 NO_LINK: Final = 2  # not queued: the link is gone
 
 # Kinds of events, the first item of each tuple that `drain` yields. An operation number (1..) stands for itself.
-MESSAGE: Final = 0  # (MESSAGE, 0, process number | Atom name | Reference alias, messages: list, None)
+MESSAGE: Final = (
+    0  # (MESSAGE, 0, process number | Atom name, messages: list, None); for an alias, its link and one message
+)
 ACCEPTED: Final = -1  # (ACCEPTED, link, host, port, None): an inbound connection, in handshake mode
 CONNECTED: Final = -2  # (CONNECTED, link, None, None, None): an outbound connection, in handshake mode
 FRAME: Final = -3  # (FRAME, link, bytes, None, None): the answer to `read_frame`
 DOWN: Final = -4  # (DOWN, link, reason: str, None, None): after every packet read before it; the last of its link
 WRITABLE: Final = -5  # (WRITABLE, link, None, None, None): below the low mark again
 ENDED: Final = -6  # (ENDED, 0, reason: str, None, None): the thread ended; the last event of all
+SIGNAL: Final = -7  # (SIGNAL, link, object, None, None): a MONITOR_P or DEMONITOR_P that is a signal already
 
 @final
 class NoPayload:
@@ -517,14 +521,22 @@ class TLSContext:
 class LinkThread:
     """One I/O thread that owns the sockets of all links of one node.
 
-    `limits` is a `pyzen.config.Limits`. With `tls`, every connection is encrypted. Link ids are integers from 1,
-    never reused. All methods are called from the thread of the event loop and return at once.
+    `limits` is a `pyzen.config.Limits`. With `tls`, every connection is encrypted. `signals` are the classes of the
+    signals MONITOR_P (19) and DEMONITOR_P (20), called with receiver, watcher and reference; sound ones come as
+    SIGNAL, with the link in `via`. Link ids are integers from 1, never reused. All methods are called from the thread
+    of the event loop and return at once.
 
     What must never wait for Python is answered by the thread and becomes no event: monitors of
     `global_name_server` (`noproc`) and `net_kernel`, and the call `is_auth` of `net_kernel`.
     """
 
-    def __new__(cls, limits: object, ticktime: float, tls: TLSContext | None = None) -> Self: ...
+    def __new__(
+        cls,
+        limits: object,
+        ticktime: float,
+        tls: TLSContext | None = None,
+        signals: dict[int, Callable[[Any, Pid, Reference], object]] | None = None,
+    ) -> Self: ...
     def fileno(self) -> int:
         """A file descriptor that is readable while `drain` has something to yield."""
     def listen(self, host: str, port: int) -> tuple[str, int]:

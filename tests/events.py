@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 Event = tuple[int, int, Any, Any, Any]
 
 
-def delivered(to: Any, *messages: Any) -> Event:
-    """Return the event of messages to one receiver."""
-    return (MESSAGE, 0, to, [*messages], None)
+def delivered(to: Any, *messages: Any, link: int = 0) -> Event:
+    """Return the event of messages to one receiver; that of a message to an alias has its link."""
+    return (MESSAGE, link, to, [*messages], None)
 
 
 def separate(events: Iterable[Event]) -> list[Event]:
@@ -22,7 +22,9 @@ def separate(events: Iterable[Event]) -> list[Event]:
     return [
         single
         for event in events
-        for single in ([delivered(event[2], one) for one in event[3]] if event[0] == MESSAGE else [event])
+        for single in (
+            [delivered(event[2], one, link=event[1]) for one in event[3]] if event[0] == MESSAGE else [event]
+        )
     ]
 
 

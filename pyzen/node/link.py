@@ -24,6 +24,7 @@ from pyzen._native import (
     NO_LINK,
     NO_PAYLOAD,
     SENT,
+    SIGNAL,
     TLS_FAULT,
     WRITABLE,
     Encoded,
@@ -34,8 +35,8 @@ from pyzen._native import (
     release_fd,
 )
 from pyzen.actor.runtime import Sent
-from pyzen.actor.signals import Signal, SpawnRequest
-from pyzen.dist.control import ControlDecoder
+from pyzen.actor.signals import Demonitor, Monitor, Signal, SpawnRequest
+from pyzen.dist.control import ControlDecoder, Op
 from pyzen.dist.control_encoder import ControlEncoder
 from pyzen.errors import (
     ConnectionLost,
@@ -73,6 +74,9 @@ log = logging.getLogger("pyzen.dist")
 
 First: TypeAlias = "tuple[Any, Any, Any] | tuple[Any, Any, Any, bool]"
 """A signal that goes out with the activation: the arguments of ``LinkThread.signal`` or ``send`` without the link."""
+
+WATCHING: Final[dict[int, Any]] = {Op.MONITOR_P.value: Monitor, Op.DEMONITOR_P.value: Demonitor}
+"""The signals that the native link makes itself: every call of a GenServer brings one of each."""
 
 SENT_AS: Final = {SENT: Sent.SENT, BUSY: Sent.BUSY, NO_LINK: Sent.NO_LINK}
 """What the native link answers."""
@@ -264,7 +268,7 @@ class LinkDriver:
     def __init__(
         self, limits: Limits, ticktime: float, loop: asyncio.AbstractEventLoop, tls: TLSContext | None = None
     ) -> None:
-        self.thread = LinkThread(limits, ticktime, tls)
+        self.thread = LinkThread(limits, ticktime, tls, WATCHING)
         self._loop = loop
         self._decoders: dict[int, ControlDecoder] = {}
         self._links: dict[int, Link] = {}
@@ -338,6 +342,8 @@ class LinkDriver:
         for op, link_id, first, second, payload in events:
             if op == MESSAGE:
                 deliver(first, second, link_id)
+            elif op == SIGNAL:
+                self._signal(link_id, first)
             elif op > 0:
                 self._control(link_id, op, first, payload)
             elif op == ENDED:
@@ -345,6 +351,10 @@ class LinkDriver:
             else:
                 self._event(op, link_id, first, second)
         return more
+
+    def _signal(self, link_id: int, signal: Signal) -> None:
+        if link_id in self._decoders:
+            self._router.route_inward(signal)
 
     def _control(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> None:
         decoder = self._decoders.get(link_id)

@@ -418,19 +418,19 @@ class Router:
             self.route(answer)
 
     def _find(self, signal: Any) -> Actor | Births | None:
-        """Return the receiver on this node of a signal that is not to a pid."""
-        to = signal.to
-        if type(to) is tuple:
-            return self._find_named(signal) if to[1] is self.name else None
-        if type(to) is Reference:
-            return self.aliases.get(to)
-        return self.births if to is self.name else None
+        """Return the receiver on this node of a signal that is not to a pid.
 
-    def _find_named(self, signal: Any) -> Actor | None:
-        """Return the holder of a name for a monitor, and for a demonitor whoever held it at that time."""
+        For a monitor by name it is the holder of the name, for a demonitor whoever held it when the monitor came.
+        """
+        to = signal.to
+        if type(to) is not tuple:
+            return self.aliases.get(to) if type(to) is Reference else self.births if to is self.name else None
+        name, node = to
+        if node is not self.name:
+            return None
         if type(signal) is Demonitor:
             return self._named.get(signal.ref)
-        actor = self.names.get(signal.to[0])
+        actor = self.names.get(name)
         if actor is not None:
             self._named[signal.ref] = actor
         return actor

@@ -10,7 +10,7 @@ import pytest
 from pyzen._native import (
     MESSAGE,
 )
-from pyzen.terms import Atom, ImproperList, Pid
+from pyzen.terms import Atom, ImproperList, Pid, Reference
 from tests.events import Event, delivered
 from tests.link.peer import (
     HERE,
@@ -71,7 +71,8 @@ def test_is_auth_is_answered_at_once(node: Node, tag: Any, to: Any) -> None:
     if to is None:  # a form that none of OTP's callers has: the process answers
         assert node.wait(MESSAGE) == delivered(NET_KERNEL, call)
     else:
-        assert answers(peer) == [delivered(to, (tag, Atom("yes")))]
+        link = 1 if isinstance(to, Reference) else 0
+        assert answers(peer) == [delivered(to, (tag, Atom("yes")), link=link)]
 
 
 def test_other_signals_pass_the_reflexes_in_order(node: Node) -> None:

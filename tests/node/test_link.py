@@ -264,3 +264,29 @@ async def test_many_events_leave_the_loop_its_turns(make_node: MakeNode, make_ra
         raw.writer.write(b"".join(raw.session.send(raw.pid, Atom("me"), number) for number in range(5000)))
 
         assert [await me.receive(timeout=5) for _ in range(5000)] == list(range(5000))
+
+
+async def test_signals_and_messages_to_aliases_carry_the_link_they_came_by(
+    make_node: MakeNode, make_raw: Callable[..., RawPeer]
+) -> None:
+    node, raw = await make_node(), make_raw()
+    await linked(node, raw)
+    pid = node.spawn(Idle)
+    actor = node.runtime.actor(pid)
+    assert actor is not None
+    await until(lambda: not actor.scheduled)
+    alias, ref = node.make_ref(), Reference(str(raw.name), 9, [1, 2, 3])
+    node.runtime.add_alias(alias, actor)
+    actor.scheduled = True  # so that it does not come to what has arrived
+
+    raw.writer.write(
+        raw.session.signal(0, (Op.LINK, raw.pid, pid))
+        + raw.session.signal(0, (Op.MONITOR_P, raw.pid, pid, ref))
+        + raw.session.send(raw.pid, alias, 1)
+    )
+    arrived = actor.incoming
+    await until(lambda: len(arrived) >= 3)
+
+    link = node.runtime.link(raw.name)
+    assert link is not None
+    assert [item.via for item in arrived if isinstance(item, Signal)] == [link[0]] * 3

@@ -268,7 +268,7 @@ impl<'py> Batch<'py> {
     pub fn push(&mut self, link: u64, flat: Flat) -> PyResult<()> {
         self.length += 1;
         match flat {
-            Flat::Message(to, message) => self.message(to, message),
+            Flat::Message(to, message) => self.message(link, to, message),
             Flat::Other(kind, values) => {
                 self.last = None;
                 self.event(kind, link, values)
@@ -276,7 +276,7 @@ impl<'py> Batch<'py> {
         }
     }
 
-    fn message(&mut self, to: Receiver, message: Py<PyAny>) -> PyResult<()> {
+    fn message(&mut self, link: u64, to: Receiver, message: Py<PyAny>) -> PyResult<()> {
         if let Some((last, messages)) = &self.last
             && last.is(&to)
         {
@@ -284,7 +284,9 @@ impl<'py> Batch<'py> {
         }
         let py = self.events.py();
         let messages = PyList::new(py, [message])?;
-        self.event(MESSAGE, 0, [to.to_object(py)?.unbind(), messages.clone().into_any().unbind(), py.None()])?;
+        // An alias is one request of one link: its message says which.
+        let link = if matches!(to, Receiver::Alias(_)) { link } else { 0 };
+        self.event(MESSAGE, link, [to.to_object(py)?.unbind(), messages.clone().into_any().unbind(), py.None()])?;
         self.last = Some((to, messages));
         Ok(())
     }

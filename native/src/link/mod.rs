@@ -12,7 +12,8 @@
 //! events.rs   one queue per node of what has happened; one wake-up for many events
 //! fork.rs     the descriptors that a forked child closes; driver.rs finds tokio's
 //! system.rs   the system calls that need `unsafe`
-//! python.rs, session.rs, deliver.rs, filling.rs   what Python sees; the only files that know an interpreter
+//! python.rs, session.rs, deliver.rs, filling.rs, watching.rs   what Python sees; the only files that know an
+//!     interpreter
 //! ```
 //!
 //! The I/O thread never needs the interpreter. It holds no Python object but on loan, and is never the last to let go.
@@ -41,6 +42,8 @@ mod filling;
 mod python;
 #[cfg(feature = "python")]
 mod session;
+#[cfg(feature = "python")]
+mod watching;
 
 #[cfg(feature = "python")]
 pub use python::register;

@@ -23,6 +23,7 @@ use super::session::Session;
 use super::task::Settings;
 use super::thread::Thread;
 use super::tls::{self, TLSContext};
+use super::watching::Watching;
 use crate::dist::identity::Identity;
 use crate::dist::loan::Loan;
 use crate::dist::packet::Packet;
@@ -45,6 +46,8 @@ const FRAME: i64 = -3;
 pub const DOWN: i64 = -4;
 const WRITABLE: i64 = -5;
 const ENDED: i64 = -6;
+/// A signal that is an object already.
+pub const SIGNAL: i64 = -7;
 
 /// One drain ends at whichever of these comes first.
 const MAX_DRAINED: usize = 256;
@@ -69,6 +72,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("DOWN", DOWN),
         ("WRITABLE", WRITABLE),
         ("ENDED", ENDED),
+        ("SIGNAL", SIGNAL),
     ];
     for (name, value) in kinds {
         module.add(name, value)?;
@@ -182,6 +186,7 @@ struct Inner {
     thread: Thread,
     links: Mutex<FxHashMap<u64, Entry>>,
     desk: Mutex<Desk>,
+    watching: Option<Watching>,
     counters: Counters,
     // What messages have on loan: the I/O thread must never be the last to let go of an object. It is joined before
     // this is dropped, as `thread` comes first.
@@ -336,7 +341,13 @@ impl Inner {
                 desk.begin(link.id, Filling::new(flat, packet, holes, self.limits()));
                 return Ok(None);
             }
-            Ok(flat) => return Ok(flat),
+            Ok(Some(flat)) => {
+                return match &self.watching {
+                    Some(watching) => watching.made(py, link.id, flat, identity).map(Some),
+                    None => Ok(Some(flat)),
+                };
+            }
+            Ok(None) => return Ok(None),
             Err(reason) => reason,
         };
         // The link ends here: what it has read beyond is dropped, and so is its own `Down`.
@@ -350,8 +361,13 @@ impl Inner {
 #[pymethods]
 impl LinkThread {
     #[new]
-    #[pyo3(signature = (limits, ticktime, tls=None))]
-    fn new(limits: &Bound<'_, PyAny>, ticktime: f64, tls: Option<&Bound<'_, TLSContext>>) -> PyResult<Self> {
+    #[pyo3(signature = (limits, ticktime, tls=None, signals=None))]
+    fn new(
+        limits: &Bound<'_, PyAny>,
+        ticktime: f64,
+        tls: Option<&Bound<'_, TLSContext>>,
+        signals: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
         let limits = limits_of(limits)?;
         let ticktime = Duration::try_from_secs_f64(ticktime)
             .ok()
@@ -362,6 +378,7 @@ impl LinkThread {
             thread: Thread::start(Settings { limits, ticktime, tls })?,
             links: Mutex::default(),
             desk: Mutex::default(),
+            watching: signals.map(Watching::new).transpose()?,
             counters: Counters::default(),
             lent: Mutex::default(),
             direct: AtomicBool::new(false),
