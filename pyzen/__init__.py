@@ -24,9 +24,9 @@ _HOMES: Final = {
         "Process",
         "current_process",
     ),
+    "pyzen.actor.registry": ("DynamicRegistry",),
     "pyzen.actor.supervisor": (
         "ChildSpec",
-        "DynamicRegistry",
         "Supervisor",
     ),
     "pyzen.config": (

@@ -2,7 +2,8 @@ from pyzen import etf
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.process import Mailbox, Process, current_process
-from pyzen.actor.supervisor import ChildSpec, DynamicRegistry, Supervisor
+from pyzen.actor.registry import DynamicRegistry
+from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.config import EpmdConfig, Limits, ZenConfig
 from pyzen.errors import (
     CallTimeout,

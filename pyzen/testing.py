@@ -39,7 +39,8 @@ from pyzen.zen.system import ZenSystem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.actor import Actor, Loop
+    from pyzen.actor.actor import Actor
+    from pyzen.actor.runtime import Loop
     from pyzen.config import ZenConfig
     from pyzen.node.outlet import Outlet
 

@@ -18,7 +18,7 @@ import logging
 from collections import deque
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pyzen.actor.mailbox import Mailqueue, count, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, end_of, exit_error
@@ -31,9 +31,9 @@ from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
+    from pyzen.actor.runtime import Dest, Loop, Runtime, Sent, Target, TimerHandle
 
-__all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "Loop", "running"]
+__all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "running"]
 
 log = logging.getLogger("pyzen.actor")
 
@@ -47,22 +47,6 @@ Answer: TypeAlias = "Callable[[Any, ProcessExit | None], None]"
 
 running: ContextVar[Actor | None] = ContextVar("pyzen_running", default=None)
 """The process whose task or mailbox context this is. Callbacks are known by the scheduler instead."""
-
-
-class Loop(Protocol):
-    """What becomes of the messages of one actor; a `GenServer` has another than a body with a task of its own."""
-
-    def __init__(self, actor: Actor) -> None:
-        """Keep the actor; nothing runs yet."""
-
-    def start(self) -> None:
-        """Begin; called once, after the process can be found."""
-
-    def work(self, budget: int) -> bool:
-        """Do what can be done now, at most ``budget`` messages; true when more is left."""
-
-    def stop(self, reason: Any) -> None:
-        """The process has ended; all others have been told."""
 
 
 @final

@@ -22,8 +22,8 @@ from pyzen.throttle import Throttle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzen.actor.actor import Actor, Loop
-    from pyzen.actor.runtime import Runtime, TimerHandle
+    from pyzen.actor.actor import Actor
+    from pyzen.actor.runtime import Loop, Runtime, TimerHandle
 
 __all__ = ["GenServer", "Host"]
 

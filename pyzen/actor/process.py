@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
 
-    from pyzen.actor.actor import Loop
+    from pyzen.actor.runtime import Loop
 
 
 class Inbox:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyzen.monitor_table import Downs, Unreads
     from pyzen.terms import Atom, Pid, Reference, ReferenceSource
 
-__all__ = ["BUSY", "NO_LINK", "SENT", "Dest", "Runtime", "Sent", "Target", "TimerHandle"]
+__all__ = ["BUSY", "NO_LINK", "SENT", "Dest", "Loop", "Runtime", "Sent", "Target", "TimerHandle"]
 
 Dest: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str] | Reference"
 Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
@@ -41,6 +41,22 @@ class TimerHandle(Protocol):
 
     def cancel(self) -> None:
         """Never call the callback."""
+
+
+class Loop(Protocol):
+    """What becomes of the messages of one actor; a `GenServer` has another than a body with a task of its own."""
+
+    def __init__(self, actor: Actor) -> None:
+        """Keep the actor; nothing runs yet."""
+
+    def start(self) -> None:
+        """Begin; called once, after the process can be found."""
+
+    def work(self, budget: int) -> bool:
+        """Do what can be done now, at most ``budget`` messages; true when more is left."""
+
+    def stop(self, reason: Any) -> None:
+        """The process has ended; all others have been told."""
 
 
 class Runtime(Protocol):

@@ -19,8 +19,7 @@ from pyzen.terms import Atom, Pid, Reference, atoms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyzen.actor.actor import Loop
-    from pyzen.actor.runtime import Dest, Sent, Target
+    from pyzen.actor.runtime import Dest, Loop, Sent, Target
 
 __all__ = ["VERBS", "Verbs", "actor_of", "check_class", "make"]
 

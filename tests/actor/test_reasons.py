@@ -1,8 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from pyzen.actor.reasons import MAX_FRAMES, as_atom, describe, exception_reason, exit_error
+from pyzen.actor.answers import Stop
+from pyzen.actor.reasons import (
+    MAX_FRAMES,
+    ExitRequest,
+    as_atom,
+    describe,
+    end_of,
+    exception_reason,
+    exit_error,
+)
 from pyzen.errors import NodeDown, NoProcess, ProcessExit
 from pyzen.terms import Atom, atoms
 
@@ -80,3 +92,31 @@ def test_exit_error_is_the_exception_of_a_reason(reason: object, kind: type[Proc
 
 def test_names_may_be_strings_or_atoms() -> None:
     assert as_atom("name") is as_atom(Atom("name")) is Atom("name")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "crashed"),
+    [
+        (ExitRequest(atoms.enough), atoms.enough, False),
+        (Stop(atoms.enough), atoms.enough, False),
+        (Stop(), atoms.normal, False),
+        (BaseExceptionGroup("g", [ExceptionGroup("h", [Stop(atoms.enough)]), ValueError()]), atoms.enough, False),
+        (BaseExceptionGroup("g", [ValueError(), ExitRequest(atoms.enough)]), atoms.enough, False),
+        (ProcessExit(atoms.elsewhere), atoms.elsewhere, True),
+        (asyncio.CancelledError(), atoms.shutdown, False),
+        (SystemExit(), atoms.normal, False),
+        (SystemExit(0), atoms.normal, False),
+        (SystemExit(3), (atoms.system_exit, "3"), True),
+        (KeyboardInterrupt(), atoms.killed, False),
+    ],
+)
+def test_error_says_the_reason_and_whether_it_is_a_crash(error: BaseException, reason: Any, crashed: bool) -> None:
+    assert end_of(error) == (reason, crashed)
+
+
+@pytest.mark.parametrize("error", [ValueError("boom"), ExceptionGroup("g", [ValueError()]), GeneratorExit()])
+def test_any_other_error_is_a_crash_with_a_struct(error: BaseException) -> None:
+    (struct, _stack), crashed = end_of(error)
+
+    assert struct[atoms["__exception__"]] is True
+    assert crashed

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.supervisor import ChildSpec, DynamicRegistry, Strategy, Supervisor
+from pyzen.actor.process import Process
+from pyzen.actor.supervisor import ChildSpec, Strategy, Supervisor
 from pyzen.errors import ConfigError
 from pyzen.terms import Pid, atoms
 
@@ -94,26 +96,75 @@ def test_two_children_of_one_id_are_refused() -> None:
         Supervisor(children("a", "a"))
 
 
-async def test_registry_starts_a_process_once_per_key(router: Router) -> None:
-    registry = DynamicRegistry(lambda _key: Worker())
-    router.spawn(registry)
-
-    first = registry.lookup_or_start("key")
-
-    assert registry.lookup_or_start("key") == first == registry.lookup("key")
+# ---- what a child can be
 
 
-async def test_registry_starts_a_successor_in_the_step_that_finds_the_process_dead(router: Router, me: Mailbox) -> None:
-    registry = DynamicRegistry(lambda _key: Worker())
-    router.spawn(registry)
-    first = registry.lookup_or_start("key")
-    actor = router.actor(first)
-    assert actor is not None
-    actor.end(atoms.boom)
+async def body(process: Process, name: str) -> None:
+    process.send(name, (atoms.began, process.pid))
+    await process.receive(lambda message: message is atoms.stop)
 
-    second = registry.lookup_or_start("key")
-    await until(lambda: registry.keys() == ["key"])
 
-    assert second != first
-    assert await me.call(second, atoms.hello) is atoms.hello
-    assert registry.lookup("key") == second
+class Looping(Process):
+    async def main(self, *args: Any) -> None:
+        await body(self, *args)
+
+
+def factory() -> Looping:
+    return Looping(body, "tester")
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        ChildSpec("one", body, args=("tester",)),
+        ChildSpec("one", Looping, args=("tester",)),
+        ChildSpec("one", partial(body, name="tester")),
+        ChildSpec("one", lambda: Process(body, "tester")),
+    ],
+    ids=["body", "class", "partial", "function that returns a process"],
+)
+async def test_child_is_started_anew_each_time(router: Router, me: Mailbox, child: ChildSpec) -> None:
+    router.register("tester", me.pid)
+    router.spawn(Supervisor, [child])
+    _, first = await me.receive(timeout=2)
+
+    me.send_exit(first, atoms.boom)
+
+    assert (await me.receive(timeout=2))[1] != first
+
+
+async def stubborn(process: Process) -> None:
+    """Do not end when told to."""
+    process.trap_exit = True
+    async for message in process:
+        process.send("tester", message)
+
+
+async def stopped(router: Router, me: Mailbox, shutdown: float | None) -> Any:
+    """Tell a supervisor to end; return the first that is heard of it."""
+    router.register("tester", me.pid)
+    supervisor = router.spawn(Supervisor, [ChildSpec("one", stubborn, shutdown=shutdown, name="one")])
+    await until(lambda: router.whereis("one") is not None)
+    child = router.whereis("one")
+    assert child is not None
+    await asyncio.sleep(0)  # it traps from its first step on
+    me.monitor(child)
+    me.send_exit(supervisor, atoms.shutdown)
+    first = await me.receive(timeout=2)
+    if first[0] is atoms.EXIT:
+        me.send_exit(child, atoms.kill)
+    return first
+
+
+async def test_child_without_time_is_killed_at_once(router: Router, me: Mailbox) -> None:
+    assert (await stopped(router, me, 0))[4] is atoms.killed
+
+
+async def test_child_is_told_to_end_before_it_is_killed(router: Router, me: Mailbox) -> None:
+    assert (await stopped(router, me, 0.01))[::2] == (atoms.EXIT, atoms.shutdown)
+    assert (await me.receive(timeout=2))[4] is atoms.killed
+
+
+async def test_child_with_all_the_time_is_waited_for(router: Router, me: Mailbox) -> None:
+    assert (await stopped(router, me, None))[::2] == (atoms.EXIT, atoms.shutdown)
+    assert (await me.receive(timeout=2))[4] is atoms.killed

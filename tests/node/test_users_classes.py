@@ -11,8 +11,9 @@ import pytest
 from pyzen import GenServer, Process, Stop, Supervisor, atoms
 from pyzen.actor.actor import Actor
 from pyzen.actor.process import BodyLoop, Inbox
+from pyzen.actor.registry import DynamicRegistry
 from pyzen.actor.server_loop import ServerLoop
-from pyzen.actor.supervisor import ChildSpec, DynamicRegistry
+from pyzen.actor.supervisor import ChildSpec
 from pyzen.actor.verbs import VERBS
 from pyzen.errors import ProcessExit
 from tests.node.users_classes import CASES, Case, Ordinary

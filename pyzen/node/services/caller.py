@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from pyzen.actor.verbs import Verbs
 
 if TYPE_CHECKING:
-    from pyzen.actor.actor import Actor, Loop
+    from pyzen.actor.actor import Actor
+    from pyzen.actor.runtime import Loop
 
 
 @final
