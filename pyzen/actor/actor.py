@@ -24,7 +24,7 @@ from pyzen.actor.mailbox import Mailqueue, count, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, end_of, exit_error
 from pyzen.actor.relations import Relations
 from pyzen.actor.runtime import BUSY
-from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply
+from pyzen.actor.signals import SIGNALS, Demonitor, Down, Exit, Link, LinkLost, Monitor, SpawnReply
 from pyzen.errors import NoProcess, ProcessExit, PyzenError
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pyzen.actor.runtime import Dest, Loop, Runtime, Sent, Target, TimerHandle
+    from pyzen.actor.signals import Signal
 
 __all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "running"]
 
@@ -179,7 +180,7 @@ class Actor:
         incoming, requests, put = self.incoming, self.requests, self.mail.append
         while incoming:
             item = incoming.popleft()
-            if isinstance(item, Signal):
+            if type(item) in SIGNALS:
                 item.apply(self)
                 if self.ended or (incoming and incoming[0] is item):
                     return False
@@ -419,7 +420,7 @@ class Actor:
         """Answer the signals that were waiting when the process ended: they came before its end."""
         rest, self.incoming = self.incoming, deque()
         for item in rest:
-            if isinstance(item, Signal):
+            if type(item) in SIGNALS:
                 self._refuse(item, reason)
         withdraw(rest)
 

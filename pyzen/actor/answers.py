@@ -50,6 +50,9 @@ class Stop(Exception):  # the word of Elixir's {:stop, reason, reply, state}
         reply: Sent to the caller first, when raised from ``handle_call``.
     """
 
+    reason: Any = atoms.normal  # for subclasses that leave `__init__` of this one out
+    reply: Any = NOREPLY
+
     def __init__(self, reason: Any = atoms.normal, *, reply: Any = NOREPLY) -> None:
         super().__init__(reason)
         self.reason = reason

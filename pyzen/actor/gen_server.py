@@ -60,10 +60,6 @@ class GenServer(Verbs):
 
     _pyzen_loop: ClassVar[type[Loop]] = ServerLoop
 
-    def __init__(self, *args: Any) -> None:
-        if args:  # a process made by hand: spawn and start give the arguments to init
-            actor_of(self).arguments = args
-
     @classmethod
     async def start(
         cls,

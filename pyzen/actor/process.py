@@ -13,11 +13,11 @@ from pyzen.actor.actor import Actor, running
 from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.reasons import NORMAL
 from pyzen.actor.scheduler import BUDGET
-from pyzen.actor.verbs import Verbs, actor_of
+from pyzen.actor.verbs import Verbs
 from pyzen.errors import ProcessExit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
     from contextvars import Token
     from types import TracebackType
 
@@ -174,10 +174,6 @@ class Process(Receiver):
     """
 
     _pyzen_loop: ClassVar[type[Loop]] = BodyLoop
-
-    def __init__(self, body: Callable[..., Awaitable[Any]] | None = None, *args: Any) -> None:
-        if body is not None:
-            actor_of(self).arguments = (body, *args)
 
     async def main(self, *args: Any) -> None:
         """Be the process; called once, with the arguments given to ``spawn``."""

@@ -53,6 +53,13 @@ def end_of(error: BaseException) -> tuple[Any, bool]:
 
     ``sys.exit()`` ends the process that calls it, never the program: a peer could make the call.
     """
+    try:
+        return _meaning(error)
+    except Exception as failure:  # an error that can't even be looked at still is an end
+        return exception_reason(failure), True
+
+
+def _meaning(error: BaseException) -> tuple[Any, bool]:
     match error:
         case ExitRequest() | Stop():
             return error.reason, False
@@ -94,11 +101,14 @@ def exception_reason(error: BaseException) -> tuple[Any, list[Any]]:
 
 def describe(error: BaseException) -> str:
     """Return ``Type: text``, or the type alone where the text can't be had."""
+    kind = type(error).__name__
     try:
         text = str(error)
-    except Exception:  # an exception with a broken __str__ still needs a reason
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        return f"{kind}: {text}" if text else kind
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an exception with a broken __str__ still needs a reason
+        return kind
 
 
 def stack_of(tb: TracebackType | None) -> list[Any]:

@@ -302,11 +302,11 @@ class ServerLoop:
 
     def _failed(self, error: BaseException, from_: Any) -> None:
         """End as an error says that a callback did not catch; ``terminate`` first."""
-        if isinstance(error, Stop) and from_ is not None and error.reply is not NOREPLY:
-            try:
+        try:
+            if isinstance(error, Stop) and from_ is not None and error.reply is not NOREPLY:
                 self._reply(from_, error.reply)
-            except Exception as failure:
-                error = failure
+        except Exception as failure:
+            error = failure
         self._terminate(error)
         if isinstance(error, KeyboardInterrupt):
             raise error

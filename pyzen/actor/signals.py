@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LINKED",
     "MONITORED",
+    "SIGNALS",
     "AliasMessage",
     "Demonitor",
     "Down",
@@ -398,6 +399,10 @@ class LinkLost(Signal):
             budget -= 1
             if actor.relations.links.get(pid) is state and actor.relations.receive_exit(pid):
                 actor.take_exit(pid, atoms.noconnection)
+
+
+SIGNALS: Final = frozenset(Signal.__subclasses__())
+"""The classes above, by which an actor tells a signal from a message, which may be any object of a user."""
 
 
 def node_of(to: Any) -> Atom:

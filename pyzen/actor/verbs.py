@@ -70,10 +70,15 @@ class Verbs:
     _pyzen_actor: Actor
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make the object and its actor, before any ``__init__`` runs."""
+        """Make the object and its actor, before any ``__init__`` runs.
+
+        The arguments of a process that is made by hand, and has no ``__init__``, go to ``init`` or ``main``.
+        """
         new = super().__new__
         instance: Self = new(cls) if new is object.__new__ else new(cls, *args, **kwargs)
-        _new_actor(instance)
+        actor = _new_actor(instance)
+        if cls.__init__ is object.__init__:
+            actor.arguments = args
         return instance
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

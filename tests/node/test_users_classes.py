@@ -302,6 +302,43 @@ def overflow() -> None:
     overflow()
 
 
+class Ended(Stop):
+    """A stop of a user, whose constructor leaves out that of the kernel's."""
+
+    def __init__(self) -> None:
+        self.when = "now"
+
+
+class Unreadable(Stop):
+    def __init__(self) -> None:
+        """Have no attributes at all."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("it can't be read")
+
+
+class Text(str):
+    def __format__(self, spec: str) -> str:
+        raise Nasty
+
+    __bool__ = __len__ = __format__  # type: ignore[assignment]
+
+
+class OddText(Exception):
+    def __str__(self) -> str:
+        return Text("odd")
+
+
+class VeryMute(Exception):
+    def __str__(self) -> str:
+        raise Nasty
+
+
+class Code:
+    def __bool__(self) -> bool:
+        raise RuntimeError("no truth")
+
+
 ERRORS: dict[str, Any] = {
     "an Exception": lambda: ValueError("boom"),
     "a BaseException": Nasty,
@@ -316,6 +353,11 @@ ERRORS: dict[str, Any] = {
     "a BaseExceptionGroup": lambda: BaseExceptionGroup("many", [Nasty()]),
     "an error of a call": lambda: ProcessExit(atoms.elsewhere),
     "a stop whose reply has no Erlang form": lambda: Stop(reply=object()),
+    "a stop of a user": Ended,
+    "a stop that can't be read": Unreadable,
+    "one whose text is odd": OddText,
+    "one whose text raises a BaseException": VeryMute,
+    "SystemExit with an odd code": lambda: SystemExit(Code()),
 }
 
 
@@ -446,6 +488,24 @@ async def test_reason_that_can_not_be_looked_at_is_told_to_all(place: Place, qui
 
         assert (await far.receive(timeout=5))[:2] == (atoms.DOWN, refs[0])
     assert (await place.heard())[:2] == (atoms.DOWN, refs[1])
+
+
+class Disguised:
+    """A message that says it is something else, as mocks do."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("not to be asked")
+
+
+async def test_message_that_can_not_be_looked_at_harms_nobody(place: Place) -> None:
+    class Taking(GenServer):
+        def handle_info(self, message: Any) -> None:
+            self.send("tester", type(message) is Disguised)
+
+    place.node.send(place.node.spawn(Taking), Disguised())
+
+    assert await place.heard() is True
 
 
 async def test_log_that_fails_keeps_nobody_from_hearing(place: Place) -> None:

@@ -668,6 +668,19 @@ def _local() -> type[GenServer]:
 CASES["Local"] = Case(_local(), 7, CASES.pop("_Placeholder").what)
 
 
+class Counted:
+    """A mixin behind the base, with a constructor of its own."""
+
+    def __init__(self) -> None:
+        self.number = 7
+
+
+@ordinary("a mixin behind the base, with __init__")
+class WithCounted(Ordinary, Counted):
+    def answer(self) -> Any:
+        return self.number
+
+
 class Loud:
     """A mixin before the base, with names of the kernel."""
 
