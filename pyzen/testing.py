@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.reasons import KILL
-from pyzen.actor.runtime import Sent
+from pyzen.actor.runtime import Loop, Sent
 from pyzen.actor.scheduler import Scheduler
 from pyzen.actor.signals import Exit2, Signal, SpawnRequest
 from pyzen.actor.verbs import Verbs, actor_of
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import Loop
     from pyzen.config import ZenConfig
     from pyzen.node.outlet import Outlet
 
@@ -113,31 +112,10 @@ class Recorder(GenServer):
 
 
 @final
-class Leaving:
-    """The `Loop` of a process that leaves its messages where they are."""
-
-    __slots__ = ()
-
-    def __init__(self, actor: Actor) -> None:
-        del actor
-
-    def start(self) -> None:
-        """Nothing to start."""
-
-    def work(self, budget: int) -> bool:
-        """Leave the messages where they are."""
-        del budget
-        return False
-
-    def stop(self, reason: Any) -> None:
-        """Nothing to stop."""
-
-
-@final
 class Hoarder(Verbs):
     """A process that reads nothing unless told to."""
 
-    _pyzen_loop: ClassVar[type[Loop]] = Leaving
+    _pyzen_loop: ClassVar[type[Loop]] = Loop
 
     def read(self) -> Any:
         """Take the first message, None when there is none."""
@@ -184,7 +162,6 @@ class Way:
 
     def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Send a message. Raises ``EncodeError``."""
-        del priority  # our processes serve all messages in order
         self.put(Sending(from_pid, to, through_the_wire(message)))
         return Sent.BUSY if self.busy else Sent.SENT
 
@@ -203,7 +180,6 @@ class Way:
 
     def resume_when_writable(self, actor: Actor) -> bool:
         """Never suspend: tests look at who is busy themselves."""
-        del actor
         return False
 
 

@@ -73,27 +73,10 @@ class Actor:
     """
 
     __slots__ = (
-        "arguments",
-        "async_dist",
-        "ended",
-        "exit_reason",
-        "group_leader",
-        "incoming",
-        "instance",
-        "loop",
-        "mail",
-        "parent",
-        "pid",
-        "registered_name",
-        "relations",
-        "requests",
-        "runtime",
-        "scheduled",
-        "spawns",
-        "suspended",
-        "timers",
-        "trap_exit",
-    )
+        "arguments", "async_dist", "ended", "exit_reason", "group_leader", "incoming", "instance", "loop", "mail",
+        "parent", "pid", "registered_name", "relations", "requests", "runtime", "scheduled", "spawns", "suspended",
+        "timers", "trap_exit",
+    )  # fmt: skip
 
     pid: Pid
     runtime: Runtime
@@ -304,16 +287,6 @@ class Actor:
         node = target.node if isinstance(target, Pid) else target[1]
         self.relations.add_monitor(ref, target, node)
         self.relate(node)
-
-    def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
-        """Undo a monitor; true if it stood."""
-        runtime = self.alive()
-        target = self.relations.remove_monitor(ref)
-        if target is not None:
-            runtime.route(Demonitor(target, self.pid, ref))
-        elif flush:
-            runtime.unread.withdraw(ref)
-        return target is not None
 
     def link(self, pid: Pid) -> None:
         """Link with another process."""

@@ -12,9 +12,10 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pyzen.actor.reasons import KILLED, ExitRequest
+from pyzen.actor.remote import Remote
 from pyzen.actor.server_loop import ServerLoop
 from pyzen.actor.system import attributes_of, state_of
-from pyzen.actor.verbs import Verbs, actor_of, make
+from pyzen.actor.verbs import actor_of, make
 from pyzen.brief import brief
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
@@ -38,8 +39,12 @@ class Host(Protocol):
         """The runtime of the node."""
 
 
-class GenServer(Verbs):
+class GenServer(Remote):
     """A server of callbacks. Subclasses override what they need.
+
+    The arguments of ``start`` and ``spawn`` go to ``init``; ``__init__`` gets nothing and may be left out. Attributes
+    and methods of a subclass may have any name but those of the verbs (``pyzen.actor.verbs.VERBS``), which are refused
+    when the class is defined.
 
     Each callback may be plain or ``async def``; while an async one runs, the next message waits. ``terminate(reason)``
     runs when a callback stops or fails, and, with ``trap_exit``, when the process that started it by a link ends; not

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from pyzen.actor.actor import Actor, running
 from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.reasons import NORMAL
+from pyzen.actor.remote import Remote
+from pyzen.actor.runtime import Loop
 from pyzen.actor.scheduler import BUDGET
-from pyzen.actor.verbs import Verbs
 from pyzen.errors import ProcessExit
 
 if TYPE_CHECKING:
@@ -21,32 +22,25 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
 
-    from pyzen.actor.runtime import Loop
 
-
-class Inbox:
+class Inbox(Loop):
     """The `Loop` of a process that takes its messages by ``await receive()``."""
 
-    __slots__ = ("_arrived", "_taken", "actor")
+    __slots__ = ("_arrived", "_taken")
 
     def __init__(self, actor: Actor) -> None:
-        self.actor = actor
+        super().__init__(actor)
         self._arrived: asyncio.Event = asyncio.Event()
         self._taken = 0
 
-    def start(self) -> None:
-        """Nothing to start: the task that receives is somebody else's."""
-
     def work(self, budget: int) -> bool:
         """Wake the task that waits; the messages stay where they are."""
-        del budget
         if self.actor.mail:
             self._arrived.set()
         return False
 
     def stop(self, reason: Any) -> None:
         """Let a waiting ``receive`` raise ``ProcessExit``."""
-        del reason
         self._arrived.set()
 
     async def receive(self, match: Callable[[Any], bool] | None, timeout: float | None) -> Any:
@@ -122,7 +116,7 @@ class BodyLoop(Inbox):
             self.task.cancel()
 
 
-class Receiver(Verbs):
+class Receiver(Remote):
     """A process whose messages are taken by ``await receive()``."""
 
     _pyzen_loop: ClassVar[type[Loop]] = Inbox

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.reasons import as_atom, settle
 from pyzen.actor.signals import SpawnRequest
+from pyzen.actor.verbs import Verbs
 from pyzen.errors import CallTimeout, NodeDown, ProcessExit, RpcError
 from pyzen.terms import Pid, atoms
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
     from pyzen.terms import Atom, Reference
 
-__all__ = ["erpc", "keep_spawned", "request_spawn", "result_of", "spawn"]
+__all__ = ["Remote", "keep_spawned", "request_spawn", "result_of"]
 
 ERPC: Final = atoms.erpc
 RETURN: Final = atoms["return"]
@@ -31,37 +32,98 @@ LINK: Final = atoms.link
 MONITOR: Final = atoms.monitor
 
 
-async def spawn(
-    actor: Actor,
-    peer: Atom | str,
-    module: Atom | str,
-    function: Atom | str,
-    args: Sequence[Any],
-    *,
-    link: bool,
-    monitor: bool,
-    timeout: float | None,
-) -> tuple[Pid, Reference]:
-    """Start a process on another node; see `Verbs.spawn_request`."""
-    node, mfa = as_atom(peer), (as_atom(module), as_atom(function), len(args))
-    started: asyncio.Future[Pid] = asyncio.get_running_loop().create_future()
-    ref = actor.alive().make_ref()
+class Remote(Verbs):
+    """The verbs that reach for other nodes' functions: all kinds of processes have them."""
 
-    def on_reply(pid: Pid) -> None:
-        keep_spawned(actor, ref, pid, link=link, monitor=monitor)
-        settle(started, pid, None)
+    async def spawn_request(
+        self,
+        peer: Atom | str,
+        module: Atom | str,
+        function: Atom | str,
+        args: Sequence[Any] = (),
+        *,
+        link: bool = False,
+        monitor: bool = False,
+        timeout: float | None = 5.0,
+    ) -> tuple[Pid, Reference]:
+        """Start a process on another node; it applies a function and has this process's group leader.
 
-    options = [word for word, wanted in ((MONITOR, monitor), (LINK, link)) if wanted]
-    request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, options, list(args))
-    request_spawn(actor, request, on_reply, lambda error: settle(started, None, error))
-    try:
-        async with asyncio.timeout(timeout):
-            return await started, ref
-    except TimeoutError:
-        raise CallTimeout((atoms.timeout, node), f"{node} started nothing within {timeout} s") from None
-    finally:
-        if not actor.ended and ref in actor.spawns:
-            actor.forget_request(ref)
+        Args:
+            peer: The node; dialled when it is not connected.
+            module: Of the function; one that is not there ends the process with ``undef``, after this has returned.
+            function: Its name.
+            args: Its arguments.
+            link: Link the process with this one from its first moment.
+            monitor: Monitor it from its first moment.
+            timeout: Seconds; a process that starts later is given up: with ``link`` it gets the exit signal
+                ``abandoned``, as after cancellation.
+
+        Returns:
+            The pid, and the reference of the monitor.
+
+        Raises:
+            EncodeError: An argument has no Erlang form.
+            NodeDown: The node can't be reached, or was lost.
+            CallTimeout: No answer in time.
+            ProcessExit: The node refuses; the reason is its word for why, such as ``system_limit``.
+        """
+        actor = self._pyzen_actor
+        node, mfa = as_atom(peer), (as_atom(module), as_atom(function), len(args))
+        started: asyncio.Future[Pid] = asyncio.get_running_loop().create_future()
+        ref = actor.alive().make_ref()
+
+        def on_reply(pid: Pid) -> None:
+            keep_spawned(actor, ref, pid, link=link, monitor=monitor)
+            settle(started, pid, None)
+
+        options = [word for word, wanted in ((MONITOR, monitor), (LINK, link)) if wanted]
+        request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, options, list(args))
+        request_spawn(actor, request, on_reply, lambda error: settle(started, None, error))
+        try:
+            async with asyncio.timeout(timeout):
+                return await started, ref
+        except TimeoutError:
+            raise CallTimeout((atoms.timeout, node), f"{node} started nothing within {timeout} s") from None
+        finally:
+            if not actor.ended and ref in actor.spawns:
+                actor.forget_request(ref)
+
+    async def erpc(
+        self,
+        peer: Atom | str,
+        module: Atom | str,
+        function: Atom | str,
+        args: Sequence[Any] = (),
+        timeout: float | None = 5.0,
+    ) -> Any:
+        """Call a function on another node and return its result.
+
+        Raises:
+            RpcError: The function raised, exited or threw; kind ``erpc`` where the call itself failed.
+            NodeDown: The node can't be reached, or was lost.
+            CallTimeout: No result in time; the function goes on there, as after cancellation.
+            EncodeError: An argument has no Erlang form.
+        """
+        actor = self._pyzen_actor
+        node, called = as_atom(peer), (as_atom(module), as_atom(function))
+        ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        ref = actor.alive().make_ref()
+
+        def on_reply(pid: Pid) -> None:
+            actor.relations.monitors[ref] = pid
+
+        mfa = (ERPC, atoms.execute_call, 4)
+        request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, [MONITOR], [ref, *called, list(args)])
+        request_spawn(actor, request, on_reply, lambda error: settle(ended, error, None))
+        try:
+            async with asyncio.timeout(timeout):
+                return result_of(ref, await ended)
+        except TimeoutError:
+            text = f"no result of {module}:{function}/{len(args)} on {peer} within {timeout} s"
+            raise CallTimeout((atoms.timeout, (*called, len(args))), text) from None
+        finally:
+            if not actor.ended:
+                actor.forget_request(ref)
 
 
 def keep_spawned(actor: Actor, ref: Reference, pid: Pid, *, link: bool, monitor: bool) -> None:
@@ -100,36 +162,6 @@ def request_spawn(
     except Exception:
         actor.forget_request(ref)
         raise
-
-
-async def erpc(
-    actor: Actor,
-    peer: Atom | str,
-    module: Atom | str,
-    function: Atom | str,
-    args: Sequence[Any],
-    timeout: float | None,
-) -> Any:
-    """Call a function on another node and return its result; see `Verbs.erpc`."""
-    node, called = as_atom(peer), (as_atom(module), as_atom(function))
-    ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    ref = actor.alive().make_ref()
-
-    def on_reply(pid: Pid) -> None:
-        actor.relations.monitors[ref] = pid
-
-    mfa = (ERPC, atoms.execute_call, 4)
-    request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, [MONITOR], [ref, *called, list(args)])
-    request_spawn(actor, request, on_reply, lambda error: settle(ended, error, None))
-    try:
-        async with asyncio.timeout(timeout):
-            return result_of(ref, await ended)
-    except TimeoutError:
-        text = f"no result of {module}:{function}/{len(args)} on {peer} within {timeout} s"
-        raise CallTimeout((atoms.timeout, (*called, len(args))), text) from None
-    finally:
-        if not actor.ended:
-            actor.forget_request(ref)
 
 
 def result_of(ref: Reference, end: ProcessExit) -> Any:

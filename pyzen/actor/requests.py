@@ -7,13 +7,10 @@ Source: OTP, ``lib/stdlib/src/gen.erl``, ``do_call``; Erlang Reference Manual, "
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.actor import DOWN, PROCESS
-from pyzen.actor.reasons import settle
 from pyzen.actor.signals import Monitor
-from pyzen.errors import CallTimeout
 from pyzen.terms import ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from pyzen.errors import ProcessExit
     from pyzen.terms import Atom
 
-__all__ = ["GEN_CALL", "GEN_CAST", "call", "message_answer", "reply_address", "send_request"]
+__all__ = ["GEN_CALL", "GEN_CAST", "message_answer", "reply_address", "send_request"]
 
 ALIAS: Final = atoms.alias
 GEN_CALL: Final = atoms["$gen_call"]
@@ -60,20 +57,6 @@ def message_answer(actor: Actor, ref: Reference, target: Pid | tuple[Atom, Atom]
             actor.mail.append((DOWN, ref, PROCESS, target, error.reason))
 
     return answer
-
-
-async def call(actor: Actor, dest: Dest, request: Any, timeout: float | None) -> Any:
-    """Call a GenServer and return its reply; see `Verbs.call`."""
-    reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    ref = send_request(actor, dest, request, lambda value, error: settle(reply, value, error))
-    try:
-        async with asyncio.timeout(timeout):
-            return await reply
-    except TimeoutError:
-        raise CallTimeout((atoms.timeout, dest), f"no reply from {dest!r} within {timeout} s") from None
-    finally:
-        if not actor.ended:
-            actor.forget_request(ref)
 
 
 def reply_address(from_: tuple[Pid, Any]) -> Pid | Reference:

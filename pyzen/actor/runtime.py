@@ -43,17 +43,23 @@ class TimerHandle(Protocol):
         """Never call the callback."""
 
 
-class Loop(Protocol):
-    """What becomes of the messages of one actor; a `GenServer` has another than a body with a task of its own."""
+class Loop:
+    """What becomes of the messages of one actor. This one leaves them where they are.
+
+    A `GenServer` has another than a body with a task of its own.
+    """
+
+    __slots__ = ("actor",)
 
     def __init__(self, actor: Actor) -> None:
-        """Keep the actor; nothing runs yet."""
+        self.actor = actor
 
     def start(self) -> None:
         """Begin; called once, after the process can be found."""
 
     def work(self, budget: int) -> bool:
         """Do what can be done now, at most ``budget`` messages; true when more is left."""
+        return False
 
     def stop(self, reason: Any) -> None:
         """The process has ended; all others have been told."""

@@ -38,6 +38,7 @@ from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.process import current_task
 from pyzen.actor.reasons import SHUTDOWN, end_of, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
+from pyzen.actor.runtime import Loop
 from pyzen.actor.system import SYSTEM, TERMINATE, is_system, reply_to
 from pyzen.errors import ProcessExit
 from pyzen.terms import Pid
@@ -103,7 +104,7 @@ class ServerTimer:
 
 
 @final
-class ServerLoop:
+class ServerLoop(Loop):
     """The `Loop` of a GenServer.
 
     Attributes:
@@ -113,10 +114,10 @@ class ServerLoop:
         strays: How often messages that no callback handles are logged.
     """
 
-    __slots__ = ("_due", "actor", "phase", "started", "strays", "task")
+    __slots__ = ("_due", "phase", "started", "strays", "task")
 
     def __init__(self, actor: Actor) -> None:
-        self.actor = actor
+        super().__init__(actor)
         self.phase: Phase = NEW
         self.task: asyncio.Task[Any] | None = None
         self.started: asyncio.Future[Any] | None = None

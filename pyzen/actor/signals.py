@@ -37,25 +37,9 @@ if TYPE_CHECKING:
     from pyzen.actor.relations import PeerRelations
 
 __all__ = [
-    "LINKED",
-    "MONITORED",
-    "SIGNALS",
-    "AliasMessage",
-    "Demonitor",
-    "Down",
-    "Exit",
-    "Exit2",
-    "GroupLeader",
-    "Link",
-    "LinkLost",
-    "Monitor",
-    "Signal",
-    "SpawnReply",
-    "SpawnRequest",
-    "Unlink",
-    "UnlinkAck",
-    "node_of",
-]
+    "LINKED", "MONITORED", "SIGNALS", "AliasMessage", "Demonitor", "Down", "Exit", "Exit2", "GroupLeader", "Link",
+    "LinkLost", "Monitor", "Signal", "SpawnReply", "SpawnRequest", "Unlink", "UnlinkAck", "node_of",
+]  # fmt: skip
 
 NORMAL: Final = atoms.normal
 KILL: Final = atoms.kill
@@ -102,7 +86,6 @@ class Signal:
             reason: Why there is none: ``noproc``, or what the receiver ended with while the signal was waiting.
             dead: The process that ended, in the second case: nothing it has sent may be overtaken.
         """
-        del reason, dead
         return ()
 
 
@@ -126,7 +109,6 @@ class Link(Signal):
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return the exit signal that a link with a dead process brings."""
-        del dead
         return (Exit(self.from_pid, self.to, reason),)
 
 
@@ -146,7 +128,6 @@ class Unlink(Signal):
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return the acknowledgement: it is due from dead processes too."""
-        del reason, dead
         return (self._ack(),)
 
     def _ack(self) -> UnlinkAck:
@@ -319,7 +300,6 @@ class SpawnRequest(Signal):
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return the reply of a node that starts nothing."""
-        del dead
         return (SpawnReply(self.from_pid, self.req_id, 0, reason),)
 
 
@@ -345,7 +325,6 @@ class SpawnReply(Signal):
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return what lets go of a process whose parent has no use for it any more."""
-        del reason, dead
         if not isinstance(self.result, Pid):
             return ()
         answers: list[Signal] = []

@@ -106,7 +106,13 @@ class Children:
     def __repr__(self) -> str:
         return f"<Children {[child.id for child in self._specs]}>"
 
-    def configure(self, specs: Sequence[ChildSpec], strategy: Strategy, max_restarts: int, max_seconds: float) -> None:
+    def configure(
+        self,
+        specs: Sequence[ChildSpec] = (),
+        strategy: Strategy = "one_for_one",
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+    ) -> None:
         """Say which children there are to be. Raises ``ConfigError``."""
         if len({child.id for child in specs}) != len(specs):
             raise ConfigError("two children of a supervisor have the same id")
@@ -275,16 +281,10 @@ class Supervisor(GenServer):
     ) -> None:
         self._pyzen_children.configure(children, strategy, max_restarts, max_seconds)
 
-    def init(
-        self,
-        children: Sequence[ChildSpec] | None = None,
-        strategy: Strategy = "one_for_one",
-        max_restarts: int = 3,
-        max_seconds: float = 5.0,
-    ) -> Any:
-        """Start the children, those given here if there are."""
-        if children is not None:
-            self._pyzen_children.configure(children, strategy, max_restarts, max_seconds)
+    def init(self, *args: Any) -> Any:
+        """Start the children; the arguments are those of the constructor, which gets none from ``spawn``."""
+        if args:
+            self._pyzen_children.configure(*args)
         self._pyzen_children.start()
 
     def child(self, child_id: str) -> Pid | None:

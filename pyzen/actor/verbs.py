@@ -6,19 +6,18 @@ or an instance defines is the user's own, whatever it is called. Only the names 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from pyzen.actor import remote, requests
 from pyzen.actor.actor import Actor
-from pyzen.actor.reasons import ExitRequest
-from pyzen.actor.requests import GEN_CAST, reply_address
-from pyzen.actor.signals import Exit2, GroupLeader, Unlink
+from pyzen.actor.reasons import ExitRequest, settle
+from pyzen.actor.requests import GEN_CAST, reply_address, send_request
+from pyzen.actor.signals import Demonitor, Exit2, GroupLeader, Unlink
+from pyzen.errors import CallTimeout
 from pyzen.terms import Atom, Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyzen.actor.runtime import Dest, Loop, Sent, Target
 
 __all__ = ["VERBS", "Verbs", "actor_of", "check_class", "make"]
@@ -29,28 +28,11 @@ UNICODE: Final = atoms.unicode
 
 VERBS: Final = frozenset(
     {
-        "call",
-        "cancel_timer",
-        "cast",
-        "demonitor",
-        "exit",
-        "link",
-        "local_node",
-        "monitor",
-        "node",
-        "pid",
-        "reply",
-        "send",
-        "send_after",
-        "send_exit",
-        "send_request",
-        "spawn",
-        "spawn_link",
-        "spawn_monitor",
-        "trap_exit",
+        "call", "cancel_timer", "cast", "demonitor", "exit", "link", "local_node", "monitor", "node", "pid", "reply",
+        "send", "send_after", "send_exit", "send_request", "spawn", "spawn_link", "spawn_monitor", "trap_exit",
         "unlink",
     }
-)
+)  # fmt: skip
 """The names that no user's class may define. The list is frozen: a name that is free today stays free."""
 
 
@@ -152,11 +134,21 @@ class Verbs:
             CallTimeout: No reply in time.
             ProcessExit: It ended before it replied.
         """
-        return await requests.call(self._pyzen_actor, dest, request, timeout)
+        actor = self._pyzen_actor
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        ref = send_request(actor, dest, request, lambda value, error: settle(reply, value, error))
+        try:
+            async with asyncio.timeout(timeout):
+                return await reply
+        except TimeoutError:
+            raise CallTimeout((atoms.timeout, dest), f"no reply from {dest!r} within {timeout} s") from None
+        finally:
+            if not actor.ended:
+                actor.forget_request(ref)
 
     def send_request(self, dest: Dest, request: Any) -> Reference:
         """Call without waiting: ``(ref, reply)`` or a DOWN with that ref arrives as a message."""
-        return requests.send_request(self._pyzen_actor, dest, request)
+        return send_request(self._pyzen_actor, dest, request)
 
     def puts(self, text: str) -> None:
         """Write a line to the group leader, as ``IO.puts`` does; does not wait until it is written.
@@ -191,7 +183,13 @@ class Verbs:
 
     def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
         """Undo a monitor; with ``flush`` no DOWN for it is seen after this returns. True if it stood."""
-        return self._pyzen_actor.demonitor(ref, flush=flush)
+        actor = self._pyzen_actor
+        runtime, target = actor.alive(), actor.relations.remove_monitor(ref)
+        if target is not None:
+            runtime.route(Demonitor(target, actor.pid, ref))
+        elif flush:
+            runtime.unread.withdraw(ref)
+        return target is not None
 
     def link(self, pid: Pid) -> None:
         """Link with another process; linking with a dead one brings its exit signal ``noproc``."""
@@ -244,60 +242,6 @@ class Verbs:
         actor = self._pyzen_actor
         pid = actor.alive().spawn(target, *args, name=name)
         return pid, actor.monitor(pid)
-
-    async def spawn_request(
-        self,
-        peer: Atom | str,
-        module: Atom | str,
-        function: Atom | str,
-        args: Sequence[Any] = (),
-        *,
-        link: bool = False,
-        monitor: bool = False,
-        timeout: float | None = 5.0,
-    ) -> tuple[Pid, Reference]:
-        """Start a process on another node; it applies a function and has this process's group leader.
-
-        Args:
-            peer: The node; dialled when it is not connected.
-            module: Of the function; one that is not there ends the process with ``undef``, after this has returned.
-            function: Its name.
-            args: Its arguments.
-            link: Link the process with this one from its first moment.
-            monitor: Monitor it from its first moment.
-            timeout: Seconds; a process that starts later is given up: with ``link`` it gets the exit signal
-                ``abandoned``, as after cancellation.
-
-        Returns:
-            The pid, and the reference of the monitor.
-
-        Raises:
-            EncodeError: An argument has no Erlang form.
-            NodeDown: The node can't be reached, or was lost.
-            CallTimeout: No answer in time.
-            ProcessExit: The node refuses; the reason is its word for why, such as ``system_limit``.
-        """
-        return await remote.spawn(
-            self._pyzen_actor, peer, module, function, args, link=link, monitor=monitor, timeout=timeout
-        )
-
-    async def erpc(
-        self,
-        peer: Atom | str,
-        module: Atom | str,
-        function: Atom | str,
-        args: Sequence[Any] = (),
-        timeout: float | None = 5.0,
-    ) -> Any:
-        """Call a function on another node and return its result.
-
-        Raises:
-            RpcError: The function raised, exited or threw; kind ``erpc`` where the call itself failed.
-            NodeDown: The node can't be reached, or was lost.
-            CallTimeout: No result in time; the function goes on there, as after cancellation.
-            EncodeError: An argument has no Erlang form.
-        """
-        return await remote.erpc(self._pyzen_actor, peer, module, function, args, timeout)
 
     # ---- timers
 

@@ -209,7 +209,6 @@ class DialQueue:
 
     def resume_when_writable(self, actor: Actor) -> bool:
         """Never suspend a process: a queue is never busy."""
-        del actor
         return False
 
     def take(self, flags: int) -> tuple[list[First], list[Signal]]:

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import ClassVar, final
 
-from pyzen.actor.verbs import Verbs
-
-if TYPE_CHECKING:
-    from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import Loop
+from pyzen.actor.remote import Remote
+from pyzen.actor.runtime import Loop
 
 
 @final
-class Dropping:
+class Dropping(Loop):
     """The `Loop` of a process that reads no mail."""
 
-    __slots__ = ("_actor",)
-
-    def __init__(self, actor: Actor) -> None:
-        self._actor = actor
-
-    def start(self) -> None:
-        """Nothing to start."""
+    __slots__ = ()
 
     def work(self, budget: int) -> bool:
         """Drop stray messages."""
-        del budget
-        self._actor.mail.clear()
+        self.actor.mail.clear()
         return False
-
-    def stop(self, reason: Any) -> None:
-        """Nothing to stop."""
 
 
 @final
-class Caller(Verbs):
+class Caller(Remote):
     """Has calls under way but reads no mail: replies never pass the mailbox, and no other process knows its pid."""
 
     async_dist = True
