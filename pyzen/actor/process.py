@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from pyzen.actor.actor import Actor, running
 from pyzen.actor.mailbox import NOTHING
-from pyzen.actor.reasons import NORMAL
+from pyzen.actor.reasons import NORMAL, cancel
 from pyzen.actor.remote import Remote
 from pyzen.actor.runtime import Loop
 from pyzen.actor.scheduler import BUDGET
@@ -113,7 +113,7 @@ class BodyLoop(Inbox):
         """Cancel the body, unless it is the body that ends the process."""
         super().stop(reason)
         if self.task is not None and self.task is not current_task():
-            self.task.cancel()
+            cancel(self.task)
 
 
 class Receiver(Remote):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -148,6 +149,12 @@ def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None)
         future.set_result(value)
     else:
         future.set_exception(error)
+
+
+def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task of a process that has ended; what it awaits may be a future of a user, which refuses."""
+    with suppress(Exception):
+        task.cancel()
 
 
 def as_atom(name: Atom | str) -> Atom:

@@ -36,7 +36,7 @@ from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
 from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.process import current_task
-from pyzen.actor.reasons import SHUTDOWN, end_of, settle
+from pyzen.actor.reasons import SHUTDOWN, cancel, end_of, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
 from pyzen.actor.runtime import Loop
 from pyzen.actor.system import SYSTEM, TERMINATE, is_system, reply_to
@@ -347,7 +347,7 @@ class ServerLoop(Loop):
         if self.started is not None:
             settle(self.started, None, ProcessExit(reason))
         if self.task is not None and self.task is not current_task():
-            self.task.cancel()
+            cancel(self.task)
 
 
 def as_it_is(callback: Callable[[], Any]) -> Work:

@@ -528,6 +528,41 @@ async def test_log_that_fails_keeps_nobody_from_hearing(place: Place) -> None:
         logging.getLogger("pyzen.actor").removeHandler(handler)
 
 
+class Uncancellable(asyncio.Future[None]):
+    """A future of a user that refuses to be cancelled, until it is let go."""
+
+    refusing = True
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self.refusing:
+            raise RuntimeError("not to be cancelled")
+        return super().cancel(msg)
+
+
+@pytest.mark.parametrize("kind", ["callback", "body"])
+async def test_coroutine_that_can_not_be_cancelled_ends_its_process_alone(place: Place, kind: str) -> None:
+    future = Uncancellable()
+    in_loop: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: in_loop.append(context))
+
+    async def body(process: Process) -> None:
+        await future
+
+    class Waiting(GenServer):
+        async def init(self) -> None:
+            await future
+
+    pid = place.node.spawn(body if kind == "body" else Waiting)
+    ref = place.tester.monitor(pid)
+    await asyncio.sleep(0)
+    place.tester.send_exit(pid, atoms.boom)
+
+    assert (await place.heard())[1::3] == (ref, atoms.boom)
+    assert in_loop == []
+    future.refusing = False
+    future.set_result(None)
+
+
 async def test_body_of_any_end_ends_once(place: Place, quiet: None) -> None:
     async def body(process: Process, error: Any) -> None:
         raise error()
