@@ -317,10 +317,19 @@ class Actor:
 
     def send_after(self, dest: Dest, message: Any, delay: float) -> Reference:
         """Send a message later; whether the process lives then does not matter, as in Erlang."""
-        runtime = self.alive()
-        ref = runtime.make_ref()
-        self.timers[ref] = runtime.call_later(delay, self._send_now, ref, dest, message)
+        ref = self.alive().make_ref()
+        self.timers[ref] = self.call_later(delay, self._send_now, ref, dest, message)
         return ref
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
+        """Call ``callback`` after ``delay`` seconds, outside of any process.
+
+        Raises:
+            ValueError: The delay is no number: among the timers of an event loop it would hold up all others.
+        """
+        if delay != delay:  # noqa: PLR0124  # NaN is what differs from itself
+            raise ValueError("a delay is a number of seconds, not NaN")
+        return self.alive().call_later(delay, callback, *args)
 
     def _send_now(self, ref: Reference, dest: Dest, message: Any) -> None:
         del self.timers[ref]

@@ -88,7 +88,7 @@ class ServerTimer:
         self._loop = loop
         self._callback: Callable[..., object] | None = callback
         self._arguments = arguments
-        self._handle: TimerHandle = loop.actor.runtime.call_later(delay, self._due)
+        self._handle: TimerHandle = loop.actor.call_later(delay, self._due)
 
     def _due(self) -> None:
         self._loop.put(self.fire)
@@ -131,7 +131,6 @@ class ServerLoop(Loop):
 
     def after(self, delay: float, callback: Callable[..., object], *arguments: Any) -> ServerTimer:
         """Call ``callback`` after ``delay`` seconds as one of the server's own callbacks; never once it ended."""
-        self.actor.alive()
         return ServerTimer(self, delay, callback, arguments)
 
     def put(self, callback: Callable[[], Any]) -> None:

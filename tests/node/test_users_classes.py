@@ -607,6 +607,23 @@ async def test_timer_that_is_cancelled_when_it_is_due_is_never_called(place: Pla
     assert await place.heard() == (atoms.saw, atoms.marker)
 
 
+@pytest.mark.parametrize("verb", ["after", "send_after"])
+async def test_delay_that_is_no_number_raises_at_the_caller(place: Place, verb: str) -> None:
+    """It would hold up every other timer of the event loop."""
+
+    class Timing(Ordinary):
+        def answer(self) -> Any:
+            delay = float("nan")
+            with pytest.raises(ValueError, match="not NaN"):
+                self.after(delay, self.count) if verb == "after" else self.send_after("tester", 1, delay)
+            return atoms.raised
+
+    pid = await Timing.start(place.node)
+
+    assert await place.node.call(pid, atoms.get) is atoms.raised
+    await asyncio.sleep(0.001)
+
+
 # ---- supervisors
 
 
