@@ -269,21 +269,22 @@ def check_class(cls: type[Verbs]) -> None:
     Raises:
         TypeError: The names, and all that are taken.
     """
-    taken = sorted(name for name in VERBS if name in _defined_by_users(cls))
+    taken = sorted(_defined_by_users(cls))
     if taken:
         raise TypeError(
             f"{cls.__module__}.{cls.__qualname__} defines {', '.join(taken)}: every process has a verb of that name. "
             f"Rename it; the names that are taken are {', '.join(sorted(VERBS))}"
         )
+    type.__setattr__(cls, "_pyzen_looked_at", True)
 
 
 def _defined_by_users(cls: type[Verbs]) -> set[str]:
-    """Return the names that a class of the user defines and that would be found before those of the kernel."""
+    """Return the verbs that a class of the user defines, so that they would be found before those of the kernel."""
     names: set[str] = set()
     for base in cls.__mro__:
         if base.__module__.partition(".")[0] == "pyzen":
             break
-        names.update(vars(base))
+        names |= VERBS & vars(base).keys()
     return names
 
 
@@ -294,7 +295,8 @@ def make(cls: type[Verbs], arguments: tuple[Any, ...]) -> Actor:
         TypeError: The class defines a verb, or can't be made without arguments.
         Exception: Whatever ``__init__`` raises.
     """
-    check_class(cls)
+    if "_pyzen_looked_at" not in vars(cls):
+        check_class(cls)
     try:
         instance = cls()
     except TypeError as error:
