@@ -459,24 +459,41 @@ async def test_callback_that_is_no_function_ends_its_process_alone(place: Place,
     assert (await place.heard())[:2] == (atoms.DOWN, ref)
 
 
-class Hostile(dict):
-    """A term that raises when it is looked at."""
-
-    def __iter__(self) -> Any:
-        raise Nasty
-
-    items = keys = values = __len__ = __iter__
-
-    def __repr__(self) -> str:
-        raise Nasty
+def hostile(*_: Any, **__: Any) -> Any:
+    raise Nasty
 
 
-async def test_reason_that_can_not_be_looked_at_is_told_to_all(place: Place, quiet: None) -> None:
+class HostileDict(dict):
+    __iter__ = __len__ = items = keys = values = __repr__ = hostile
+
+
+class HostileList(list):
+    __iter__ = __len__ = __getitem__ = __repr__ = hostile
+
+
+class HostileText(str):
+    __len__ = __str__ = __iter__ = encode = __repr__ = hostile
+
+
+class HostileNumber(int):
+    __index__ = __int__ = __abs__ = bit_length = to_bytes = __repr__ = hostile
+
+
+class HostileObject:
+    __repr__ = __iter__ = __len__ = hostile
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [HostileDict(a=1), HostileList([1]), HostileText("text"), HostileNumber(5), HostileObject()],
+    ids=lambda reason: type(reason).__name__,
+)
+async def test_reason_that_can_not_be_looked_at_is_told_to_all(place: Place, quiet: None, reason: Any) -> None:
     """The first watcher is on the other node, where the reason has to be encoded."""
 
     class Odd(GenServer):
         def handle_cast(self, request: Any) -> None:
-            raise Stop([Hostile(a=1)])
+            raise Stop([reason])
 
     pid = await Odd.start(place.node)
     async with place.other.mailbox() as far:

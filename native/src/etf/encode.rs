@@ -285,7 +285,10 @@ impl<'out, 'py> Encoder<'out, 'py> {
 
     fn text(&mut self, text: &Bound<'py, PyString>) -> Written {
         self.seen.texts += 1;
-        self.out.check(text.len()?)?; // a character has one byte at least
+        // A character has one byte at least. A subclass may have a `__len__` of its own, which is code of a user.
+        if text.is_exact_instance_of::<PyString>() {
+            self.out.check(text.len()?)?;
+        }
         match text.to_str() {
             Ok(text) => self.binary(text.as_bytes()),
             Err(_) => no_form("a str with a lone surrogate has no UTF-8 form"),
