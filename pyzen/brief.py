@@ -21,7 +21,12 @@ OPAQUE: Final = frozenset({"BitString", "Fun", "Record"})
 
 def brief(term: object, length: int = 200) -> str:
     """Return ``repr(term)``, shortened within long parts, and to ``length`` characters."""
-    text = _Brief().repr(term)
+    try:
+        text = _Brief().repr(term)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # `reprlib` survives an Exception of a `__repr__` only
+        text = f"<{vars(type)['__name__'].__get__(type(term))}>"
     return text if len(text) <= length else text[: length - 3] + "..."
 
 

@@ -16,23 +16,22 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import suppress
 from contextvars import ContextVar
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pyzen.actor.mailbox import Mailqueue, count, withdraw
-from pyzen.actor.reasons import NORMAL, as_atom, end_of, exit_error
+from pyzen.actor.reasons import NORMAL, as_atom, check_pid, contained, end_of, exit_error
 from pyzen.actor.relations import Relations
 from pyzen.actor.runtime import BUSY
-from pyzen.actor.signals import SIGNALS, Demonitor, Down, Exit, Link, LinkLost, Monitor, SpawnReply
+from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply
 from pyzen.errors import NoProcess, ProcessExit, PyzenError
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pyzen.actor.runtime import Dest, Loop, Runtime, Sent, Target, TimerHandle
-    from pyzen.actor.signals import Signal
 
 __all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "running"]
 
@@ -148,7 +147,13 @@ class Actor:
 
     def run(self, budget: int) -> bool:
         """Work off the queue; called by the scheduler. True when the process has to run again."""
-        more = not self.ended and (not self.fetch() or (not self.suspended and self.loop.work(budget)))
+        more = False
+        try:
+            more = not self.ended and (not self.fetch() or (not self.suspended and self.loop.work(budget)))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # none should get here; one that does ends this process and no other
+            self.fail(error)
         if self.ended:
             return False
         self.scheduled = more
@@ -163,7 +168,7 @@ class Actor:
         incoming, requests, put = self.incoming, self.requests, self.mail.append
         while incoming:
             item = incoming.popleft()
-            if type(item) in SIGNALS:
+            if issubclass(type(item), Signal):  # `isinstance` would ask the object, a set its class
                 item.apply(self)
                 if self.ended or (incoming and incoming[0] is item):
                     return False
@@ -246,7 +251,7 @@ class Actor:
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not ImproperList:
             return False
         ref = item[0].tail
-        if not isinstance(ref, Reference) or ref not in self.requests:
+        if type(ref) is not Reference or ref not in self.requests:
             return False
         self.take_reply(ref, item)
         return True
@@ -291,6 +296,7 @@ class Actor:
     def link(self, pid: Pid) -> None:
         """Link with another process."""
         runtime = self.alive()
+        check_pid(pid)
         if pid != self.pid and self.relations.add_link(pid):
             self.relate(pid.node)
             runtime.route(Link(pid, self.pid))
@@ -361,7 +367,7 @@ class Actor:
         if self.ended:
             return
         self.end(reason)
-        with suppress(Exception):  # the handlers of a log are code of the user, and the process has ended in order
+        with contained:  # the handlers of a log are code of the user
             log.error("process %r on %s crashed", self.registered_name or self.pid, self.runtime.name, exc_info=error)
 
     def end(self, reason: Any) -> None:
@@ -373,9 +379,11 @@ class Actor:
         self.runtime.forget(self)
         self.mail.clear()
         self._fail_requests(reason)
-        self._tell(reason)
-        self._refuse_rest(reason)
-        self.loop.stop(reason)
+        for signal in chain(self._farewells(reason), self._refusals(reason)):
+            with contained:
+                self.runtime.route(signal)
+        with contained:
+            self.loop.stop(reason)
 
     def _fail_requests(self, reason: Any) -> None:
         requests, self.requests = self.requests, {}
@@ -383,31 +391,27 @@ class Actor:
             self.runtime.remove_alias(ref)
             answer(None, ProcessExit(reason, "the calling process ended"))
 
-    def _tell(self, reason: Any) -> None:
-        """Send what the end of a process means to others."""
-        route, relations, pid = self.runtime.route, self.relations, self.pid
+    def _farewells(self, reason: Any) -> Iterator[Signal]:
+        """Yield what the end of a process means to others."""
+        relations, pid = self.relations, self.pid
         self.relations = Relations(self.runtime.name)
         for ref, (watcher, name) in relations.watchers.items():
             if name is not None:
                 self.runtime.forget_named(ref)
-            route(Down(watcher, ref, pid if name is None else name, reason, pid))
+            yield Down(watcher, ref, pid if name is None else name, reason, pid)
         for other, state in relations.links.items():
             if state.active:
-                route(Exit(other, pid, reason))
+                yield Exit(other, pid, reason)
         for ref, target in relations.monitors.items():
             if ref not in self.spawns:  # the reply to those finds nobody, and the process is given up then
-                route(Demonitor(target, pid, ref))
+                yield Demonitor(target, pid, ref)
 
-    def _refuse_rest(self, reason: Any) -> None:
-        """Answer the signals that were waiting when the process ended: they came before its end."""
+    def _refusals(self, reason: Any) -> Iterator[Signal]:
+        """Yield the answers to signals that were waiting when the process ended: they came before its end."""
         rest, self.incoming = self.incoming, deque()
         for item in rest:
-            if type(item) in SIGNALS:
-                self._refuse(item, reason)
+            if issubclass(type(item), Signal):
+                if type(item) is Monitor:
+                    self.runtime.forget_named(item.ref)
+                yield from item.refused(reason, self.pid)
         withdraw(rest)
-
-    def _refuse(self, signal: Signal, reason: Any) -> None:
-        if type(signal) is Monitor:
-            self.runtime.forget_named(signal.ref)
-        for answer in signal.refused(reason, self.pid):
-            self.runtime.route(answer)

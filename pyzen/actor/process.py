@@ -104,7 +104,7 @@ class BodyLoop(Inbox):
             await actor.instance.main(*actor.arguments)
         except BaseException as error:
             actor.fail(error)
-            if isinstance(error, asyncio.CancelledError):
+            if issubclass(type(error), (asyncio.CancelledError, KeyboardInterrupt)):
                 raise
         else:
             actor.end(NORMAL)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.answers import Stop
+from pyzen.brief import brief
 from pyzen.errors import NodeDown, NoProcess, ProcessExit
-from pyzen.terms import Atom, atoms
+from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,6 +26,32 @@ NOCONNECTION: Final = atoms.noconnection
 KILL: Final = atoms.kill
 KILLED: Final = atoms.killed
 SHUTDOWN: Final = atoms.shutdown
+
+
+NAME_OF_TYPE: Final = vars(type)["__name__"].__get__
+TRACEBACK_OF: Final = vars(BaseException)["__traceback__"].__get__
+"""What an object says of itself without asking the code of its class."""
+
+UNREADABLE: Final = atoms.unreadable
+"""The exit reason of a process whose error can't be looked at."""
+
+
+@final
+class Contained:
+    """Goes on after whatever code of a user raises inside; ``KeyboardInterrupt`` passes.
+
+    For the steps of the kernel that others depend on: a process that ends has to tell every watcher, whatever the
+    text of its error, a handler of the log or a future of a user does meanwhile.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, tb: object) -> bool:
+        return kind is not None and not issubclass(kind, KeyboardInterrupt)
+
+
+contained: Final = Contained()
 
 
 @final
@@ -54,10 +80,10 @@ def end_of(error: BaseException) -> tuple[Any, bool]:
 
     ``sys.exit()`` ends the process that calls it, never the program: a peer could make the call.
     """
-    try:
-        return _meaning(error)
-    except Exception as failure:  # an error that can't even be looked at still is an end
-        return exception_reason(failure), True
+    meaning: tuple[Any, bool] = (UNREADABLE, True)
+    with contained:
+        meaning = _meaning(error)
+    return meaning
 
 
 def _meaning(error: BaseException) -> tuple[Any, bool]:
@@ -97,19 +123,17 @@ def exception_reason(error: BaseException) -> tuple[Any, list[Any]]:
         atoms["__exception__"]: True,
         atoms.message: describe(error).encode("utf-8", "replace"),
     }
-    return struct, stack_of(error.__traceback__)
+    return struct, stack_of(TRACEBACK_OF(error))
 
 
 def describe(error: BaseException) -> str:
     """Return ``Type: text``, or the type alone where the text can't be had."""
-    kind = type(error).__name__
-    try:
+    kind: str = NAME_OF_TYPE(type(error))
+    described = kind
+    with contained:
         text = str(error)
-        return f"{kind}: {text}" if text else kind
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # an exception with a broken __str__ still needs a reason
-        return kind
+        described = f"{kind}: {text}" if text else kind
+    return described
 
 
 def stack_of(tb: TracebackType | None) -> list[Any]:
@@ -153,8 +177,14 @@ def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None)
 
 def cancel(task: asyncio.Task[Any]) -> None:
     """Cancel a task of a process that has ended; what it awaits may be a future of a user, which refuses."""
-    with suppress(Exception):
+    with contained:
         task.cancel()
+
+
+def check_pid(pid: Any) -> None:
+    """Refuse what is no pid. Raises ``TypeError``."""
+    if type(pid) is not Pid:
+        raise TypeError(f"a pid is needed, not {brief(pid, 100)}")
 
 
 def as_atom(name: Atom | str) -> Atom:

@@ -305,10 +305,10 @@ class ServerLoop(Loop):
         try:
             if isinstance(error, Stop) and from_ is not None and error.reply is not NOREPLY:
                 self._reply(from_, error.reply)
-        except Exception as failure:
+        except BaseException as failure:
             error = failure
         self._terminate(error)
-        if isinstance(error, KeyboardInterrupt):
+        if issubclass(type(error), KeyboardInterrupt):
             raise error
 
     def _terminate(self, error: BaseException) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pyzen.actor.relations import PeerRelations
 
 __all__ = [
-    "LINKED", "MONITORED", "SIGNALS", "AliasMessage", "Demonitor", "Down", "Exit", "Exit2", "GroupLeader", "Link",
+    "LINKED", "MONITORED", "AliasMessage", "Demonitor", "Down", "Exit", "Exit2", "GroupLeader", "Link",
     "LinkLost", "Monitor", "Signal", "SpawnReply", "SpawnRequest", "Unlink", "UnlinkAck", "node_of",
 ]  # fmt: skip
 
@@ -378,10 +378,6 @@ class LinkLost(Signal):
             budget -= 1
             if actor.relations.links.get(pid) is state and actor.relations.receive_exit(pid):
                 actor.take_exit(pid, atoms.noconnection)
-
-
-SIGNALS: Final = frozenset(Signal.__subclasses__())
-"""The classes above, by which an actor tells a signal from a message, which may be any object of a user."""
 
 
 def node_of(to: Any) -> Atom:

@@ -82,7 +82,8 @@ class ChildSpec:
 
 def is_orderly(reason: Any) -> bool:
     """Say whether an exit reason is ``normal``, ``shutdown`` or ``{shutdown, _}``."""
-    return reason is NORMAL or reason is SHUTDOWN or (type(reason) is tuple and reason[:1] == (SHUTDOWN,))
+    word = reason[0] if type(reason) is tuple and reason else reason
+    return word is SHUTDOWN or reason is NORMAL
 
 
 @final

@@ -11,7 +11,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pyzen.actor.actor import Actor
-from pyzen.actor.reasons import ExitRequest, settle
+from pyzen.actor.reasons import ExitRequest, check_pid, settle
 from pyzen.actor.requests import GEN_CAST, reply_address, send_request
 from pyzen.actor.signals import Demonitor, Exit2, GroupLeader, Unlink
 from pyzen.errors import CallTimeout
@@ -169,7 +169,10 @@ class Verbs:
     def set_group_leader(self, leader: Pid, pid: Pid | None = None) -> None:
         """Set the group leader of a process, of this one by default: ``erlang:group_leader/2``."""
         actor = self._pyzen_actor
-        actor.alive().route(GroupLeader(actor.pid if pid is None else pid, leader))
+        pid = actor.pid if pid is None else pid
+        check_pid(leader)
+        check_pid(pid)
+        actor.alive().route(GroupLeader(pid, leader))
 
     # ---- monitors, links, exits
 
@@ -199,6 +202,7 @@ class Verbs:
         """Undo a link; no exit signal of it takes effect after this returns."""
         actor = self._pyzen_actor
         runtime = actor.alive()
+        check_pid(pid)
         unlink_id = actor.relations.start_unlink(pid)
         if unlink_id is not None:
             runtime.route(Unlink(pid, actor.pid, unlink_id))
@@ -214,6 +218,8 @@ class Verbs:
         for `send`.
         """
         actor = self._pyzen_actor
+        if type(pid) is not Reference:
+            check_pid(pid)
         actor.alive().route(Exit2(pid, actor.pid, reason, priority))
 
     # ---- other processes

@@ -138,8 +138,8 @@ class Link:
         except EncodeError as error:
             if type(signal) is SpawnRequest:
                 raise
-            self._log_unencodable(error)
             sent = self._thread.signal(self.id, *without_reason(*encoded))
+            self._log_unencodable(error)
         if sent == BUSY:
             self.busy = True
         return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from pyzen.actor.actor import running
 from pyzen.actor.process import actor_context
-from pyzen.actor.reasons import as_atom
+from pyzen.actor.reasons import as_atom, check_pid
 from pyzen.actor.runtime import NO_LINK, SENT, Sent
 from pyzen.actor.signals import AliasMessage, Demonitor, node_of
 from pyzen.actor.spawning import actor_for
@@ -105,9 +105,11 @@ class Router:
             NameTaken: The name is registered or reserved; nothing was started.
             TypeError: ``target`` can't be started.
         """
-        if name is not None:
-            self._check_name(as_atom(name))
+        if link is not None:
+            check_pid(link)
         actor = actor_for(target, args)
+        if name is not None:
+            self._check_name(as_atom(name))  # last, for the constructor of a class may take it
         pid = self.adopt(actor, link)
         spawner = self._running_actor()
         actor.group_leader = None if spawner is None else spawner.group_leader

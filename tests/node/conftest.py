@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pyzen._native import Session
+from pyzen.actor.gen_server import GenServer
 from pyzen.config import EpmdConfig, Limits
 from pyzen.dist.flags import own_flags
 from pyzen.dist.handshake import Handshake, Initiator, Outcome
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
-from pyzen.terms import Atom, Pid
+from pyzen.terms import Atom, Pid, atoms
 from tests.events import Event, separate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from pyzen.actor.process import Mailbox
 
 
 class RawPeer:
@@ -127,6 +130,37 @@ async def make_raw() -> AsyncIterator[Callable[..., RawPeer]]:
     for peer in peers:
         if hasattr(peer, "writer"):
             await peer.close()
+
+
+class Bystander(GenServer):
+    """Another process of the same node."""
+
+    def handle_call(self, request: Any, from_: Any) -> Any:
+        return request
+
+
+class Place:
+    """A node with the process to be tried, and one that has what it watches."""
+
+    def __init__(self, node: Node, other: Node, tester: Mailbox, bystander: Pid) -> None:
+        self.node = node
+        self.other = other
+        self.tester = tester
+        self.bystander = bystander
+
+    async def heard(self) -> Any:
+        return await self.tester.receive(timeout=5)
+
+
+@pytest.fixture
+async def place(make_node: MakeNode) -> AsyncIterator[Place]:
+    node, other = await make_node("a"), await make_node("b")
+    async with node.mailbox("tester") as tester:
+        place = Place(node, other, tester, node.spawn(Bystander))
+        yield place
+        assert await node.call(place.bystander, atoms.hello) is atoms.hello
+    async with asyncio.timeout(3):
+        await node.stop()
 
 
 @pytest.fixture
