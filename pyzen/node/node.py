@@ -273,7 +273,9 @@ class Node:
             await self._close_registration()
             if hasattr(self, "_router"):
                 await self._connections.stop()
-                self._end_processes()
+                if self._zen is not None:
+                    self._zen.stop()
+                self._router.end_all(SHUTDOWN)
                 await self._router.join(STOP_TIMEOUT)
         finally:
             self._driver.stop()
@@ -283,14 +285,6 @@ class Node:
         if self._epmd_server is not None:
             await self._epmd_server.stop()
             self._epmd_server, self._epmd = None, "embedded"
-
-    def _end_processes(self) -> None:
-        if self._zen is not None:
-            self._zen.stop()
-        for pid in self._router.processes():
-            actor = self._router.actor(pid)
-            if actor is not None:
-                actor.end(SHUTDOWN)
 
     async def _close_registration(self) -> None:
         registration, self._registration = self._registration, None

@@ -76,6 +76,7 @@ class Router:
         self.call_later = call_later
         self._links = links
         self._last_number = 0
+        self._is_closed = False
         self._by_pid: dict[Pid, Actor] = {}
         self.by_number: dict[int, Actor] = {}
         self.names: dict[Atom, Actor] = {}
@@ -121,7 +122,13 @@ class Router:
         return pid
 
     def adopt(self, actor: Actor, parent: Pid | None) -> Pid:
-        """Give a process its pid and its place; it does not run yet."""
+        """Give a process its pid and its place; it does not run yet.
+
+        Raises:
+            RuntimeError: The node stops.
+        """
+        if self._is_closed:
+            raise RuntimeError(f"{self.name} stops: no process can be started any more")
         actor.attach(self, parent)
         pid = actor.pid
         self._by_pid[pid] = self.by_number[pid.number] = actor
@@ -148,6 +155,12 @@ class Router:
     def process_count(self) -> int:
         """Return how many processes live."""
         return len(self._by_pid)
+
+    def end_all(self, reason: Any) -> None:
+        """End all processes; from now on none can be started, not even by what runs while others end."""
+        self._is_closed = True
+        for actor in list(self._by_pid.values()):
+            actor.end(reason)
 
     def processes(self) -> list[Pid]:
         """Return the pids of all live processes."""

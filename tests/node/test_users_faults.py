@@ -12,7 +12,7 @@ from pyzen import GenServer, ImproperList, ProcessExit, Stop, atoms
 from tests.node.test_users_failures import Nasty, hostile
 
 if TYPE_CHECKING:
-    from tests.node.conftest import Place
+    from tests.node.conftest import MakeNode, Place
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -250,3 +250,22 @@ async def test_exit_signal_with_a_reason_that_can_not_be_shown_cancels_the_callb
 
     async with asyncio.timeout(5):
         await cancelled.wait()
+
+
+async def test_process_that_is_started_while_the_node_stops_is_refused(make_node: MakeNode) -> None:
+    node = await make_node()
+    started: list[Any] = []
+
+    async def body(process: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            with pytest.raises(RuntimeError, match="stops"):
+                started.append(node.spawn(Taking))
+
+    node.spawn(body)
+    await asyncio.sleep(0)
+
+    await node.stop()
+
+    assert started == []

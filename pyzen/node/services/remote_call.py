@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from pyzen.actor.actor import running
 from pyzen.actor.process import Process
-from pyzen.actor.reasons import NORMAL, ExitRequest, exception_reason
+from pyzen.actor.reasons import NORMAL, end_of, exception_reason
 from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
@@ -51,29 +51,46 @@ class Outcome(NamedTuple):
 
 
 async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -> Outcome:
-    """Apply an exported function; whatever it does becomes an outcome, and only cancellation is raised."""
-    here: list[Any] = [(module, function, len(args), [])]
+    """Apply an exported function; whatever it does becomes an outcome, and only the end of the process is raised."""
     exported = exports.find(module, function, len(args))
     if exported is None:
         return Outcome(ERROR, UNDEF, [(module, function, args, [])])
+    here: list[Any] = [(module, function, len(args), [])]
     try:
-        value = await call(exports, exported, args)
-        if type(value) is not bytes:
-            encode(value)  # while somebody can still be told
-    except ExitRequest as request:
-        return Outcome(EXIT, request.reason, here)
-    except SystemExit as request:
-        return Outcome(EXIT, NORMAL if not request.code else (atoms.system_exit, str(request.code)), here)
-    except RpcError as error:
-        return raised_again(error, here)
-    except ProcessExit as error:
-        return Outcome(EXIT, error.reason, here)
+        return sendable(Outcome(RETURN, await call(exports, exported, args), here))
+    except BaseException as error:
+        if must_pass(error):
+            raise
+        return sendable(outcome_of(error, here))
+
+
+def sendable(outcome: Outcome) -> Outcome:
+    """Return an outcome that can be sent: while somebody can still be told what is wrong with it."""
+    try:
+        if type(outcome.value) is not bytes:
+            encode(outcome.value)
     except EncodeError as error:
-        return Outcome(ERROR, exception_reason(error)[0], here)
-    except Exception as error:
-        reason, stack = exception_reason(error)
-        return Outcome(ERROR, reason, [frame for frame in stack if frame[1] not in OWN_FRAMES] or here)
-    return Outcome(RETURN, value, here)
+        return Outcome(ERROR, exception_reason(error)[0], outcome.stack)
+    return outcome
+
+
+def must_pass(error: BaseException) -> bool:
+    """Say whether an error is meant for the process: it was told to end, not the function."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+
+def outcome_of(error: BaseException, here: list[Any]) -> Outcome:
+    """Return what an error of the function is to its caller."""
+    if isinstance(error, RpcError):
+        return raised_again(error, here)
+    reason, crashed = end_of(error)
+    if not crashed or isinstance(error, ProcessExit | SystemExit):
+        return Outcome(EXIT, reason, here)
+    reason, stack = exception_reason(error)
+    return Outcome(ERROR, reason, [frame for frame in stack if frame[1] not in OWN_FRAMES] or here)
 
 
 async def call(exports: Exports, exported: Exported, args: list[Any]) -> Any:

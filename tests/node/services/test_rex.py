@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyzen.actor.answers import Stop
+from pyzen.actor.reasons import ExitRequest
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
@@ -70,3 +72,46 @@ async def test_features_are_told(two: Two) -> None:
         me.send(("rex", two.callee.name), (me.pid, atoms.features_request))
 
         assert await me.receive(timeout=5) == (atoms.features_reply, two.callee.name, [atoms.erpc])
+
+
+def raising(error: BaseException) -> Any:
+    def function() -> Any:
+        raise error
+
+    async def coroutine() -> Any:
+        raise error
+
+    return function, coroutine
+
+
+class Odd(BaseException):
+    """No ``except Exception`` sees it."""
+
+
+ENDS: dict[str, tuple[BaseException, Any]] = {
+    "cancelled": (asyncio.CancelledError(), atoms.shutdown),
+    "sys.exit": (SystemExit(), atoms.normal),
+    "stop": (Stop(atoms.enough), atoms.enough),
+    "group": (BaseExceptionGroup("", [ExitRequest(atoms.enough)]), atoms.enough),
+    "exit": (ExitRequest(object()), None),
+    "odd": (Odd(), None),
+    "stop iteration": (StopIteration(), None),
+}
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+@pytest.mark.parametrize("kind", ["call", "block_call"])
+@pytest.mark.parametrize(("error", "reason"), ENDS.values(), ids=ENDS)
+async def test_a_call_is_answered_however_the_function_ends(
+    two: Two, kind: str, error: BaseException, reason: Any, is_async: bool
+) -> None:
+    two.callee.export("odd", "end", raising(error)[is_async])
+    request: Any = (atoms[kind], atoms.odd, atoms.end, [], atoms.user)
+
+    badrpc, (exit_, told) = await two.caller.call(("rex", two.callee.name), request)
+
+    assert (badrpc, exit_) == (atoms.badrpc, atoms.EXIT)
+    assert reason is None or told is reason
+    two.callee.export("calc", "add", add)
+    assert await two.caller.rpc(two.callee.name, "calc", "add", [1, 2]) == 3
+    assert await two.caller.call(("rex", two.callee.name), (atoms[kind], atoms.calc, atoms.add, [1, 2], None)) == 3
