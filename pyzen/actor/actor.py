@@ -18,14 +18,14 @@ import logging
 from collections import deque
 from contextvars import ContextVar
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
 from pyzen.actor.mailbox import Mailqueue, count, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, contained, end_of, exit_error
 from pyzen.actor.relations import Relations
 from pyzen.actor.runtime import BUSY
 from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply
-from pyzen.errors import NoProcess, ProcessExit, PyzenError
+from pyzen.errors import NoProcess, ProcessExit
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
@@ -102,6 +102,13 @@ class Actor:
 
     def __repr__(self) -> str:
         return f"<Actor of {type(self.instance).__name__}>"
+
+    def __deepcopy__(self, _memo: object) -> Actor:
+        """Be what a copy of the object leads to; it is found not to be the copy's own, see `actor_of`."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self.instance).__name__} is a process, which can't be pickled")
 
     # ---- birth
 
@@ -323,6 +330,8 @@ class Actor:
 
     def send_after(self, dest: Dest, message: Any, delay: float) -> Reference:
         """Send a message later; whether the process lives then does not matter, as in Erlang."""
+        if type(dest) is not Reference:
+            self.target(dest)
         ref = self.alive().make_ref()
         self.timers[ref] = self.call_later(delay, self._send_now, ref, dest, message)
         return ref
@@ -343,8 +352,9 @@ class Actor:
             self.runtime.send(self.pid, dest, message)
         except NoProcess:
             pass  # as `erlang:send_after/3`: the name is looked up now, and nobody has it
-        except (PyzenError, TypeError) as error:
-            log.warning("a timer of %r can't send to %r: %s", self.pid, dest, error)
+        except Exception as error:
+            with contained:
+                log.warning("a timer of %r can't send to %r: %s", self.pid, dest, error)
 
     @property
     def leader(self) -> Pid:

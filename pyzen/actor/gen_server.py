@@ -11,10 +11,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pyzen.actor.reasons import KILLED, ExitRequest
+from pyzen.actor.reasons import KILLED, ExitRequest, contained
 from pyzen.actor.remote import Remote
-from pyzen.actor.server_loop import ServerLoop
-from pyzen.actor.system import attributes_of, state_of
+from pyzen.actor.server_loop import ServerLoop, server_loop
+from pyzen.actor.states import attributes_of, state_of
 from pyzen.actor.verbs import actor_of, make
 from pyzen.brief import brief
 from pyzen.terms import Atom, Pid, atoms
@@ -43,12 +43,12 @@ class GenServer(Remote):
     """A server of callbacks. Subclasses override what they need.
 
     The arguments of ``start`` and ``spawn`` go to ``init``; ``__init__`` gets nothing and may be left out. Attributes
-    and methods of a subclass may have any name but those of the verbs (``pyzen.actor.verbs.VERBS``), which are refused
-    when the class is defined.
+    and methods of a subclass may have any name but those of the verbs, ``pyzen.actor.user_classes.VERBS``, which are
+    refused when the class is defined.
 
-    Each callback may be plain or ``async def``; while an async one runs, the next message waits. ``terminate(reason)``
-    runs when a callback stops or fails, and, with ``trap_exit``, when the process that started it by a link ends; not
-    when an exit signal ends the process.
+    Each callback may be plain or ``async def``, or return anything else that can be awaited; meanwhile the next
+    message waits. ``terminate(reason)`` runs when a callback stops or fails, and, with ``trap_exit``, when the process
+    that started it by a link ends; not when an exit signal ends the process.
 
     ::
 
@@ -134,12 +134,6 @@ class GenServer(Remote):
         return server_loop(actor_of(self)).after(delay, callback, *arguments)
 
 
-def server_loop(actor: Actor) -> ServerLoop:
-    """Return the loop of a GenServer's actor."""
-    assert isinstance(actor.loop, ServerLoop), "only processes with callbacks have one"
-    return actor.loop
-
-
 def log_stray(actor: Actor, message: Any) -> None:
     """Ignore a message that no callback handles; one log line per ten seconds."""
     loop = server_loop(actor)
@@ -147,4 +141,5 @@ def log_stray(actor: Actor, message: Any) -> None:
         loop.strays = Throttle()
     if count := loop.strays.let(actor.runtime.now()):
         name = actor.registered_name or actor.pid
-        log.warning("messages that %r does not handle: %d, the last one %s", name, count, brief(message))
+        with contained:  # the handlers of a log are code of the user
+            log.warning("messages that %r does not handle: %d, the last one %s", name, count, brief(message))

@@ -7,18 +7,22 @@ Source: Discord, GenRegistry.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from pyzen.actor.actor import EXIT, Actor
+from pyzen.actor.actor import EXIT
 from pyzen.actor.gen_server import GenServer, log_stray
-from pyzen.actor.verbs import actor_of
+from pyzen.actor.server_loop import ServerLoop
+from pyzen.actor.verbs import actor_of, next_life
 from pyzen.errors import ConfigError
 from pyzen.terms import Pid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DynamicRegistry"]
+    from pyzen.actor.actor import Actor
+    from pyzen.actor.runtime import Loop
+
+__all__ = ["DynamicRegistry", "rows_of"]
 
 
 @final
@@ -66,9 +70,10 @@ class Rows:
 
     def exited(self, pid: Pid) -> None:
         """Remove an ended process, unless its key has a successor already."""
-        key = self._by_pid.pop(pid, None)
-        if key is not None and self._by_key.get(key) == pid:
-            del self._by_key[key]
+        if pid in self._by_pid:
+            key = self._by_pid.pop(pid)
+            if self._by_key.get(key) == pid:
+                del self._by_key[key]
 
     def keys(self) -> list[Any]:
         """Return the keys that have a process."""
@@ -80,6 +85,22 @@ class Rows:
         return [process for process in found if process is not None]
 
 
+@final
+class RegistryLoop(ServerLoop):
+    """The `Loop` of a registry.
+
+    Attributes:
+        rows: Its processes, apart from the object that users may subclass.
+    """
+
+    __slots__ = ("rows",)
+
+    def __init__(self, actor: Actor) -> None:
+        super().__init__(actor)
+        actor.trap_exit = True  # a process that ends takes only its own row
+        self.rows = Rows(actor)
+
+
 class DynamicRegistry(GenServer):
     """Keeps one process per key, started on its first look-up; look-up and start are one step.
 
@@ -89,40 +110,40 @@ class DynamicRegistry(GenServer):
         factory: Returns what is started for a key, as for ``spawn``.
     """
 
-    _pyzen_rows: Rows
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make the object and its rows."""
-        instance = super().__new__(cls, *args, **kwargs)
-        actor = actor_of(instance)
-        actor.trap_exit = True  # a process that ends takes only its own row
-        object.__setattr__(instance, "_pyzen_rows", Rows(actor))
-        return instance
+    _pyzen_loop: ClassVar[type[Loop]] = RegistryLoop
 
     def __init__(self, factory: Callable[[Any], Any] | None = None) -> None:
-        self._pyzen_rows.factory = factory
+        next_life(self)
+        rows_of(self).factory = factory
 
     def init(self, *args: Any) -> Any:
         """Begin; the factory may be given here."""
         if args:
-            self._pyzen_rows.factory = args[0]
+            rows_of(self).factory = args[0]
 
     def lookup(self, key: Any) -> Pid | None:
         """Return the live process of ``key``."""
-        return self._pyzen_rows.lookup(key)
+        return rows_of(self).lookup(key)
 
     def lookup_or_start(self, key: Any) -> Pid:
         """Return the live process of ``key``, started when there is none."""
-        return self._pyzen_rows.lookup_or_start(key)
+        return rows_of(self).lookup_or_start(key)
 
     def keys(self) -> list[Any]:
         """Return the keys that have a process."""
-        return self._pyzen_rows.keys()
+        return rows_of(self).keys()
 
     def handle_info(self, message: Any) -> Any:
         """Take the exit of a process: its row goes, unless the key has a successor already."""
         match message:
             case (tag, Pid() as pid, _reason) if tag is EXIT:
-                self._pyzen_rows.exited(pid)
+                rows_of(self).exited(pid)
             case _:
                 log_stray(actor_of(self), message)
+
+
+def rows_of(registry: DynamicRegistry) -> Rows:
+    """Return the processes of a registry."""
+    loop = actor_of(registry).loop
+    assert isinstance(loop, RegistryLoop), "the loop of every registry"
+    return loop.rows

@@ -65,10 +65,10 @@ def reply_address(from_: tuple[Pid, Any]) -> Pid | Reference:
     Source: OTP, "gen" module: tags ``Ref``, ``[alias|Ref]``, ``[[alias|Ref]|Mon]``, ``{Ref, Node}``.
     """
     pid, tag = from_
-    if isinstance(tag, ImproperList) and len(tag.elements) == 1:
+    if type(tag) is ImproperList and len(tag.elements) == 1:
         head = tag.elements[0]
-        if isinstance(head, ImproperList) and len(head.elements) == 1 and head.elements[0] is ALIAS:
-            return head.tail if isinstance(head.tail, Reference) else pid
-        if head is ALIAS and isinstance(tag.tail, Reference):
+        if type(head) is ImproperList and len(head.elements) == 1 and head.elements[0] is ALIAS:
+            return head.tail if type(head.tail) is Reference else pid
+        if head is ALIAS and type(tag.tail) is Reference:
             return tag.tail
     return pid

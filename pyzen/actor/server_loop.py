@@ -28,8 +28,9 @@ import asyncio
 from collections import deque
 from enum import Enum
 from functools import partial
+from inspect import CO_ITERABLE_COROUTINE, CORO_CREATED, getcoroutinestate
 from itertools import islice
-from types import CoroutineType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pyzen.actor.actor import EXIT
@@ -39,12 +40,13 @@ from pyzen.actor.process import current_task
 from pyzen.actor.reasons import SHUTDOWN, cancel, end_of, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
 from pyzen.actor.runtime import Loop
-from pyzen.actor.system import SYSTEM, TERMINATE, is_system, reply_to
-from pyzen.errors import ProcessExit
+from pyzen.actor.system import SYSTEM, TERMINATE, is_system, reply_to, show_failure
+from pyzen.actor.verbs import bind
+from pyzen.errors import EncodeError, ProcessExit
 from pyzen.terms import Pid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from pyzen.actor.actor import Actor
     from pyzen.actor.runtime import TimerHandle
@@ -103,7 +105,6 @@ class ServerTimer:
         self._handle.cancel()
 
 
-@final
 class ServerLoop(Loop):
     """The `Loop` of a GenServer.
 
@@ -197,7 +198,7 @@ class ServerLoop(Loop):
         return None
 
     def _is_parent(self, pid: Any) -> bool:
-        return self.actor.parent is not None and pid == self.actor.parent
+        return type(pid) is Pid and pid == self.actor.parent
 
     def _run(self, items: Iterator[Any], route: Route | None) -> int:
         """Run callbacks, as long as nothing has to be done between two of them; returns how many it were."""
@@ -206,12 +207,12 @@ class ServerLoop(Loop):
         before, scheduler.current = scheduler.current, actor
         done, from_ = 0, None
         try:
-            handle_info = actor.instance.handle_info
+            instance = actor.instance
             for item in items:
                 done += 1
                 work = None if route is None else route(item)
                 if work is None:
-                    answer = handle_info(item)
+                    answer = instance.handle_info(item)
                 else:
                     callback, arguments, from_ = work
                     answer = callback(*arguments)
@@ -234,7 +235,10 @@ class ServerLoop(Loop):
 
     def _system(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Reply to a system message; always with an answer: what is next depends on it."""
-        self._reply(from_, reply_to(self, request))
+        try:
+            self._reply(from_, reply_to(self, request))
+        except EncodeError as error:
+            self._reply(from_, show_failure(self, error))
         if type(request) is tuple and len(request) == 2 and request[0] is TERMINATE:
             raise Stop(request[1])
         return NOREPLY
@@ -246,29 +250,29 @@ class ServerLoop(Loop):
 
     def _act_on(self, answer: Any, from_: Any) -> None:
         """Do what a callback answers, once it does."""
-        if type(answer) is CoroutineType:
+        if answer is not None and is_awaitable(answer):
             self._begin_await(answer, from_)
         elif not self.actor.ended:
             self._done(answer, from_)
 
-    def _begin_await(self, coroutine: Coroutine[Any, Any, Any], from_: Any) -> None:
+    def _begin_await(self, awaited: Awaitable[Any], from_: Any) -> None:
         if self.actor.ended:
-            coroutine.close()
+            close_unstarted(awaited)
             return
         if self.phase is READY:
             self.phase = AWAITING
-        self._start_task(coroutine, self._await(coroutine, from_))
+        self._start_task(awaited, self._await(awaited, from_))
 
-    def _start_task(self, coroutine: Coroutine[Any, Any, Any], body: Coroutine[Any, Any, None]) -> None:
-        """Let ``body``, which awaits ``coroutine``, be the task of the server."""
+    def _start_task(self, awaited: Awaitable[Any], body: Coroutine[Any, Any, None]) -> None:
+        """Let ``body``, which awaits ``awaited``, be the task of the server."""
         self.task = self.actor.runtime.create_task(body, self.actor)
         # A task that is cancelled before its first step never gets to what it was to await.
-        self.task.add_done_callback(lambda _task: coroutine.close())
+        self.task.add_done_callback(lambda _task: close_unstarted(awaited))
 
-    async def _await(self, coroutine: Coroutine[Any, Any, Any], from_: Any) -> None:
+    async def _await(self, awaited: Awaitable[Any], from_: Any) -> None:
         """Run an ``async def`` callback; the next message waits for its end."""
         try:
-            answer = await coroutine
+            answer = await awaited
             if not self.actor.ended:
                 self._done(answer, from_)
         except asyncio.CancelledError:
@@ -282,18 +286,24 @@ class ServerLoop(Loop):
     def _done(self, answer: Any, from_: Any) -> None:
         """Reply, and remember a `Continue`."""
         if self.phase is not PAUSED:
-            if self.phase is STARTING and self.started is not None:
-                settle(self.started, None, None)
+            if self.phase is STARTING:
+                self._has_begun()
             self.phase = READY
         if from_ is not None:
             then = None
-            if isinstance(answer, Reply):
+            if type(answer) is Reply:  # `isinstance` would ask the object of a user
                 answer, then = answer.value, answer.then
             if answer is not NOREPLY:
                 self._reply(from_, answer)
             answer = then
-        if isinstance(answer, Continue):
+        if type(answer) is Continue:
             self._due.appendleft(partial(self.actor.instance.handle_continue, answer.argument))
+
+    def _has_begun(self) -> None:
+        """Tell who waits for the start; ``init`` may have filled ``__dict__`` from that of a former life."""
+        bind(self.actor)
+        if self.started is not None:
+            settle(self.started, None, None)
 
     def _reply(self, from_: tuple[Pid, Any], value: Any) -> None:
         self.actor.send(reply_address(from_), (from_[1], value))
@@ -316,18 +326,20 @@ class ServerLoop(Loop):
         if self.actor.ended or self.phase is STOPPING:
             return
         is_new, self.phase = self.phase in {NEW, STARTING}, STOPPING
-        cleaning = None
+        cleaning: Any = None
+        is_slow = False
         try:
             if not is_new:
                 cleaning = self.actor.instance.terminate(end_of(error)[0])
+                is_slow = is_awaitable(cleaning)
         except BaseException as failure:
             error = failure
-        if type(cleaning) is CoroutineType:
+        if is_slow:
             self._start_task(cleaning, self._clean_up(cleaning, error))
         else:
             self.actor.fail(error)
 
-    async def _clean_up(self, cleaning: Coroutine[Any, Any, Any], error: BaseException) -> None:
+    async def _clean_up(self, cleaning: Awaitable[Any], error: BaseException) -> None:
         """Run an ``async def terminate``, then end: for what went wrong there, as a plain one does, else as asked."""
         try:
             await cleaning
@@ -349,11 +361,40 @@ class ServerLoop(Loop):
             cancel(self.task)
 
 
+def server_loop(actor: Actor) -> ServerLoop:
+    """Return the loop of a GenServer's actor."""
+    assert isinstance(actor.loop, ServerLoop), "only processes with callbacks have one"
+    return actor.loop
+
+
 def as_it_is(callback: Callable[[], Any]) -> Work:
     """Be the `Route` of what is no message."""
     return callback, (), None
 
 
+def is_awaitable(answer: Any) -> bool:
+    """Say whether an answer is to be awaited. Asks its type, for the object may be of any class.
+
+    Raises:
+        TypeError: It is a generator: nothing of the callback has run.
+    """
+    kind = type(answer)
+    if kind is CoroutineType or (kind is GeneratorType and answer.gi_code.co_flags & CO_ITERABLE_COROUTINE):
+        return True
+    if kind is GeneratorType or kind is AsyncGeneratorType:
+        raise TypeError(f"{answer.__qualname__} has a yield: a callback answers once, by return")
+    try:
+        return hasattr(kind, "__await__")
+    except Exception:  # of a metaclass
+        return False
+
+
+def close_unstarted(awaited: Awaitable[Any]) -> None:
+    """Close a coroutine that has not begun; one that has begun belongs to whoever awaits it."""
+    if type(awaited) is CoroutineType and getcoroutinestate(awaited) == CORO_CREATED:
+        awaited.close()
+
+
 def is_from(value: Any) -> bool:
     """Say whether a term has the shape of a caller: ``{Pid, Tag}``."""
-    return type(value) is tuple and len(value) == 2 and isinstance(value[0], Pid)
+    return type(value) is tuple and len(value) == 2 and type(value[0]) is Pid

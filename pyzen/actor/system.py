@@ -16,37 +16,19 @@ Source: OTP, "sys"; ``get_state`` is answered with ``{ok, State}`` as from 26.1 
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from pyzen.brief import brief
-from pyzen.errors import EncodeError
-from pyzen.etf import encode
-from pyzen.terms import Atom, FrozenList, Pid, TermMap, atoms
+from pyzen.actor.reasons import end_of
+from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pyzen.actor.server_loop import ServerLoop
 
-__all__ = [
-    "SYSTEM",
-    "TERMINATE",
-    "attributes_of",
-    "is_system",
-    "module_of",
-    "presentable",
-    "reply_to",
-    "state_of",
-    "status_of",
-]
+__all__ = ["SYSTEM", "TERMINATE", "is_system", "module_of", "reply_to", "show_failure", "status_of"]
 
 SYSTEM: Final = atoms.system
 TERMINATE: Final = atoms.terminate
 OK: Final = atoms.ok
-MAX_DEPTH: Final = 6
-MAX_ELEMENTS: Final = 1000
 
 
 def is_system(message: Any) -> bool:
@@ -55,7 +37,25 @@ def is_system(message: Any) -> bool:
 
 
 def reply_to(loop: ServerLoop, request: Any) -> Any:
-    """Do what a system message asks, except to end, and return the reply."""
+    """Do what a system message asks, except to end, and return the reply; code of the user that fails is part of it."""
+    try:
+        return _reply_to(loop, request)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return show_failure(loop, error)
+
+
+def show_failure(loop: ServerLoop, error: BaseException) -> Any:
+    """Return what ``sys`` answers where a server can't show its state.
+
+    Source: OTP, ``sys.erl``, ``do_get_state/3``.
+    """
+    where = module_of(loop.actor.instance), atoms.system_get_state
+    return atoms.error, (atoms.callback_failed, where, (atoms.error, end_of(error)[0]))
+
+
+def _reply_to(loop: ServerLoop, request: Any) -> Any:
     match request:
         case atoms.get_state:
             return OK, loop.actor.instance.get_state()
@@ -92,55 +92,3 @@ def module_of(server: object) -> Atom:
     """Return a class as the name of a module."""
     kind = type(server)
     return Atom(f"{kind.__module__}.{kind.__qualname__}"[:255])
-
-
-def attributes_of(instance: object) -> dict[str, Any]:
-    """Return the attributes of an object that are its class's own, those in slots, too."""
-    names = {name for base in type(instance).__mro__ for name in _slots_of(base)} | set(
-        getattr(instance, "__dict__", ())
-    )
-    found = {name: getattr(instance, name, None) for name in sorted(names) if not name.startswith("_pyzen_")}
-    return found
-
-
-def _slots_of(cls: type) -> tuple[str, ...]:
-    slots = vars(cls).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-def state_of(attributes: Mapping[str, Any]) -> Any:
-    """Return attributes as a map of atoms that can be sent."""
-    return {atoms[name.lstrip("_")]: presentable(value) for name, value in attributes.items()}
-
-
-def presentable(value: Any, depth: int = 0) -> Any:
-    """Return a value in a form that can be sent: terms as they are, dataclasses as maps, others by their ``repr``."""
-    if depth > MAX_DEPTH:
-        return atoms["..."]
-
-    def inner(values: Any) -> list[Any]:
-        return [presentable(one, depth + 1) for _, one in zip(range(MAX_ELEMENTS), values, strict=False)]
-
-    match value:
-        case list() | set() | frozenset() | FrozenList():
-            return inner(value)
-        case tuple():
-            return tuple(inner(value))
-        case dict() | TermMap():
-            return TermMap(zip(inner(value.keys()), inner(value.values()), strict=True))
-        case Enum():
-            return presentable(value.value, depth)
-    if is_dataclass(value) and not isinstance(value, type):
-        return presentable({atoms[one.name]: getattr(value, one.name) for one in fields(value) if one.repr}, depth)
-    return value if is_sendable(value) else brief(value)
-
-
-def is_sendable(value: Any) -> bool:
-    """Say whether a value without parts has an Erlang form."""
-    if isinstance(value, bool | int | str | bytes | Atom | Pid) or value is None:
-        return True
-    try:
-        encode(value)
-    except EncodeError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The verbs: what a process can do, the same for every kind of process, and the rules for users' classes.
+"""The verbs: what a process can do, the same for every kind of process.
 
 A user's class has the verbs, its callbacks, and one private attribute: the way to its `Actor`. All else that a class
 or an instance defines is the user's own, whatever it is called. Only the names in ``VERBS`` are taken.
@@ -14,26 +14,19 @@ from pyzen.actor.actor import Actor
 from pyzen.actor.reasons import ExitRequest, check_pid, settle
 from pyzen.actor.requests import GEN_CAST, reply_address, send_request
 from pyzen.actor.signals import Demonitor, Exit2, GroupLeader, Unlink
+from pyzen.actor.user_classes import check_class, was_checked
+from pyzen.brief import brief
 from pyzen.errors import CallTimeout
 from pyzen.terms import Atom, Pid, Reference, atoms
 
 if TYPE_CHECKING:
     from pyzen.actor.runtime import Dest, Loop, Sent, Target
 
-__all__ = ["VERBS", "Verbs", "actor_of", "check_class", "make"]
+__all__ = ["Verbs", "actor_of", "bind", "make", "next_life"]
 
 IO_REQUEST: Final = atoms.io_request
 PUT_CHARS: Final = atoms.put_chars
 UNICODE: Final = atoms.unicode
-
-VERBS: Final = frozenset(
-    {
-        "call", "cancel_timer", "cast", "demonitor", "exit", "link", "local_node", "monitor", "node", "pid", "reply",
-        "send", "send_after", "send_exit", "send_request", "spawn", "spawn_link", "spawn_monitor", "trap_exit",
-        "unlink",
-    }
-)  # fmt: skip
-"""The names that no user's class may define. The list is frozen: a name that is free today stays free."""
 
 
 class Verbs:
@@ -263,37 +256,6 @@ class Verbs:
         return timer is not None
 
 
-# ---- the rules for users' classes
-
-
-def check_class(cls: type[Verbs]) -> None:
-    """Refuse a class that defines a verb, itself or by a mixin before the class of the kernel.
-
-    A class is looked at when it is defined, and once more when a process of it is started: a mixin whose
-    ``__init_subclass__`` does not call ``super()`` keeps the first look away.
-
-    Raises:
-        TypeError: The names, and all that are taken.
-    """
-    taken = sorted(_defined_by_users(cls))
-    if taken:
-        raise TypeError(
-            f"{cls.__module__}.{cls.__qualname__} defines {', '.join(taken)}: every process has a verb of that name. "
-            f"Rename it; the names that are taken are {', '.join(sorted(VERBS))}"
-        )
-    type.__setattr__(cls, "_pyzen_looked_at", True)
-
-
-def _defined_by_users(cls: type[Verbs]) -> set[str]:
-    """Return the verbs that a class of the user defines, so that they would be found before those of the kernel."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        if base.__module__.partition(".")[0] == "pyzen":
-            break
-        names |= VERBS & vars(base).keys()
-    return names
-
-
 def make(cls: type[Verbs], arguments: tuple[Any, ...]) -> Actor:
     """Make a process of a user's class: ``__init__`` gets nothing, ``init`` or ``main`` the arguments.
 
@@ -301,7 +263,7 @@ def make(cls: type[Verbs], arguments: tuple[Any, ...]) -> Actor:
         TypeError: The class defines a verb, or can't be made without arguments.
         Exception: Whatever ``__init__`` raises.
     """
-    if "_pyzen_looked_at" not in vars(cls):
+    if not was_checked(cls):
         check_class(cls)
     try:
         instance = cls()
@@ -309,9 +271,9 @@ def make(cls: type[Verbs], arguments: tuple[Any, ...]) -> Actor:
         if _wants_arguments(cls):
             error.add_note("__init__ gets nothing: the arguments of spawn and start go to init, or to main")
         raise
-    actor = actor_of(instance)
-    if actor.ended:  # the class has one instance only, which lives once more
-        actor = _new_actor(instance)
+    if not issubclass(type(instance), Verbs):
+        raise TypeError(f"{cls.__qualname__}() made {brief(instance, 100)}, which is no process")
+    actor = next_life(instance)
     actor.arguments = arguments
     return actor
 
@@ -325,16 +287,30 @@ def _wants_arguments(cls: type[Verbs]) -> bool:
 
 
 def actor_of(instance: Verbs) -> Actor:
-    """Return the kernel's side of a process; made anew where ``__new__`` or ``__init__`` of the class has lost it."""
+    """Return the kernel's side of a process.
+
+    It is made anew where ``__new__`` or ``__init__`` of the class has lost it, or the object is a copy of another.
+    """
     try:
         actor: Actor = object.__getattribute__(instance, "_pyzen_actor")
     except AttributeError:
-        actor = _new_actor(instance)
-    return actor
+        return _new_actor(instance)
+    return actor if actor.instance is instance else _new_actor(instance, actor.arguments)
 
 
-def _new_actor(instance: Verbs) -> Actor:
-    """Give an object its actor, whatever ``__setattr__`` of the class does: a frozen dataclass raises there."""
+def next_life(instance: Verbs) -> Actor:
+    """Return the actor of a process that is to be started: a new one where this object has lived before."""
+    actor = actor_of(instance)
+    return _new_actor(instance) if actor.ended else actor
+
+
+def _new_actor(instance: Verbs, arguments: tuple[Any, ...] = ()) -> Actor:
     actor = Actor(instance, type(instance)._pyzen_loop)
-    object.__setattr__(instance, "_pyzen_actor", actor)
+    actor.arguments = arguments
+    bind(actor)
     return actor
+
+
+def bind(actor: Actor) -> None:
+    """Let the object lead to its actor, whatever ``__setattr__`` of the class does: a frozen dataclass raises there."""
+    object.__setattr__(actor.instance, "_pyzen_actor", actor)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from pyzen.actor.answers import Stop
 from pyzen.actor.reasons import SHUTDOWN
+from pyzen.actor.registry import rows_of
 from pyzen.actor.runtime import Sent
 from pyzen.errors import LinkOverloaded
 from pyzen.zen.names import DEAD, DOWN
@@ -119,18 +120,18 @@ class Batchers(ZenRegistry):
 
     def live(self) -> list[Batcher]:
         """Return all Batchers that live."""
-        return self._pyzen_rows.processes()
+        return rows_of(self).processes()
 
     def discard(self, connector: Pid) -> None:
         """End a Batcher whose rows are gone; the next look-up starts a fresh one."""
-        pid = self._pyzen_rows.discard(connector)
+        pid = rows_of(self).discard(connector)
         actor = None if pid is None else self._context.runtime.actor(pid)
         if actor is not None:
             actor.end(SHUTDOWN)
 
     def handle_info(self, message: Any) -> None:
         """Take the end of a Batcher; one that crashed gets a successor."""
-        connector = self._pyzen_rows.key_of(message[1]) if is_exit(message) else None
+        connector = rows_of(self).key_of(message[1]) if is_exit(message) else None
         super().handle_info(message)
         if connector is not None and self._context.subscriptions.knows(connector):
             self.after(self._context.config.batcher_sweep_interval / 1000, self._replace, connector)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast, final
 
+from pyzen.actor.registry import rows_of
 from pyzen.terms import Atom, Pid
 from pyzen.zen.connector import Connector
 from pyzen.zen.server import ZenRegistry
@@ -43,7 +44,7 @@ class Connectors(ZenRegistry):
 
     def live(self) -> list[Connector]:
         """Return all Connectors that live."""
-        return self._pyzen_rows.processes()
+        return rows_of(self).processes()
 
     def lookup_or_start(self, key: Atom) -> Pid:
         """Return the pid of a node's Connector; started when there is none."""
@@ -60,7 +61,7 @@ class Connectors(ZenRegistry):
 
     def succeed(self, remote: Remote) -> None:
         """Start the Connector of the next epoch. What its predecessor wrote into the cache stands."""
-        remote.connector = self._pyzen_rows.start(remote.node, Connector(self._context, remote))
+        remote.connector = rows_of(self).start(remote.node, Connector(self._context, remote))
 
     def handle_info(self, message: Any) -> None:
         """Take the end of a Connector; one that crashed gets a successor."""

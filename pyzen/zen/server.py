@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, final
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import NOREPLY
-from pyzen.actor.gen_server import GenServer, log_stray, server_loop
+from pyzen.actor.gen_server import GenServer, log_stray
 from pyzen.actor.registry import DynamicRegistry
-from pyzen.actor.system import attributes_of, state_of
+from pyzen.actor.server_loop import server_loop
+from pyzen.actor.states import attributes_of, state_of
 from pyzen.actor.verbs import actor_of
 from pyzen.terms import Pid
 

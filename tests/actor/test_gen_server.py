@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
-from pyzen.actor.gen_server import GenServer, server_loop
-from pyzen.actor.server_loop import Phase
+from pyzen.actor.gen_server import GenServer
+from pyzen.actor.server_loop import Phase, server_loop
 from pyzen.actor.verbs import actor_of
 from pyzen.errors import NameTaken, NoProcess, ProcessExit
 from pyzen.terms import Pid, atoms

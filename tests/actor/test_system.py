@@ -8,8 +8,8 @@ import pytest
 
 from pyzen import etf
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.states import presentable
 from pyzen.actor.supervisor import ChildSpec, Supervisor
-from pyzen.actor.system import presentable
 from pyzen.actor.verbs import actor_of
 from pyzen.terms import Pid, atoms
 

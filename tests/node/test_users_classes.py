@@ -13,7 +13,7 @@ from pyzen.actor.process import BodyLoop, Inbox
 from pyzen.actor.registry import DynamicRegistry
 from pyzen.actor.server_loop import ServerLoop
 from pyzen.actor.supervisor import ChildSpec
-from pyzen.actor.verbs import VERBS
+from pyzen.actor.user_classes import VERBS
 from tests.node.conftest import Bystander, Place
 from tests.node.users_classes import CASES, Case, Ordinary
 

@@ -1,0 +1,114 @@
+"""States: what ``sys:get_state`` shows of a user's object, which may hold anything.
+
+A state is shown as far as it goes. What is deep, long or wide is cut, what can't be read or has no Erlang form is
+shown by its ``repr``: a look at a process must neither end it nor hold up the event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any, Final, final
+
+from pyzen.actor.reasons import contained
+from pyzen.brief import brief
+from pyzen.etf import encode
+from pyzen.terms import FrozenList, TermMap, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["attributes_of", "presentable", "state_of"]
+
+CUT: Final = atoms["..."]
+MAX_DEPTH: Final = 6
+MAX_ELEMENTS: Final = 1000
+MAX_PARTS: Final = 20_000
+MISSING: Final = atoms.unset
+
+
+def attributes_of(instance: object) -> dict[str, Any]:
+    """Return the attributes of an object that are its class's own, those in slots, too."""
+    names = {name for base in type(instance).__mro__ for name in _slots_of(base)}
+    names |= {name for name in getattr(instance, "__dict__", ()) if isinstance(name, str)}
+    return {name: getattr(instance, name, None) for name in sorted(names) if not name.startswith("_pyzen_")}
+
+
+def _slots_of(cls: type) -> Iterator[str]:
+    for name, value in vars(cls).items():
+        if type(value) is MemberDescriptorType and not name.startswith("__"):
+            yield name
+
+
+def state_of(attributes: Mapping[str, Any]) -> Any:
+    """Return attributes as a map of atoms that can be sent."""
+    shown = _Shown()
+    return {_atom(name.lstrip("_") or name): shown.form(value) for name, value in attributes.items()}
+
+
+def presentable(value: Any) -> Any:
+    """Return a value in a form that can be sent: terms as they are, dataclasses as maps, others by their ``repr``."""
+    return _Shown().form(value)
+
+
+def _atom(name: str) -> Any:
+    return atoms[_text(name[:255])]
+
+
+def _text(text: str) -> str:
+    """Return a text that has an Erlang form: lone surrogates have none."""
+    return text.encode("utf-8", "replace").decode()
+
+
+@final
+class _Shown:
+    """Makes the parts of one state presentable, until there are too many of them."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PARTS
+
+    def form(self, value: Any, depth: int = 0) -> Any:
+        """Return the form of one part."""
+        self._left -= 1
+        if depth > MAX_DEPTH or self._left < 0:
+            return CUT
+        with contained:
+            return self._form(value, depth)
+        return _text(brief(value))
+
+    def _form(self, value: Any, depth: int) -> Any:
+        match value:
+            case list() | set() | frozenset() | FrozenList():
+                return self._forms(value, depth)
+            case tuple():
+                return tuple(self._forms(value, depth))
+            case dict() | TermMap():
+                return self._map(value.items(), depth)
+            case Enum():
+                return self.form(value.value, depth + 1)
+        if is_dataclass(value) and not isinstance(value, type):
+            shown = [(_atom(one.name), getattr(value, one.name, MISSING)) for one in fields(value) if one.repr]
+            return self._map(shown, depth)
+        encode(value)  # raises where there is no Erlang form
+        return value
+
+    def _forms(self, values: Iterable[Any], depth: int) -> list[Any]:
+        return [self.form(one, depth + 1) for one in self._first(values)]
+
+    def _map(self, pairs: Iterable[tuple[Any, Any]], depth: int) -> TermMap:
+        return TermMap([(self._key(key, depth), self.form(one, depth + 1)) for key, one in self._first(pairs)])
+
+    def _key(self, key: Any, depth: int) -> Any:
+        """Return the form of a key, which a list in it would keep from being one."""
+        form = self.form(key, depth + 1)
+        with contained:
+            hash(form)
+            return form
+        return _text(brief(key))
+
+    def _first(self, values: Iterable[Any]) -> Iterator[Any]:
+        for _, one in zip(range(MAX_ELEMENTS), values, strict=False):
+            if self._left <= 0:
+                return
+            yield one
