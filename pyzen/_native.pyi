@@ -142,7 +142,10 @@ class Reference:
 
 @final
 class ReferenceSource:
-    """Makes references of one node: three words, the first below 2**18, never the same twice."""
+    """Makes references of one node, never the same twice, and none that can be guessed from others.
+
+    Five words: the first three are 82 random bits, the last two a counter, by which references are ordered.
+    """
 
     def __new__(cls, node: Atom | str, creation: int) -> Self: ...
     def next(self) -> Reference: ...
@@ -579,13 +582,20 @@ class LinkThread:
     def signal(self, link: int, order_key: int, control: tuple[Any, ...], payload: Any = ..., /) -> int:
         """Encode and queue any other signal; passes the marks, but never overtakes the same order key."""
     def close(self, link: int, reason: str) -> None:
-        """Close; DOWN with this reason follows, unless the link is down already."""
+        """Close; DOWN with this reason follows, unless the link is down already.
+
+        A link that is active ends in this step: nothing of it is drained any more but its DOWN.
+        """
+    def guard(self, receiver: int | Atom) -> None:
+        """Let messages to the process with this number or name say which link they came by."""
+    def unguard(self, receiver: int | Atom) -> None:
+        """Undo `guard`."""
     def drain(self) -> tuple[list[tuple[int, int, Any, Any, Any]], bool]:
         """Take what has happened: at most 256 packets, 1 MiB or 5 ms of it; the flag says that more waits.
 
         Events of one link come in the order of the wire, but for messages of 1 MiB and more: their large binaries are
         copied over several drains, and packets of other senders overtake them. Messages to one receiver that follow
-        each other are one event.
+        each other are one event. Such an event has the link 0, unless the receiver is an alias or is guarded.
         """
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes, among them `lent_bytes` and `reflex_answers`."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.mailbox import NOTHING
+from pyzen.actor.mailbox import NOTHING, message_of
 from pyzen.actor.reasons import KILL
 from pyzen.actor.runtime import Loop, Sent
 from pyzen.actor.scheduler import Scheduler
@@ -121,7 +121,7 @@ class Hoarder(Verbs):
         """Take the first message, None when there is none."""
         actor = actor_of(self)
         actor.fetch()
-        message = actor.mail.take_first()
+        message = message_of(actor.mail.take_first())
         return None if message is NOTHING else message
 
     @property
@@ -187,9 +187,10 @@ class Way:
 class HalfLink(Way):
     """One direction of a link that is up."""
 
-    def __init__(self, cluster: Cluster, epoch: int, receiver: MemoryNode) -> None:
+    def __init__(self, cluster: Cluster, epoch: int, sender: MemoryNode, receiver: MemoryNode) -> None:
         super().__init__()
         self._cluster = cluster
+        self._sender = sender.name
         self._receiver = receiver
         self._pumping = False
         self.epoch = epoch
@@ -230,7 +231,7 @@ class HalfLink(Way):
                 to = item.to.number if isinstance(item.to, Pid) else item.to
                 router.deliver(to, [item.message], self.epoch)
             else:
-                item.via = self.epoch
+                item.via, item.peer = self.epoch, self._sender
                 router.route_inward(item)
 
 
@@ -239,7 +240,10 @@ class MemoryLink:
     """A link between two nodes; ``way(node)`` is the direction that ``node`` sends in."""
 
     def __init__(self, cluster: Cluster, epoch: int, one: MemoryNode, other: MemoryNode) -> None:
-        self._ways = {one.name: HalfLink(cluster, epoch, other), other.name: HalfLink(cluster, epoch, one)}
+        self._ways = {
+            one.name: HalfLink(cluster, epoch, one, other),
+            other.name: HalfLink(cluster, epoch, other, one),
+        }
 
     def way(self, sender: MemoryNode) -> HalfLink:
         """Return the direction in which ``sender`` sends."""
@@ -297,6 +301,12 @@ class MemoryLinks:
         del reason
         self._cluster.clock.call_later(0.0, self._cluster.cut_by_name, self._name, node)
         return node in self.ways
+
+    def guard(self, receiver: int | Atom) -> None:
+        """Nothing to do: all that travels here says which link it came by."""
+
+    def unguard(self, receiver: int | Atom) -> None:
+        """Nothing to undo."""
 
 
 @final

@@ -60,7 +60,7 @@ def test_add_tells_what_has_to_be_done(table: MonitorTable) -> None:
     first, flags = table.add(TARGET, ME)
     assert flags == SUBSCRIBER | WOKEN
     assert table.take_woken() == [THERE]
-    table.watch(ME, Reference(HERE, 1, [9, 9, 9]))
+    table.watch(ME, Reference(HERE, 1, [9, 9, 0, 9, 0]))
 
     second, flags = table.add(TARGET, ME)
 
@@ -76,7 +76,7 @@ def test_remove_says_what_the_reference_was(table: MonitorTable) -> None:
     assert table.remove(fired) == FIRED
     assert table.remove(live) == LIVE | IDLE
     assert table.remove(live) == 0
-    assert table.remove(Reference(THERE, 1, [1, 2, 3])) == 0
+    assert table.remove(Reference(THERE, 1, [2, 3, 0, 1, 0])) == 0
 
 
 def test_remove_of_a_held_target_wakes_its_node(table: MonitorTable) -> None:
@@ -179,7 +179,7 @@ def test_drop_subscriber_removes_its_references(table: MonitorTable) -> None:
 def test_unwatched_finds_all_subscribers_again(table: MonitorTable) -> None:
     for number in range(3000):
         table.add(TARGET, local(number))
-        table.watch(local(number), Reference(HERE, 1, [number, 0, 0]))
+        table.watch(local(number), Reference(HERE, 1, [0, 0, 0, number, 0]))
     assert table.unwatched(0, 10_000) == ([], None)
     table.unwatch_all()
 
@@ -196,7 +196,7 @@ def test_unwatched_finds_all_subscribers_again(table: MonitorTable) -> None:
 
 def test_retire_answers_the_reciprocal_monitors(table: MonitorTable) -> None:
     ref, _ = table.add(TARGET, ME)
-    watch = Reference(HERE, 1, [7, 7, 7])
+    watch = Reference(HERE, 1, [7, 7, 0, 7, 0])
     table.watch(ME, watch)
     table.remove(ref)
 
@@ -253,7 +253,7 @@ def test_a_finalizer_may_come_back_to_the_table(table: MonitorTable) -> None:
 
 
 def erts(number: int) -> Reference:
-    return Reference(HERE, 1, [number, 7, 7])
+    return Reference(HERE, 1, [7, 7, 0, number, 0])
 
 
 def test_covered_targets_need_no_instruction(table: MonitorTable) -> None:
@@ -280,7 +280,7 @@ def test_erts_down_fires_what_its_monitor_covers(table: MonitorTable) -> None:
     table.cover(THERE, [erts(1)])
 
     assert table.erts_down(erts(2), atoms.boom) == 0
-    assert table.erts_down(Reference(THERE, 1, [1, 7, 7]), atoms.boom) == 0
+    assert table.erts_down(Reference(THERE, 1, [7, 7, 0, 1, 0]), atoms.boom) == 0
     assert table.erts_down(erts(1), atoms.boom) == 2
     assert table.erts_down(erts(1), atoms.boom) == 0
 
@@ -319,7 +319,7 @@ def test_cover_refuses_references_of_other_nodes(table: MonitorTable) -> None:
     table.add(TARGET, ME)
 
     with pytest.raises(ValueError, match="another node"):
-        table.cover(THERE, [Reference(THERE, 1, [1, 2, 3])])
+        table.cover(THERE, [Reference(THERE, 1, [2, 3, 0, 1, 0])])
 
 
 # ---- the Proxy half
@@ -327,14 +327,14 @@ def test_cover_refuses_references_of_other_nodes(table: MonitorTable) -> None:
 
 def test_subscribe_tells_what_is_needed(subscriptions: SubscriptionTable) -> None:
     assert subscriptions.subscribe(TARGET, local(1)) == BATCHER | MONITOR
-    subscriptions.watch(local(1), Reference(HERE, 1, [1, 0, 0]))
+    subscriptions.watch(local(1), Reference(HERE, 1, [0, 0, 0, 1, 0]))
 
     assert subscriptions.subscribe(TARGET, local(1)) == 0
     assert subscriptions.is_subscribed(TARGET, local(1))
 
 
 def test_died_makes_certificates_that_stay_until_sent(subscriptions: SubscriptionTable) -> None:
-    watch = Reference(HERE, 1, [1, 0, 0])
+    watch = Reference(HERE, 1, [0, 0, 0, 1, 0])
     subscriptions.subscribe(TARGET, (atoms.name, HERE))
     subscriptions.watch((atoms.name, HERE), watch)
 
@@ -357,7 +357,7 @@ def test_certificates_end_when_their_reasons_are_large(subscriptions: Subscripti
 
 
 def test_unsubscribe_answers_the_monitor_of_the_last(subscriptions: SubscriptionTable) -> None:
-    other, watch = Pid(THERE, 6, 0, 7), Reference(HERE, 1, [1, 0, 0])
+    other, watch = Pid(THERE, 6, 0, 7), Reference(HERE, 1, [0, 0, 0, 1, 0])
     for connector in (TARGET, other):
         subscriptions.subscribe(connector, local(1))
     subscriptions.watch(local(1), watch)
@@ -368,7 +368,7 @@ def test_unsubscribe_answers_the_monitor_of_the_last(subscriptions: Subscription
 
 
 def test_drop_node_forgets_at_once_and_reap_frees(subscriptions: SubscriptionTable) -> None:
-    watch = Reference(HERE, 1, [1, 0, 0])
+    watch = Reference(HERE, 1, [0, 0, 0, 1, 0])
     subscriptions.subscribe(TARGET, local(1))
     subscriptions.watch(local(1), watch)
 
@@ -412,7 +412,7 @@ def test_withdrawn_down_is_passed_over(table: MonitorTable, unreads: Unreads) ->
 
     assert unreads.withdraw(references[1])
     assert not unreads.withdraw(references[1])
-    assert not unreads.withdraw(Reference(THERE, 1, [1, 0, 0]))
+    assert not unreads.withdraw(Reference(THERE, 1, [0, 0, 0, 1, 0]))
 
     assert [down[1] for down in downs] == [references[0], references[2]]
 
@@ -464,10 +464,10 @@ def test_clear_withdraws_all(table: MonitorTable, unreads: Unreads) -> None:
 
 
 def test_add_takes_references_of_its_node_only(unreads: Unreads) -> None:
-    ref, down = Reference(HERE, 1, [1, 0, 0]), (atoms.DOWN, 1)
+    ref, down = Reference(HERE, 1, [0, 0, 0, 1, 0]), (atoms.DOWN, 1)
 
     assert list(unreads.add(ref, down)) == [down]
-    for other in (Reference(THERE, 1, [1, 0, 0]), Reference(HERE, 2, [1, 0, 0]), Reference(HERE, 1, [1])):
+    for other in (Reference(THERE, 1, [0, 0, 0, 1, 0]), Reference(HERE, 2, [1, 0, 0]), Reference(HERE, 1, [1])):
         with pytest.raises(ValueError, match="of another node"):
             unreads.add(other, down)
 

@@ -273,7 +273,7 @@ def test_reference_source_never_makes_one_twice() -> None:
     made = {source.next() for _ in range(1000)}
 
     assert len(made) == 1000
-    assert all(len(one.words) == 3 and one.words[0] < 2**18 and one.creation == 3 for one in made)
+    assert all(len(one.words) == 5 and one.words[0] < 2**18 and one.creation == 3 for one in made)
 
 
 # ---- bitstrings --------------------------------------------------------------------------------------

@@ -20,11 +20,11 @@ from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
-from pyzen.actor.mailbox import Mailqueue, count, withdraw
+from pyzen.actor.mailbox import Mailqueue, count, told, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, contained, end_of, exit_error
 from pyzen.actor.relations import Relations
 from pyzen.actor.runtime import BUSY
-from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply
+from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, node_of
 from pyzen.errors import NoProcess, ProcessExit
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
@@ -64,6 +64,7 @@ class Actor:
         arguments: What ``init`` or the body gets.
         trap_exit: Turn exit signals into messages ``('EXIT', pid, reason)``.
         async_dist: Never suspend this process when it sends over a busy link.
+        guarded: Its messages say which link they came by, and peers can neither end nor stop it.
         group_leader: Who writes what this process prints; None for the node's ``user``.
         suspended: It has met a busy link: signals take effect, messages wait.
         scheduled: It is in the run queue, or has ended.
@@ -72,9 +73,9 @@ class Actor:
     """
 
     __slots__ = (
-        "arguments", "async_dist", "ended", "exit_reason", "group_leader", "incoming", "instance", "loop", "mail",
-        "parent", "pid", "registered_name", "relations", "requests", "runtime", "scheduled", "spawns", "suspended",
-        "timers", "trap_exit",
+        "arguments", "async_dist", "ended", "exit_reason", "group_leader", "guarded", "incoming", "instance", "loop",
+        "mail", "parent", "pid", "registered_name", "relations", "requests", "runtime", "scheduled", "spawns",
+        "suspended", "timers", "trap_exit",
     )  # fmt: skip
 
     pid: Pid
@@ -86,6 +87,7 @@ class Actor:
         self.arguments: tuple[Any, ...] = ()
         self.trap_exit = False
         self.async_dist = bool(type(instance).async_dist)
+        self.guarded: bool = type(instance)._pyzen_guarded
         self.registered_name: Atom | None = None
         self.ended = False
         self.exit_reason: Any = None
@@ -200,10 +202,27 @@ class Actor:
 
     def take_exit(self, from_pid: Pid, reason: Any) -> None:
         """End for an exit signal; one that traps exits gets a message, and ``normal`` ends nobody."""
+        if self.refuses_exit(from_pid):
+            return
         if self.trap_exit:
-            self.mail.append((EXIT, from_pid, reason))
+            self.mail.append(told((EXIT, from_pid, reason)))
         elif reason is not NORMAL:
             self.end(reason)
+
+    def refuses_exit(self, from_pid: Pid) -> bool:
+        """Say whether an exit signal means nothing: to a guarded process those of other nodes don't."""
+        if not self.guarded or from_pid.node is self.runtime.name:
+            return False
+        self.instance.refused("exit signal", from_pid.node)
+        return True
+
+    def is_of(self, ref: Reference, peer: Atom | None) -> bool:
+        """Say whether ``peer`` may tell what becomes of a monitor, or of a request to start a process.
+
+        An unknown reference is anybody's: it names nothing that could be harmed.
+        """
+        target = self.relations.monitors.get(ref)
+        return peer is None or target is None or peer is node_of(target)
 
     def take_down(self, ref: Reference, reason: Any) -> None:
         """Fire a monitor of this process; ignored unless it stands."""

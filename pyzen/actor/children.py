@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final, get_args
 
+from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import Stop
 from pyzen.actor.child_spec import ChildSpec, check_setting, is_one_of, is_seconds
 from pyzen.actor.reasons import KILL, NORMAL, SHUTDOWN, contained
@@ -27,6 +28,7 @@ from pyzen.terms import Atom, atoms
 if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
     from pyzen.actor.runtime import TimerHandle
+    from pyzen.actor.server_loop import Work
     from pyzen.terms import Pid
 
 __all__ = ["Children", "Strategy", "SupervisorLoop"]
@@ -265,6 +267,11 @@ class SupervisorLoop(ServerLoop):
         super().__init__(actor)
         actor.trap_exit = True
         self.children = Children(actor)
+
+    def _told(self, message: tuple[Any, ...]) -> Work:
+        """Take the exit of a child; a tuple of that shape which a process sends means nothing."""
+        work = super()._told(message)
+        return (self.children.exited, message[1:], None) if message[0] is EXIT and work[0] != self._stop else work
 
 
 def check_specs(specs: Sequence[ChildSpec]) -> None:

@@ -15,6 +15,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
+KERNEL: Final = -1
+"""In place of a link: the kernel of this node has made the message."""
+
+
+@final
+class Sourced:
+    """A message with its source, which no sender can choose.
+
+    What the kernel tells a process (exits, node events, replies to its requests) is a tuple that any peer could send
+    as a message, too. The tuple alone is no proof; this is.
+
+    Attributes:
+        message: The message.
+        via: The epoch of the link it came by, or ``KERNEL``.
+    """
+
+    __slots__ = ("message", "via")
+
+    def __init__(self, message: Any, via: int) -> None:
+        self.message = message
+        self.via = via
+
+
+def told(message: Any) -> Sourced:
+    """Return a message that the kernel itself has made."""
+    return Sourced(message, KERNEL)
+
+
+def message_of(item: Any) -> Any:
+    """Return the message of an item of the mailbox."""
+    return item.message if type(item) is Sourced else item
+
+
 class _Nothing:
     """The type of ``NOTHING``: no message."""
 
@@ -27,7 +60,7 @@ NOTHING: Final = _Nothing()
 
 @final
 class Mailqueue:
-    """Messages in order; the first that fits can be taken from anywhere.
+    """Messages in order, some `Sourced`; the first that fits can be taken from anywhere.
 
     Attributes:
         append: Add a message, or `Downs`.
@@ -76,7 +109,7 @@ class Mailqueue:
                 for down in item.peek():
                     if match(down) and item.take(down[1]):
                         return down
-            elif match(item):
+            elif match(message_of(item)):
                 del self._items[index]
                 return item
         return NOTHING
@@ -91,7 +124,7 @@ class Mailqueue:
             if type(item) is Downs:
                 yield from item.peek()
             else:
-                yield item
+                yield message_of(item)
 
 
 def count(items: Iterable[Any]) -> int:

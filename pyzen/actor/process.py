@@ -10,7 +10,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from pyzen.actor.actor import Actor, running
-from pyzen.actor.mailbox import NOTHING
+from pyzen.actor.mailbox import NOTHING, Sourced
 from pyzen.actor.reasons import NORMAL, cancel
 from pyzen.actor.remote import Remote
 from pyzen.actor.runtime import Loop
@@ -70,7 +70,8 @@ class Inbox(Loop):
         actor.alive()
         if actor.suspended:
             return NOTHING
-        return actor.mail.take_first() if match is None else actor.mail.take_match(match)
+        found = actor.mail.take_first() if match is None else actor.mail.take_match(match)
+        return found.message if type(found) is Sourced else found
 
     async def _give_way(self) -> None:
         """Let the event loop run once per budget, so that ready messages don't starve it."""

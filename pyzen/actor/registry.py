@@ -1,6 +1,6 @@
 """DynamicRegistry: one process per key, started on its first look-up.
 
-Messages in: ``('EXIT', pid, reason)`` of its processes.
+In: exit signals of its processes.
 
 Source: Discord, GenRegistry.
 """
@@ -10,17 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pyzen.actor.actor import EXIT
-from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.gen_server import GenServer
 from pyzen.actor.server_loop import ServerLoop
 from pyzen.actor.verbs import actor_of, next_life
 from pyzen.errors import ConfigError
-from pyzen.terms import Pid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.actor.actor import Actor
     from pyzen.actor.runtime import Loop
+    from pyzen.actor.server_loop import Work
+    from pyzen.terms import Pid
 
 __all__ = ["DynamicRegistry", "rows_of"]
 
@@ -100,6 +101,16 @@ class RegistryLoop(ServerLoop):
         actor.trap_exit = True  # a process that ends takes only its own row
         self.rows = Rows(actor)
 
+    def _told(self, message: tuple[Any, ...]) -> Work:
+        """Take the exit of a process: its row goes, unless the key has a successor already."""
+        work = super()._told(message)
+        return (self._exited, (message,), None) if message[0] is EXIT and work[0] != self._stop else work
+
+    def _exited(self, message: tuple[Any, ...]) -> None:
+        if self.actor.guarded:
+            self.actor.instance.handle_notice(message)  # which may ask for the key once more
+        self.rows.exited(message[1])
+
 
 class DynamicRegistry(GenServer):
     """Keeps one process per key, started on its first look-up; look-up and start are one step.
@@ -132,14 +143,6 @@ class DynamicRegistry(GenServer):
     def keys(self) -> list[Any]:
         """Return the keys that have a process."""
         return rows_of(self).keys()
-
-    def handle_info(self, message: Any) -> Any:
-        """Take the exit of a process: its row goes, unless the key has a successor already."""
-        match message:
-            case (tag, Pid() as pid, _reason) if tag is EXIT:
-                rows_of(self).exited(pid)
-            case _:
-                log_stray(actor_of(self), message)
 
 
 def rows_of(registry: DynamicRegistry) -> Rows:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.actor import DOWN, PROCESS
+from pyzen.actor.mailbox import told
 from pyzen.actor.signals import Monitor
 from pyzen.terms import ImproperList, Pid, Reference, atoms
 
@@ -52,9 +53,9 @@ def message_answer(actor: Actor, ref: Reference, target: Pid | tuple[Atom, Atom]
 
     def answer(reply: Any, error: ProcessExit | None) -> None:
         if error is None:
-            actor.mail.append((ref, reply))
+            actor.mail.append(told((ref, reply)))
         else:
-            actor.mail.append((DOWN, ref, PROCESS, target, error.reason))
+            actor.mail.append(told((DOWN, ref, PROCESS, target, error.reason)))
 
     return answer
 

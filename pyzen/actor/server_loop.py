@@ -35,15 +35,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
-from pyzen.actor.mailbox import NOTHING
+from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced
 from pyzen.actor.process import current_task
 from pyzen.actor.reasons import SHUTDOWN, cancel, end_of, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
 from pyzen.actor.runtime import Loop
-from pyzen.actor.system import SYSTEM, TERMINATE, is_system, reply_to, show_failure
+from pyzen.actor.system import SYSTEM, TERMINATE, is_order, is_system, reply_to, show_failure
 from pyzen.actor.verbs import bind
 from pyzen.errors import EncodeError, ProcessExit
-from pyzen.terms import Pid
+from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -113,15 +113,17 @@ class ServerLoop(Loop):
         task: What runs a coroutine of the server, the last one if none runs.
         started: What waits for the end of ``init``.
         strays: How often messages that no callback handles are logged.
+        via: The link by which the message came that a guarded process is handling; 0 for one of this node.
     """
 
-    __slots__ = ("_due", "phase", "started", "strays", "task")
+    __slots__ = ("_due", "phase", "started", "strays", "task", "via")
 
     def __init__(self, actor: Actor) -> None:
         super().__init__(actor)
         self.phase: Phase = NEW
         self.task: asyncio.Task[Any] | None = None
         self.started: asyncio.Future[Any] | None = None
+        self.via = 0
         self.strays: Throttle | None = None  # few servers ever need it
         self._due: deque[Callable[[], Any]] = deque()
 
@@ -179,7 +181,9 @@ class ServerLoop(Loop):
         if self._due:
             return iter([self._due.popleft()]), as_it_is
         downs = mail.downs()
-        return (mail.taking(), self._route) if downs is None else (downs, None)
+        if downs is None:
+            return mail.taking(), self._route
+        return downs, self._told if self.actor.guarded else None
 
     def _route(self, message: Any) -> Work | None:
         """Return the callback for a message, its arguments, and whom to reply to; None for ``handle_info``."""
@@ -193,12 +197,30 @@ class ServerLoop(Loop):
                 return self._system, (message[2], message[1]), None
             if type(tag) is Pid and len(message) == 3 and is_from(message[1]) and message[1][0] == tag:
                 return self.actor.instance.handle_call, (message[2], message[1]), message[1]
-            if tag is EXIT and len(message) == 3 and self._is_parent(message[1]):
-                return self._stop, (message[2],), None
+        elif type(message) is Sourced:
+            return self._told(message.message) if message.via == KERNEL else self._of_link(message)
         return None
 
-    def _is_parent(self, pid: Any) -> bool:
-        return type(pid) is Pid and pid == self.actor.parent
+    def _told(self, message: tuple[Any, ...]) -> Work:
+        """Return the callback for what the kernel tells; only the exit of the parent is an order."""
+        if message[0] is EXIT and message[1] == self.actor.parent:
+            return self._stop, (message[2],), None
+        instance = self.actor.instance
+        return (instance.handle_notice if self.actor.guarded else instance.handle_info), (message,), None
+
+    def _of_link(self, item: Sourced) -> Work:
+        """Return the callback for a message that says which link it came by."""
+        callback, arguments, from_ = self._route(item.message) or (
+            self.actor.instance.handle_info, (item.message,), None,
+        )  # fmt: skip
+        return self._handle_of_link, (item.via, callback, arguments), from_
+
+    def _handle_of_link(self, via: int, callback: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        self.via = via
+        try:
+            return callback(*arguments)
+        finally:
+            self.via = 0
 
     def _run(self, items: Iterator[Any], route: Route | None) -> int:
         """Run callbacks, as long as nothing has to be done between two of them; returns how many it were."""
@@ -235,6 +257,10 @@ class ServerLoop(Loop):
 
     def _system(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Reply to a system message; always with an answer: what is next depends on it."""
+        if self.via and is_order(request):
+            self.actor.instance.refused("sys message", from_[0].node)
+            self._reply(from_, (atoms.error, atoms.refused))
+            return NOREPLY
         try:
             self._reply(from_, reply_to(self, request))
         except EncodeError as error:

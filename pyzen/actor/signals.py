@@ -65,12 +65,14 @@ class Signal:
     Attributes:
         to: The receiver.
         via: The epoch of the link it came by; 0 for a signal of this node.
+        peer: The node at the other end of that link; None for a signal of this node.
         dials: Whether a node that is not connected is dialled for it.
         payload: The field that stands behind the control tuple on the wire, if any.
     """
 
     to: Any
     via: int = field(default=0, kw_only=True)
+    peer: Atom | None = field(default=None, kw_only=True)
 
     dials: ClassVar[bool] = False
     payload: ClassVar[str | None] = None
@@ -180,6 +182,8 @@ class Exit2(Signal):
 
     def apply(self, actor: Actor) -> None:
         """End the receiver, unless it traps; ``kill`` can't be trapped, and a process may end itself normally."""
+        if actor.refuses_exit(self.from_pid):
+            return
         if self.reason is KILL:
             actor.end(KILLED)
         elif self.reason is NORMAL and self.from_pid == actor.pid and not actor.trap_exit:
@@ -250,8 +254,9 @@ class Down(Signal):
     payload: ClassVar[str | None] = "reason"
 
     def apply(self, actor: Actor) -> None:
-        """Fire the monitor, if it stands."""
-        actor.take_down(self.ref, self.reason)
+        """Fire the monitor, if it stands, and the node that says so is the target's."""
+        if actor.is_of(self.ref, self.peer):
+            actor.take_down(self.ref, self.reason)
 
 
 # ---- group leaders and births
@@ -320,8 +325,9 @@ class SpawnReply(Signal):
     result: Pid | Atom
 
     def apply(self, actor: Actor) -> None:
-        """Tell the caller; a process that nobody waits for any more is given up."""
-        actor.take_spawn_reply(self)
+        """Tell the caller, if the node that says so was asked; a process that nobody waits for is given up."""
+        if actor.is_of(self.req_id, self.peer):
+            actor.take_spawn_reply(self)
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return what lets go of a process whose parent has no use for it any more."""

@@ -1,6 +1,6 @@
 """Supervisor: starts children in order, restarts them by a strategy, gives up past an intensity.
 
-Messages in: ``('EXIT', pid, reason)`` of its children, the calls ``which_children`` and ``count_children``.
+In: exit signals of its children, the calls ``which_children`` and ``count_children``.
 
 Source: OTP, "supervisor".
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyzen.actor.actor import EXIT
+from pyzen.actor.answers import NOREPLY
 from pyzen.actor.child_spec import ChildSpec, Restart
 from pyzen.actor.children import Children, Strategy, SupervisorLoop
 from pyzen.actor.gen_server import GenServer, log_stray
@@ -69,15 +69,12 @@ class Supervisor(GenServer):
             return children_of(self).shown()
         if request is atoms.count_children:
             return children_of(self).counts()
-        return super().handle_call(request, from_)
+        log_stray(actor_of(self), (request, from_))
+        return NOREPLY
 
-    def handle_info(self, message: Any) -> Any:
-        """Take the exit of a child."""
-        match message:
-            case (tag, Pid() as pid, reason) if tag is EXIT:
-                children_of(self).exited(pid, reason)
-            case _:
-                log_stray(actor_of(self), message)
+    def handle_cast(self, request: Any) -> Any:
+        """Ignore any cast: a supervisor never ends for what it does not know."""
+        log_stray(actor_of(self), request)
 
     def terminate(self, reason: Any) -> Any:
         """Stop children that are left, last one first, without waiting."""

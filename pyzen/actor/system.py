@@ -24,16 +24,22 @@ from pyzen.terms import Atom, atoms
 if TYPE_CHECKING:
     from pyzen.actor.server_loop import ServerLoop
 
-__all__ = ["SYSTEM", "TERMINATE", "is_system", "module_of", "reply_to", "show_failure", "status_of"]
+__all__ = ["SYSTEM", "TERMINATE", "is_order", "is_system", "module_of", "reply_to", "show_failure", "status_of"]
 
 SYSTEM: Final = atoms.system
 TERMINATE: Final = atoms.terminate
 OK: Final = atoms.ok
+QUESTIONS: Final = (atoms.get_state, atoms.get_status)
 
 
 def is_system(message: Any) -> bool:
     """Say whether a message is a system message."""
     return type(message) is tuple and len(message) == 3 and message[0] is SYSTEM
+
+
+def is_order(request: Any) -> bool:
+    """Say whether a system message asks for more than to be shown something."""
+    return request not in QUESTIONS
 
 
 def reply_to(loop: ServerLoop, request: Any) -> Any:

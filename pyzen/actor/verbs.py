@@ -42,6 +42,7 @@ class Verbs:
     async_dist: ClassVar[bool] = False
 
     _pyzen_loop: ClassVar[type[Loop]]
+    _pyzen_guarded: ClassVar[bool] = False
     _pyzen_actor: Actor
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

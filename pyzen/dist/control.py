@@ -73,7 +73,7 @@ class ControlDecoder:
     Args:
         node: The name of this node.
         peer: Name of the node at the other end; what it may say of pids depends on it.
-        via: The epoch of the link, which every signal carries.
+        via: The epoch of the link, which every signal carries, as it does the peer.
     """
 
     def __init__(self, node: Atom, peer: Atom, via: int) -> None:
@@ -99,37 +99,39 @@ class ControlDecoder:
         arity, method = row
         if len(control) != arity:
             raise self._error(f"{describe_op(op)} must have {arity} elements, not {len(control)}")
-        return method(self, control, payload)
+        signal = method(self, control, payload)
+        signal.via, signal.peer = self._via, self._peer
+        return signal
 
     def _link(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
         _, from_pid, to = control
-        return signals.Link(self._pid(to, "LINK To"), self._own(from_pid, "LINK From"), via=self._via)
+        return signals.Link(self._pid(to, "LINK To"), self._own(from_pid, "LINK From"))
 
     def _unlink(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
         _, from_pid, to = control
-        return signals.Unlink(self._pid(to, "UNLINK To"), self._own(from_pid, "UNLINK From"), 0, via=self._via)
+        return signals.Unlink(self._pid(to, "UNLINK To"), self._own(from_pid, "UNLINK From"), 0)
 
     def _unlink_id(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
         _, unlink_id, from_pid, to = control
         number = self._unlink_number(unlink_id, "UNLINK_ID Id")
         from_pid, to = self._own(from_pid, "UNLINK_ID From"), self._pid(to, "UNLINK_ID To")
-        return signals.Unlink(to, from_pid, number, via=self._via)
+        return signals.Unlink(to, from_pid, number)
 
     def _unlink_id_ack(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
         _, unlink_id, from_pid, to = control
         number = self._unlink_number(unlink_id, "UNLINK_ID_ACK Id")
         from_pid, to = self._own(from_pid, "UNLINK_ID_ACK From"), self._pid(to, "UNLINK_ID_ACK To")
-        return signals.UnlinkAck(to, from_pid, number, via=self._via)
+        return signals.UnlinkAck(to, from_pid, number)
 
     def _exit(self, control: tuple[Any, ...], reason: Any) -> signals.Signal:
         _, from_pid, to = control
         from_pid, to = self._own(from_pid, "PAYLOAD_EXIT From"), self._pid(to, "PAYLOAD_EXIT To")
-        return signals.Exit(to, from_pid, reason, via=self._via)
+        return signals.Exit(to, from_pid, reason)
 
     def _exit2(self, control: tuple[Any, ...], reason: Any) -> signals.Signal:
         _, from_pid, to = control
         to = to if type(to) is Reference else self._pid(to, "PAYLOAD_EXIT2 To")
-        return signals.Exit2(to, self._own(from_pid, "PAYLOAD_EXIT2 From"), reason, via=self._via)
+        return signals.Exit2(to, self._own(from_pid, "PAYLOAD_EXIT2 From"), reason)
 
     def _monitor(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
         return self._watch(signals.Monitor, control)
@@ -141,13 +143,17 @@ class ControlDecoder:
         """Every call of a GenServer brings two: what is right is not looked at twice."""
         op, watcher, target, ref = control
         if not (
-            type(watcher) is Pid and watcher.node is self._peer and type(ref) is Reference and type(target) in TARGETS
+            type(watcher) is Pid
+            and watcher.node is self._peer
+            and type(ref) is Reference
+            and ref.node is self._peer
+            and type(target) in TARGETS
         ):
             name = Op(op).name
             self._own(watcher, f"{name} Watcher")
             self._target(target, f"{name} PidOrName")
-            self._reference(ref, f"{name} Ref")
-        return kind(target if type(target) is Pid else (target, self._node), watcher, ref, via=self._via)
+            self._own_reference(ref, f"{name} Ref")
+        return kind(target if type(target) is Pid else (target, self._node), watcher, ref)
 
     def _down(self, control: tuple[Any, ...], reason: Any) -> signals.Signal:
         _, target, watcher, ref = control
@@ -156,13 +162,12 @@ class ControlDecoder:
             self._reference(ref, "PAYLOAD_MONITOR_P_EXIT Ref"),
             self._target(target, "PAYLOAD_MONITOR_P_EXIT PidOrName"),
             reason,
-            via=self._via,
         )
 
     def _group_leader(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
         _, leader, to = control
         leader, to = self._pid(leader, "GROUP_LEADER Leader"), self._pid(to, "GROUP_LEADER To")
-        return signals.GroupLeader(to, leader, via=self._via)
+        return signals.GroupLeader(to, leader)
 
     def _spawn_request(self, control: tuple[Any, ...], args: Any) -> signals.Signal:
         _, req_id, from_pid, leader, mfa, options = control
@@ -174,7 +179,6 @@ class ControlDecoder:
             self._mfa(mfa),
             self._list(options, "SPAWN_REQUEST OptList"),
             self._list(args, "SPAWN_REQUEST ArgList"),
-            via=self._via,
         )
 
     def _spawn_reply(self, control: tuple[Any, ...], _payload: Any) -> signals.Signal:
@@ -188,7 +192,6 @@ class ControlDecoder:
             self._own(result, "SPAWN_REPLY Result")
             if type(result) is Pid
             else self._target(result, "SPAWN_REPLY Result"),
-            via=self._via,
         )
 
     def _mfa(self, item: Any) -> tuple[Atom, Atom, int]:

@@ -182,7 +182,8 @@ class Connections:
         self._dials: dict[Atom, Dial] = {}
         self._channels: dict[int, Channel] = {}
         self._accepting: dict[Atom, Channel] = {}
-        self._ended: dict[int, asyncio.Future[None]] = {}
+        self._by_id: dict[int, Link] = {}
+        self._ending: dict[int, tuple[Atom, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._throttles = {level: Throttle(BURST) for level in (logging.INFO, logging.WARNING)}
@@ -269,6 +270,7 @@ class Connections:
             self._fail(node, dial, ConnectionLost(f"{node} can't be reached: {error or 'time-out'}", peer=str(node)))
 
     async def _attempt(self, node: Atom, dial: Dial) -> None:
+        await self._ended(node)
         alive, host = check_node_name(str(node))
         address = await self._resolve(alive, host)
         if address is None:
@@ -447,18 +449,14 @@ class Connections:
         """End the link of a peer that has connected anew; what is sent meanwhile waits for the new one."""
         node = old.peer
         dial = self._dials.setdefault(node, Dial(DialQueue(self._limits.max_unsent_bytes)))
-        await self._close_and_wait(old, f"{node} has connected anew")
+        self.end(old.id, f"{node} has connected anew", logging.INFO)
+        await self._ended(node)
         try:
             channel.check()
         except DistributionError as error:
             if dial.task is None:
                 self._fail(node, dial, error)
             raise
-
-    async def _close_and_wait(self, link: Link, reason: str) -> None:
-        ended = self._ended.setdefault(link.id, asyncio.get_running_loop().create_future())
-        link.close(reason)
-        await asyncio.shield(ended)
 
     def _link_up(self, channel: Channel, node: Atom, outcome: Outcome, last_frame: bytes | None) -> None:
         """Activate in one step: last frame, greeting, what was queued; then tell the node."""
@@ -467,7 +465,7 @@ class Connections:
             del self._accepting[node]
         dial = self._dials.pop(node, None)
         queued, unknown = ([], []) if dial is None else dial.queue.take(outcome.flags)
-        self.links[node] = self._driver.activate(
+        self.links[node] = self._by_id[channel.link_id] = self._driver.activate(
             channel.link_id,
             node=self.name,
             creation=self._router.creation,
@@ -513,29 +511,53 @@ class Connections:
         if channel is not None:
             channel.lost(reason)
             return
-        for node, link in self.links.items():
-            if link.id == link_id:
-                del self.links[node]
-                self.counters["links_lost"] += 1
-                self._log_loss(link, reason)
-                self._router.link_lost(node)
-                break
-        ended = self._ended.pop(link_id, None)
-        if ended is not None and not ended.done():
-            ended.set_result(None)
+        link = self._by_id.get(link_id)
+        if link is not None:
+            self._lost(link, reason, logging.INFO if reason in ORDERLY else logging.WARNING)
+        elif link_id in self._ending:
+            _, ended = self._ending.pop(link_id)
+            if not ended.done():
+                ended.set_result(None)
 
-    def _log_loss(self, link: Link, reason: str) -> None:
-        """Tell an operator why a link ended; a warning unless one of the two ends wanted it to."""
-        level = logging.INFO if link.closing or reason in ORDERLY else logging.WARNING
-        log.log(level, "%s lost the link to %s: %s", self.name, link.peer, link.closing or reason)
+    def _lost(self, link: Link, reason: str, level: int) -> None:
+        del self.links[link.peer], self._by_id[link.id]
+        self.counters["links_lost"] += 1
+        log.log(level, "%s lost the link to %s: %s", self.name, link.peer, reason)
+        self._router.link_lost(link.peer)
 
     def disconnect(self, node: Atom, reason: str = "disconnected") -> bool:
-        """Close the link to ``node``; false when there is none."""
+        """End the link to ``node``; false when there is none."""
         link = self.links.get(node)
         if link is None:
             return False
-        link.close(reason)
+        self.end(link.id, reason, logging.INFO)
         return True
+
+    def end(self, link_id: int, reason: str, level: int = logging.WARNING) -> None:
+        """End a link in this step: what is shared with the peer fires, and what is sent from now on dials.
+
+        Its socket takes a moment longer; the next dial waits for that. An operator is told why, at this level.
+        """
+        link = self._by_id.get(link_id)
+        if link is not None:
+            self._ending[link_id] = link.peer, asyncio.get_running_loop().create_future()
+            link.close(reason)
+            self._driver.forget(link_id)
+            self._lost(link, reason, level)
+
+    async def _ended(self, node: Atom) -> None:
+        """Wait until no socket of a former link to ``node`` is open any more."""
+        for peer, ended in list(self._ending.values()):
+            if peer is node:
+                await asyncio.shield(ended)
+
+    def guard(self, receiver: int | Atom) -> None:
+        """Let messages to the process with this number or name say which link they came by."""
+        self._driver.thread.guard(receiver)
+
+    def unguard(self, receiver: int | Atom) -> None:
+        """Undo `guard`."""
+        self._driver.thread.unguard(receiver)
 
     async def stop(self) -> None:
         """Refuse new links and end the attempts; links end with the driver."""

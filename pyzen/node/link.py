@@ -100,6 +100,9 @@ class LinkHandler(Protocol):
     def down(self, link_id: int, reason: str) -> None:
         """A link or connection is gone; the last event of its id."""
 
+    def end(self, link_id: int, reason: str) -> None:
+        """A peer has broken the protocol: its link has to end."""
+
 
 @final
 class Link:
@@ -115,7 +118,6 @@ class Link:
         self.peer = peer
         self.visible = visible
         self.busy = False
-        self.closing: str | None = None
         self._thread = thread
         self._encoder = ControlEncoder(flags)
         self._waiting: set[Actor] = set()
@@ -150,8 +152,7 @@ class Link:
             log.warning(text, self.peer, count, error)
 
     def close(self, reason: str) -> None:
-        """Close the link; its end is an event like any other."""
-        self.closing = reason
+        """Close the link; nothing of it is heard any more but the end of its socket."""
         self._thread.close(self.id, reason)
 
     def resume_when_writable(self, actor: Actor) -> bool:
@@ -338,34 +339,38 @@ class LinkDriver:
     def _take(self) -> bool:
         events, more = self.thread.drain()
         deliver = self._router.deliver
+        faults: list[tuple[int, str]] = []
         for op, link_id, first, second, payload in events:
             if op == MESSAGE:
                 deliver(first, second, link_id)
             elif op == SIGNAL:
                 self._signal(link_id, first)
             elif op > 0:
-                self._control(link_id, op, first, payload)
+                if fault := self._control(link_id, op, first, payload):
+                    faults.append((link_id, fault))
             elif op == ENDED:
                 return False
             else:
                 self._event(op, link_id, first, second)
+        for link_id, fault in faults:  # last, so that no message of a link is delivered after its loss
+            self._handler.end(link_id, fault)
         return more
 
     def _signal(self, link_id: int, signal: Signal) -> None:
         if link_id in self._decoders:
             self._router.route_inward(signal)
 
-    def _control(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> None:
+    def _control(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> str | None:
+        """Obey a control message; returns what is wrong with it."""
         decoder = self._decoders.get(link_id)
         if decoder is None:
-            return
+            return None
         try:
-            signal = decoder.decode(op, control, payload)
+            self._router.route_inward(decoder.decode(op, control, payload))
         except RemoteProtocolError as error:
             del self._decoders[link_id]  # what it sent after the fault is not obeyed
-            self.thread.close(link_id, str(error))
-        else:
-            self._router.route_inward(signal)
+            return str(error)
+        return None
 
     def _event(self, op: int, link_id: int, first: Any, second: Any) -> None:
         if op == ACCEPTED:
@@ -379,8 +384,12 @@ class LinkDriver:
             if link is not None:
                 link.writable()
         elif op == DOWN:
-            self._decoders.pop(link_id, None)
-            link = self._links.pop(link_id, None)
-            if link is not None:
-                link.writable()
+            self.forget(link_id)
             self._handler.down(link_id, first)
+
+    def forget(self, link_id: int) -> None:
+        """Hear nothing more of a link; the processes that wait for it go on."""
+        self._decoders.pop(link_id, None)
+        link = self._links.pop(link_id, None)
+        if link is not None:
+            link.writable()

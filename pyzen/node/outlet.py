@@ -48,4 +48,10 @@ class Links(Protocol):
         """
 
     def disconnect(self, node: Atom, reason: str) -> bool:
-        """Close the link to ``node``, soon followed by ``Router.link_lost``; false when there is none."""
+        """End the link to ``node``, with ``Router.link_lost``; false when there is none."""
+
+    def guard(self, receiver: int | Atom) -> None:
+        """Let messages to the process with this number or name say which link they came by."""
+
+    def unguard(self, receiver: int | Atom) -> None:
+        """Undo `guard`."""

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from pyzen.actor.actor import running
+from pyzen.actor.mailbox import Sourced, told
 from pyzen.actor.process import actor_context
 from pyzen.actor.reasons import as_atom, check_pid
 from pyzen.actor.runtime import NO_LINK, SENT, Sent
@@ -132,6 +133,8 @@ class Router:
         actor.attach(self, parent)
         pid = actor.pid
         self._by_pid[pid] = self.by_number[pid.number] = actor
+        if actor.guarded:
+            self._links.guard(pid.number)
         return pid
 
     def _link_at_birth(self, actor: Actor, parent: Pid) -> None:
@@ -171,8 +174,10 @@ class Router:
         pid = actor.pid
         self._by_pid.pop(pid, None)
         self.by_number.pop(pid.number, None)
+        if actor.guarded:
+            self._links.unguard(pid.number)
         if actor.registered_name is not None:
-            self.names.pop(actor.registered_name, None)
+            self._free(actor.registered_name, actor)
         for group in self._related.values():
             group.discard(actor)
         for watchers in self._node_monitors.values():
@@ -223,6 +228,8 @@ class Router:
             raise NameTaken(str(name), f"{pid!r} is registered as {str(actor.registered_name)!r} already")
         self.names[name] = actor
         actor.registered_name = name
+        if actor.guarded:
+            self._links.guard(name)
 
     def unregister(self, name: Atom | str) -> None:
         """Free a name.
@@ -230,10 +237,16 @@ class Router:
         Raises:
             NoProcess: The name is not registered.
         """
-        actor = self.names.pop(as_atom(name), None)
+        actor = self.names.get(as_atom(name))
         if actor is None:
             raise NoProcess(NOPROC, f"no process is registered as {str(name)!r}")
+        self._free(as_atom(name), actor)
         actor.registered_name = None
+
+    def _free(self, name: Atom, actor: Actor) -> None:
+        self.names.pop(name, None)
+        if actor.guarded:
+            self._links.unguard(name)
 
     def whereis(self, name: Atom | str) -> Pid | None:
         """Return the pid registered under a name."""
@@ -298,7 +311,7 @@ class Router:
         Args:
             to: The number of a process of this node, a name, or an alias.
             messages: One or more.
-            via: The epoch of the link that a message to an alias came by; 0 for one of this node.
+            via: The epoch of the link that messages to an alias or a guarded process came by; 0 for this node.
         """
         if type(to) is int:  # not `True`, which is a name
             actor = self.by_number.get(to)
@@ -306,7 +319,11 @@ class Router:
             actor, messages = self.aliases.get(to), [AliasMessage(to, one, via=via) for one in messages]
         else:
             actor = self.names.get(cast("Atom", to))
-        if actor is not None:
+        if actor is None:
+            return
+        if via and actor.guarded and type(to) is not Reference:
+            actor.enqueue_all([Sourced(one, via) for one in messages])
+        else:
             actor.enqueue_all(messages)
 
     def deliver_many(self, dispatches: Sequence[tuple[Pid, Downs]]) -> None:
@@ -386,7 +403,7 @@ class Router:
     def _tell(self, pid: Pid, message: Any) -> None:
         actor = self._by_pid.get(pid)
         if actor is not None:
-            actor.enqueue(message)
+            actor.enqueue(told(message))
 
     def relate(self, node: Atom, actor: Actor) -> None:
         """Remember that ``actor`` must hear when the link to ``node`` is lost."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
+from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import Stop
 from pyzen.actor.reasons import SHUTDOWN
 from pyzen.actor.registry import rows_of
 from pyzen.actor.runtime import Sent
 from pyzen.errors import LinkOverloaded
 from pyzen.zen.names import DEAD, DOWN
-from pyzen.zen.server import Ticker, ZenRegistry, ZenServer, is_exit
+from pyzen.zen.server import Ticker, ZenRegistry, ZenServer
 from pyzen.zen.tables import alive
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Batcher(ZenServer):
         # Monitoring would dial: without a link the Connector counts as ended.
         if self._context.runtime.link(self._connector.node) is None:
             self._leave()
-        self.monitor(self._connector)
+        self._watch = self.monitor(self._connector)
         if self._context.subscriptions.waiting(self._connector):
             self.wake()
 
@@ -82,14 +83,12 @@ class Batcher(ZenServer):
             context.count("summaries_sent")
             context.count("certificates_sent", len(certificates))
 
-    def handle_info(self, message: Any) -> None:
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the end of the Connector."""
         match message:
-            case (tag, _, _, connector, _) if tag is DOWN and connector == self._connector:
+            case (tag, ref, _, _, _) if tag is DOWN and ref == self._watch:
                 self._context.count("connectors_ended")
                 self._leave()
-            case _:
-                self.stray(message)
 
     def _leave(self) -> None:
         """End with the Connector. Its rows go too, unless they are already those of its next link."""
@@ -129,10 +128,9 @@ class Batchers(ZenRegistry):
         if actor is not None:
             actor.end(SHUTDOWN)
 
-    def handle_info(self, message: Any) -> None:
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the end of a Batcher; one that crashed gets a successor."""
-        connector = rows_of(self).key_of(message[1]) if is_exit(message) else None
-        super().handle_info(message)
+        connector = rows_of(self).key_of(message[1]) if message[0] is EXIT else None
         if connector is not None and self._context.subscriptions.knows(connector):
             self.after(self._context.config.batcher_sweep_interval / 1000, self._replace, connector)
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pyzen.actor.answers import Continue, Stop
 from pyzen.actor.requests import GEN_CAST
 from pyzen.actor.runtime import Sent
+from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
 from pyzen.errors import LinkOverloaded
 from pyzen.monitor_table import MORE
@@ -410,12 +411,17 @@ class Connector(ZenServer):
     # ---- messages
 
     def handle_info(self, message: Any) -> Any:
-        """Take answers, deaths, and the fate of link and Proxy."""
-        if self._phase is Phase.CLOSED:
-            return None
+        """Take certificates."""
         match message:
             case (tag, node, certificates) if tag is DEAD:
                 return self._dead(node, certificates)
+        return self.stray(message)
+
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
+        """Take answers, deaths, and the fate of link and Proxy."""
+        if self._phase is Phase.CLOSED:
+            return
+        match message:
             case (tag, ref, _, _, reason) if tag is DOWN:
                 self._down(ref, reason)
             case (Reference() as ref, answer):
@@ -427,9 +433,6 @@ class Connector(ZenServer):
                 self._unlinked()
             case (tag, node, _) if tag is DIAL_FAILED and node is self._peer:
                 self._dial_failed()
-            case _:
-                self.stray(message)
-        return None
 
     def stray(self, message: Any) -> None:
         """Count and ignore a message; the original counts those of its Connectors by themselves."""
@@ -437,9 +440,12 @@ class Connector(ZenServer):
         super().stray(message)
 
     def _dead(self, node: Any, certificates: Any) -> Continue | None:
+        if self._phase is Phase.CLOSED:
+            return None
         if isinstance(certificates, ImproperList):
             certificates = list(certificates.elements)
-        if node is self._peer and self._phase is Phase.OPEN and isinstance(certificates, list):
+        is_theirs = node is self._peer and self._link.carries(server_loop(actor_of(self)).via)
+        if is_theirs and self._phase is Phase.OPEN and isinstance(certificates, list):
             return self._certified(certificates, 0)
         self._context.count("summaries_refused")
         self.stray((DEAD, node, certificates))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast, final
 
+from pyzen.actor.actor import EXIT
 from pyzen.actor.registry import rows_of
 from pyzen.terms import Atom, Pid
 from pyzen.zen.connector import Connector
@@ -63,11 +64,10 @@ class Connectors(ZenRegistry):
         """Start the Connector of the next epoch. What its predecessor wrote into the cache stands."""
         remote.connector = rows_of(self).start(remote.node, Connector(self._context, remote))
 
-    def handle_info(self, message: Any) -> None:
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the end of a Connector; one that crashed gets a successor."""
-        super().handle_info(message)
         match message:
-            case (_, Pid() as pid, _reason):
+            case (tag, Pid() as pid, _reason) if tag is EXIT:
                 crashed = [r.node for r in self._context.remotes.values() if r.connector == pid]
                 for node in crashed:
                     self.after(self._context.config.connector_sweep_interval / 1000, self._replace, node)

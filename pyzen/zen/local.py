@@ -52,14 +52,12 @@ class Local(ZenServer):
         """Monitor a subscriber; called in the step that made its first reference."""
         self._context.monitors.watch(subscriber, self.monitor(subscriber))
 
-    def handle_info(self, message: Any) -> None:
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the end of a subscriber."""
         match message:
             case (tag, _, _, Pid() as subscriber, _) if tag is DOWN:
                 self._context.act(self._context.monitors.drop_subscriber(subscriber))
                 self.tidy()
-            case _:
-                self.stray(message)
 
     def tidy(self) -> None:
         """Carry out what was decided, and let go of subscribers without references, soon."""

@@ -53,6 +53,8 @@ EVENTS: Final = (
     "connectors_ended",
     "peers_given_up",
     "stray_messages",
+    "messages_refused",
+    "orders_refused",
     "unhandled_info",
 )
 """Names of all that is counted; each begins at 0."""

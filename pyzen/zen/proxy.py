@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.answers import Continue
+from pyzen.actor.answers import NOREPLY, Continue
 from pyzen.brief import brief
 from pyzen.etf import encoded_size
 from pyzen.monitor_table import MONITOR
@@ -22,7 +22,6 @@ from pyzen.throttle import Throttle
 from pyzen.zen.names import (
     DOWN,
     NODEDOWN,
-    NODEUP,
     NOPROC,
     PING,
     PONG,
@@ -73,6 +72,8 @@ class Proxy(ZenServer):
         """Answer ``ping``."""
         if request is not PING:
             return super().handle_call(request, from_)
+        if not self.speaks_for(from_[0].node):
+            return NOREPLY
         self._watch_node(from_[0].node)
         return PONG
 
@@ -89,17 +90,13 @@ class Proxy(ZenServer):
         """Go on with a long message of instructions."""
         return self._obey(*argument)
 
-    def handle_info(self, message: Any) -> None:
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the death of a target, and the loss of a link."""
         match message:
             case (tag, Reference() as ref, _, _, reason) if tag is DOWN:
                 self._died(ref, reason)
             case (tag, Atom() as node) if tag is NODEDOWN:
                 self._drop_node(node)
-            case (tag, Atom()) if tag is NODEUP:
-                pass
-            case _:
-                self.stray(message)
 
     # ---- instructions
 
@@ -113,6 +110,8 @@ class Proxy(ZenServer):
         """Take instructions, or targets that the same word is for."""
         if self._context.runtime.link(connector.node) is None:
             self._context.count("instructions_outdated", len(items))  # the message outlived its link
+            return None
+        if not self.speaks_for(connector.node):
             return None
         if self._context.subscriptions.waiting(connector) > WAITING_LIMIT:
             return self._give_up(connector)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, final
 
-from pyzen.actor.actor import EXIT
-from pyzen.actor.answers import NOREPLY
-from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.guarded import GuardedServer, came_by
 from pyzen.actor.registry import DynamicRegistry
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.states import attributes_of, state_of
+from pyzen.actor.supervisor import Supervisor
 from pyzen.actor.verbs import actor_of
-from pyzen.terms import Pid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyzen.actor.runtime import Runtime, TimerHandle
+    from pyzen.actor.supervisor import ChildSpec, Strategy
     from pyzen.actor.verbs import Verbs
-    from pyzen.terms import Atom
+    from pyzen.terms import Atom, Pid
 
 
 SHARED: Final = frozenset({"_context", "_counting"})
@@ -32,30 +31,33 @@ class Counting(Protocol):
         """Add to a counter."""
 
 
-class Sturdy(GenServer):
-    """A server never suspended by a busy link, and never ended by a message it does not know."""
+class Sturdy(GuardedServer):
+    """A server never suspended by a busy link, and never ended by what a peer sends."""
 
     async_dist: ClassVar[bool] = True
 
     _counting: Counting
 
-    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
-        """Ignore a call that is not ours; the caller runs into its own timeout."""
-        self.stray((request, from_))
-        return NOREPLY
-
-    def handle_cast(self, request: Any) -> Any:
-        """Ignore a cast that is not ours."""
-        self.stray(request)
-
     def get_state(self) -> Any:
         """Leave out of ``sys:get_state`` what all of them share."""
         return state_of({name: value for name, value in attributes_of(self).items() if name not in SHARED})
 
+    def refused(self, what: str, peer: Atom) -> None:
+        """Count what a peer may not do."""
+        self._counting.count("orders_refused")
+        super().refused(what, peer)
+
+    def speaks_for(self, node: Atom) -> bool:
+        """Say whether the message being handled came by the link to ``node`` that is up; if not, count it."""
+        if came_by(self, node):
+            return True
+        self._counting.count("messages_refused")
+        return False
+
     def stray(self, message: Any) -> None:
-        """Count and ignore a message; one log line per ten seconds."""
+        """Count a message that is ignored."""
         self._counting.count("stray_messages")
-        log_stray(actor_of(self), message)
+        super().stray(message)
 
 
 class ZenServer(Sturdy):
@@ -65,10 +67,6 @@ class ZenServer(Sturdy):
         super().__init__()
         self._counting = counting
 
-    def handle_info(self, message: Any) -> Any:
-        """Ignore a message that is not ours."""
-        self.stray(message)
-
 
 class ZenRegistry(Sturdy, DynamicRegistry):
     """A registry of processes of ZenMonitor."""
@@ -77,17 +75,17 @@ class ZenRegistry(Sturdy, DynamicRegistry):
         super().__init__(factory)
         self._counting = counting
 
-    def handle_info(self, message: Any) -> Any:
-        """Take the exit of a process; ignore a message that is not ours."""
-        if is_exit(message):
-            super().handle_info(message)
-        else:
-            self.stray(message)
 
+class ZenSupervisor(Sturdy, Supervisor):
+    """A supervisor of ZenMonitor."""
 
-def is_exit(message: Any) -> bool:
-    """Say whether a message tells of the end of a process."""
-    return isinstance(message, tuple) and len(message) == 3 and message[0] is EXIT and isinstance(message[1], Pid)
+    def __init__(self, counting: Counting, children: Sequence[ChildSpec], strategy: Strategy = "one_for_one") -> None:
+        Supervisor.__init__(self, children, strategy)
+        self._counting = counting
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer as any supervisor does."""
+        return Supervisor.handle_call(self, request, from_)
 
 
 @final
@@ -110,6 +108,10 @@ class EpochLink:
         """Work with the link that is up now, if there is one."""
         link = self._runtime.link(self.node)
         self._epoch = None if link is None else link[0]
+
+    def carries(self, via: int) -> bool:
+        """Say whether what came by the link of that epoch came by this one, which may be lost by now."""
+        return via == self._epoch
 
     @property
     def is_up(self) -> bool:

@@ -42,6 +42,7 @@ from pyzen.zen.names import (
     Loss,
 )
 from pyzen.zen.proxy import Proxy
+from pyzen.zen.server import ZenSupervisor
 from pyzen.zen.tables import Context, Remote, Tables, alive
 
 if TYPE_CHECKING:
@@ -150,11 +151,12 @@ class ZenSystem:
         if alive(self._supervisor) is not None:
             return
         self._await_stop()
-        supervisor = Supervisor(
+        supervisor = ZenSupervisor(
+            self._context,
             [
                 ChildSpec("local", self._local_supervisor, name=LOCAL_SUPERVISOR),
                 ChildSpec("proxy", self._proxy_supervisor, name=PROXY_SUPERVISOR),
-            ]
+            ],
         )
         self._runtime.spawn(supervisor, name=SUPERVISOR)
         self._supervisor = supervisor
@@ -179,7 +181,7 @@ class ZenSystem:
         self._context.drop_rows()
         self._monitors = self._context.monitors
 
-    def _local_supervisor(self) -> Supervisor:
+    def _local_supervisor(self) -> ZenSupervisor:
         context = self._context
 
         def local() -> Local:
@@ -194,16 +196,17 @@ class ZenSystem:
             context.dispatcher = Dispatcher(context)
             return context.dispatcher
 
-        return Supervisor(
+        return ZenSupervisor(
+            context,
             [
                 ChildSpec("tables", lambda: Tables(context), name=LOCAL_TABLES),
                 ChildSpec("local", local, name=LOCAL),
                 ChildSpec("connectors", connectors, name=CONNECTORS),
                 ChildSpec("dispatcher", dispatcher, name=DISPATCHER),
-            ]
+            ],
         )
 
-    def _proxy_supervisor(self) -> Supervisor:
+    def _proxy_supervisor(self) -> ZenSupervisor:
         context = self._context
 
         def proxy() -> Proxy:
@@ -214,7 +217,8 @@ class ZenSystem:
             context.batchers = Batchers(context)
             return context.batchers
 
-        return Supervisor(
+        return ZenSupervisor(
+            context,
             [
                 ChildSpec("tables", lambda: Tables(context), name=PROXY_TABLES),
                 ChildSpec("proxy", proxy, name=PROXY),

@@ -34,6 +34,11 @@ class NoLinks:
     def disconnect(self, node: Atom, reason: str) -> bool:
         return False
 
+    def guard(self, receiver: int | Atom) -> None:
+        """No message comes by a link."""
+
+    unguard = guard
+
 
 @pytest.fixture
 async def router() -> AsyncIterator[Router]:

@@ -11,7 +11,7 @@ from pyzen.terms import Reference, ReferenceSource, atoms
 
 
 def ref(number: int) -> Reference:
-    return Reference("n@h", 4, [number, 0, 0])
+    return Reference("n@h", 4, [7, 0, 0, number, 0])
 
 
 def down(number: int) -> tuple[Any, ...]:

@@ -74,12 +74,12 @@ ACCEPTED: list[tuple[tuple[Any, ...], tuple[Any, ...], Signal]] = [
 def test_decoder_makes_the_one_signal_of_an_operation(
     control: tuple[Any, ...], payload: tuple[Any, ...], signal: Signal
 ) -> None:
-    assert received(control, *payload) == replace(signal, via=VIA)
+    assert received(control, *payload) == replace(signal, via=VIA, peer=PEER)
 
 
 @pytest.mark.parametrize("name", [None, True, False])
 def test_decoder_takes_the_atoms_that_python_has_values_for_as_names(name: Any) -> None:
-    assert received((19, THEIRS, name, REF)) == Monitor((name, OWN), THEIRS, REF, via=VIA)
+    assert received((19, THEIRS, name, REF)) == Monitor((name, OWN), THEIRS, REF, via=VIA, peer=PEER)
 
 
 REFUSED = [
@@ -97,9 +97,13 @@ REFUSED = [
     ((19, THEIRS, b"server", REF), "MONITOR_P PidOrName"),
     ((19, THEIRS, (NAME, OWN), REF), "MONITOR_P PidOrName"),
     ((19, THEIRS, NAME, 1), "MONITOR_P Ref"),
+    ((19, THEIRS, OURS, OUR_REF), "MONITOR_P Ref"),
+    ((19, THEIRS, OURS, Reference("third@host", 3, [1, 2, 3])), "MONITOR_P Ref"),
     ((20, THIRD, NAME, REF), "DEMONITOR_P Watcher"),
     ((20, THEIRS, 0, REF), "DEMONITOR_P PidOrName"),
     ((20, THEIRS, NAME, NAME), "DEMONITOR_P Ref"),
+    ((20, THEIRS, OURS, OUR_REF), "DEMONITOR_P Ref"),
+    ((20, THEIRS, OURS, Reference("third@host", 3, [1, 2, 3])), "DEMONITOR_P Ref"),
     ((24, THIRD, OURS), "PAYLOAD_EXIT From"),
     ((24, THEIRS, 1), "PAYLOAD_EXIT To"),
     ((26, OURS, OURS), "PAYLOAD_EXIT2 From"),

@@ -34,10 +34,10 @@ ENCODED: list[tuple[Signal, int, tuple[Any, ...]]] = [
     (Exit(THEIRS, OURS, REASON), OLD, (OURS.number, (3, OURS, THEIRS, REASON))),
     (Exit2(THEIRS, OURS, REASON), OWN_FLAGS, (OURS.number, (26, OURS, THEIRS), REASON)),
     (Exit2(THEIRS, OURS, REASON), OLD, (OURS.number, (8, OURS, THEIRS, REASON))),
-    (Monitor(THEIR_NAME, OURS, REF), OWN_FLAGS, (OURS.number, (19, OURS, NAME, REF))),
-    (Monitor(THEIRS, OURS, REF), OWN_FLAGS, (OURS.number, (19, OURS, THEIRS, REF))),
-    (Demonitor(THEIR_NAME, OURS, REF), OWN_FLAGS, (OURS.number, (20, OURS, NAME, REF))),
-    (Demonitor(THEIRS, OURS, REF), OWN_FLAGS, (OURS.number, (20, OURS, THEIRS, REF))),
+    (Monitor(THEIR_NAME, OURS, OUR_REF), OWN_FLAGS, (OURS.number, (19, OURS, NAME, OUR_REF))),
+    (Monitor(THEIRS, OURS, OUR_REF), OWN_FLAGS, (OURS.number, (19, OURS, THEIRS, OUR_REF))),
+    (Demonitor(THEIR_NAME, OURS, OUR_REF), OWN_FLAGS, (OURS.number, (20, OURS, NAME, OUR_REF))),
+    (Demonitor(THEIRS, OURS, OUR_REF), OWN_FLAGS, (OURS.number, (20, OURS, THEIRS, OUR_REF))),
     (Down(THEIRS, REF, OURS, REASON), OWN_FLAGS, (OURS.number, (28, OURS, THEIRS, REF), REASON)),
     (Down(THEIRS, REF, OURS, REASON), OLD, (OURS.number, (21, OURS, THEIRS, REF, REASON))),
     (Down(THEIRS, REF, NAME, REASON), OWN_FLAGS, (0, (28, NAME, THEIRS, REF), REASON)),
@@ -108,4 +108,4 @@ def test_encoder_and_decoder_of_two_nodes_carry_a_signal_across(signal: Signal) 
 
     found = ControlDecoder(PEER, OWN, 7).decode(encoded[1][0], *encoded[1:])
 
-    assert found == replace(signal, via=7)
+    assert found == replace(signal, via=7, peer=OWN)

@@ -50,7 +50,7 @@ def received(node: Watching, control: tuple[Any, ...]) -> tuple[int, Any]:
 def test_sound_one_is_the_signal_with_its_link(node: Watching, op: int, kind: Any, target: Any, to: Any) -> None:
     link, event = received(node, (op, THEIR, target, THEIR_REF))
 
-    assert event == (SIGNAL, link, kind(to, THEIR, THEIR_REF, via=link), None, None)
+    assert event == (SIGNAL, link, kind(to, THEIR, THEIR_REF, via=link, peer=THEIR.node), None, None)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,8 @@ def test_sound_one_is_the_signal_with_its_link(node: Watching, op: int, kind: An
         (20, THEIR, (NAME, HERE), THEIR_REF),
         (19, THEIR, None, THEIR_REF),
         (19, THEIR, OUR, 5),
+        (19, THEIR, OUR, REF),
+        (20, THEIR, OUR, REF),
         (1, THEIR, OUR),
         (36, 1, THEIR, OUR),
     ],

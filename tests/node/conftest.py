@@ -77,7 +77,11 @@ class RawPeer:
     async def events(self) -> list[Event]:
         """Return what the next bytes of the node say."""
         async with asyncio.timeout(5):
-            return separate(self.session.receive_data(await self.reader.read(65536)))
+            return self.events_of(await self.reader.read(65536))
+
+    def events_of(self, data: bytes) -> list[Event]:
+        """Return what these bytes of the node say."""
+        return separate(self.session.receive_data(data))
 
     async def at_end(self) -> bool:
         """Read until the node closes the connection."""

@@ -30,6 +30,11 @@ class World:
         self.b = self.cluster.node("b@memory", zen=ZenConfig() if zen_on_b else None)
         self.me = self.a.spawn(Recorder())
 
+    def say(self, to: Pid | Atom, message: Any) -> None:
+        """Let ``a`` get a message that comes from ``b``, or from itself where there is no link."""
+        epoch, _ = self.a.runtime.link(self.b.name) or (0, False)
+        self.a.runtime.deliver(to.number if isinstance(to, Pid) else to, [message], epoch)
+
     def wait(self, seconds: float = 1.0) -> None:
         """Let so much time pass that sweeps, summaries and ticks have happened."""
         self.cluster.advance(seconds)

@@ -159,7 +159,7 @@ def test_long_messages_of_the_older_form_are_obeyed_in_slices(linked: World, pee
 
 
 def send_summary(world: World, node: Any, certificates: Any) -> None:
-    world.a.runtime.send(world.me, connector_of(world), (atoms.dead, node, certificates))
+    world.say(connector_of(world), (atoms.dead, node, certificates))
     world.wait()
 
 

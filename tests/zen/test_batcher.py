@@ -10,7 +10,6 @@ from pyzen.terms import Pid, atoms
 from pyzen.testing import Recorder
 from pyzen.zen.batcher import Batcher, Batchers
 from pyzen.zen.names import BATCHERS, PROXY
-from pyzen.zen.server import is_exit
 
 if TYPE_CHECKING:
     from tests.zen.conftest import World
@@ -158,16 +157,3 @@ def test_discarded_batcher_is_followed_by_a_fresh_one(linked: World) -> None:
 
     assert actor_of(before).ended
     assert peer.batcher is not before
-
-
-@pytest.mark.parametrize(
-    ("message", "told"),
-    [
-        ((atoms.EXIT, Pid("n@h", 1, 0, 4), atoms.boom), True),
-        ((atoms.EXIT, 5, atoms.boom), False),
-        ((atoms.EXIT, Pid("n@h", 1, 0, 4)), False),
-        (atoms.EXIT, False),
-    ],
-)
-def test_end_of_a_process_is_told_by_three_elements(message: object, told: bool) -> None:
-    assert is_exit(message) is told

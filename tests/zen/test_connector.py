@@ -202,7 +202,7 @@ def test_connector_answers_a_summary_of_any_length_in_order(linked: World) -> No
     certificates = [*((worker, atoms.boom) for worker in workers[:15]), *padding]
     certificates += [(worker, atoms.boom) for worker in workers[15:]]
 
-    linked.a.runtime.send(linked.me, connector_of(linked), (atoms.dead, linked.b.name, certificates))
+    linked.say(connector_of(linked), (atoms.dead, linked.b.name, certificates))
     linked.cluster.cut(linked.a, linked.b)
     linked.wait()
 

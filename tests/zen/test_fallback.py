@@ -393,7 +393,7 @@ def test_fault_13_a_certificate_takes_the_monitor_back(plain: World) -> None:
     workers, refs = covered(plain)
     start_zen_on_b(plain)
 
-    plain.a.runtime.send(plain.me, connector(plain).pid, (atoms.dead, plain.b.name, [(workers[0], atoms.boom)]))
+    plain.say(connector(plain).pid, (atoms.dead, plain.b.name, [(workers[0], atoms.boom)]))
     plain.wait()
 
     assert plain.downs() == [(refs[0], atoms.boom)]

@@ -203,7 +203,7 @@ def test_proxy_ends_the_batchers_of_a_lost_link(linked: World, peer: Peer) -> No
     before = peer.batcher()
 
     # As if the Batcher had not heard of the loss yet, and the Connector, whose pid stays, were back already.
-    linked.a.runtime.send(linked.me, PROXY, (atoms.nodedown, linked.b.name))
+    linked.a.runtime.link_lost(linked.b.name)
     linked.cluster.run_until_idle()
     peer.subscribe(worker)
     linked.wait()

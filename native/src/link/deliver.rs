@@ -3,8 +3,10 @@
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use super::arguments::no_payload;
 use super::filling::LARGE_PACKET;
-use super::python::{MESSAGE, no_payload};
+use super::guarded::Guarded;
+use super::python::MESSAGE;
 use crate::dist::bytes::Cursor;
 use crate::dist::control::{Head, Payload, Shape, Target, read_head};
 use crate::dist::identity::{Identity, read_atom, read_own_pid};
@@ -251,17 +253,19 @@ impl<'a, 'py> Terms<'a, 'py> {
 
 /// The events as Python gets them, in order: `(kind, link, first, second, third)`.
 ///
-/// Messages to one receiver that follow each other are one event, whatever their links.
-pub struct Batch<'py> {
+/// Messages to one receiver that follow each other are one event, whatever their links; those to a guarded one only if
+/// they came by the same link.
+pub struct Batch<'a, 'py> {
     events: Bound<'py, PyList>,
-    last: Option<(Receiver, Bound<'py, PyList>)>,
+    last: Option<(Receiver, u64, Bound<'py, PyList>)>,
+    guarded: &'a Guarded,
     length: usize,
 }
 
-impl<'py> Batch<'py> {
+impl<'a, 'py> Batch<'a, 'py> {
     /// Nothing has happened.
-    pub fn new(py: Python<'py>) -> Self {
-        Self { events: PyList::empty(py), last: None, length: 0 }
+    pub fn new(py: Python<'py>, guarded: &'a Guarded) -> Self {
+        Self { events: PyList::empty(py), last: None, guarded, length: 0 }
     }
 
     /// Add what has happened to a link.
@@ -277,17 +281,17 @@ impl<'py> Batch<'py> {
     }
 
     fn message(&mut self, link: u64, to: Receiver, message: Py<PyAny>) -> PyResult<()> {
-        if let Some((last, messages)) = &self.last
+        let link = if self.guarded.has(&to) { link } else { 0 };
+        if let Some((last, via, messages)) = &self.last
             && last.is(&to)
+            && *via == link
         {
             return messages.append(message);
         }
         let py = self.events.py();
         let messages = PyList::new(py, [message])?;
-        // An alias is one request of one link: its message says which.
-        let link = if matches!(to, Receiver::Alias(_)) { link } else { 0 };
         self.event(MESSAGE, link, [to.to_object(py)?.unbind(), messages.clone().into_any().unbind(), py.None()])?;
-        self.last = Some((to, messages));
+        self.last = Some((to, link, messages));
         Ok(())
     }
 

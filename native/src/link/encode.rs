@@ -16,7 +16,7 @@ use crate::term::atom::Atom;
 use crate::term::pid::Pid;
 use crate::term::reference::Reference;
 
-use super::python::{Payload, raise};
+use super::arguments::{Payload, raise};
 
 const SMALL_TUPLE: u8 = 104;
 const SMALL_INTEGER: u8 = 97;

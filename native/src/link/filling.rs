@@ -107,6 +107,12 @@ impl Desk {
         }
     }
 
+    /// Drop what waits of a link, complete or not.
+    pub fn forget(&mut self, link: u64) {
+        self.backlog.forget(link);
+        self.fillings.remove(&link);
+    }
+
     /// A message is not complete yet.
     pub fn begin(&mut self, link: u64, filling: Filling) {
         self.fillings.insert(link, filling);

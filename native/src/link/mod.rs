@@ -12,8 +12,8 @@
 //! events.rs   one queue per node of what has happened; one wake-up for many events
 //! fork.rs     the descriptors that a forked child closes; driver.rs finds tokio's
 //! system.rs   the system calls that need `unsafe`
-//! python.rs, session.rs, deliver.rs, filling.rs, watching.rs   what Python sees; the only files that know an
-//!     interpreter
+//! python.rs, arguments.rs, session.rs, deliver.rs, filling.rs, guarded.rs, watching.rs   what Python sees; the only
+//!     files that know an interpreter
 //! ```
 //!
 //! The I/O thread never needs the interpreter. It holds no Python object but on loan, and is never the last to let go.
@@ -33,11 +33,15 @@ pub mod tls;
 mod writer;
 
 #[cfg(feature = "python")]
+mod arguments;
+#[cfg(feature = "python")]
 mod deliver;
 #[cfg(feature = "python")]
 mod encode;
 #[cfg(feature = "python")]
 mod filling;
+#[cfg(feature = "python")]
+mod guarded;
 #[cfg(feature = "python")]
 mod python;
 #[cfg(feature = "python")]

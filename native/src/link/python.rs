@@ -1,6 +1,5 @@
 //! What Python sees of the link: `LinkThread`, and the kinds of events.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PySequence, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PySequence, PyTuple};
 use rustc_hash::FxHashMap;
-use rustls::pki_types::ServerName;
 
+use super::arguments::{
+    NoPayload, Payload, address, checked_frame, first_messages, limits_of, no_payload, raise, server_name,
+};
 use super::deliver::{Batch, Flat, deliver};
 use super::encode;
 use super::events::Event;
 use super::filling::{Desk, Filling};
 use super::fork;
+use super::guarded::Guarded;
 use super::handle::{Link, Posted, Request};
 use super::session::Session;
 use super::task::Settings;
@@ -87,74 +88,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(release_fd, module)?)
 }
 
-/// The type of `NO_PAYLOAD`.
-#[pyclass(frozen, module = "pyzen._native")]
-pub struct NoPayload;
-
-#[pymethods]
-impl NoPayload {
-    #[expect(clippy::unused_self, reason = "a method of Python")]
-    fn __repr__(&self) -> &'static str {
-        "NO_PAYLOAD"
-    }
-}
-
-/// `NO_PAYLOAD`.
-pub fn no_payload(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static NO_PAYLOAD: PyOnceLock<Py<NoPayload>> = PyOnceLock::new();
-    let object = NO_PAYLOAD.get_or_try_init(py, || Py::new(py, NoPayload))?;
-    Ok(object.bind(py).clone().into_any())
-}
-
-/// An argument that is a term, or left out. `None` is a term.
-pub enum Payload<'py> {
-    /// Left out, or `NO_PAYLOAD`.
-    Absent,
-    /// A term.
-    Term(Bound<'py, PyAny>),
-}
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Payload<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<NoPayload>() {
-            return Ok(Self::Absent);
-        }
-        Ok(Self::Term(object.to_owned()))
-    }
-}
-
-/// An exception of `pyzen.errors`.
-pub fn raise(py: Python<'_>, name: &str, text: &str, peer: Option<&Name>) -> PyErr {
-    let made = || {
-        let keywords = PyDict::new(py);
-        if let Some(peer) = peer {
-            keywords.set_item("peer", peer.text())?;
-        }
-        py.import("pyzen.errors")?.getattr(name)?.call((text,), Some(&keywords))
-    };
-    made().map_or_else(|error| error, PyErr::from_value)
-}
-
-/// A `pyzen.config.Limits`.
-pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
-    let size = |name: &str| limits.getattr(name)?.extract::<usize>();
-    Ok(Limits {
-        max_depth: size("max_depth")?,
-        max_term_size: size("max_term_size")?,
-        max_inflated_size: size("max_inflated_size")?,
-        max_atoms: size("max_atoms")?,
-        max_packet_size: size("max_packet_size")?,
-        max_queued_bytes: size("max_queued_bytes")?,
-        max_unsent_bytes: size("max_unsent_bytes")?,
-        max_handshakes: size("max_handshakes")?,
-        max_fragment_sequences: size("max_fragment_sequences")?,
-        setup_time: limits.getattr("setup_time")?.extract()?,
-        atom_cache: limits.getattr("atom_cache")?.extract()?,
-    })
-}
-
 /// An event of one value.
 pub fn single(py: Python<'_>, kind: i64, value: Py<PyAny>) -> Flat {
     Flat::Other(kind, [value, py.None(), py.None()])
@@ -187,6 +120,7 @@ struct Inner {
     links: Mutex<FxHashMap<u64, Entry>>,
     desk: Mutex<Desk>,
     watching: Option<Watching>,
+    guarded: Mutex<Guarded>,
     counters: Counters,
     // What messages have on loan: the I/O thread must never be the last to let go of an object. It is joined before
     // this is dropped, as `thread` comes first.
@@ -199,6 +133,8 @@ struct Inner {
 struct Entry {
     link: Arc<Link>,
     identity: Option<Arc<Identity>>,
+    // Closed by this node: nothing of it is heard any more but its end.
+    closed: bool,
 }
 
 #[derive(Default)]
@@ -239,6 +175,10 @@ impl Inner {
 
     fn entry(&self, link: u64) -> Option<Entry> {
         self.links().get(&link).cloned()
+    }
+
+    fn guarded(&self) -> MutexGuard<'_, Guarded> {
+        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn limits(&self) -> &Limits {
@@ -291,7 +231,7 @@ impl Inner {
     fn translate(&self, py: Python<'_>, id: u64, event: Event, desk: &mut Desk) -> PyResult<Option<Flat>> {
         let entry = match &event {
             Event::Accepted(link, _) => {
-                let entry = Entry { link: link.clone(), identity: None };
+                let entry = Entry { link: link.clone(), identity: None, closed: false };
                 self.links().insert(id, entry.clone());
                 Some(entry)
             }
@@ -301,7 +241,7 @@ impl Inner {
                 entry => entry,
             },
             _ => match self.entry(id) {
-                None => return Ok(None),
+                None | Some(Entry { closed: true, .. }) => return Ok(None),
                 entry => entry,
             },
         };
@@ -325,7 +265,7 @@ impl Inner {
     }
 
     fn packet(&self, py: Python<'_>, entry: &Entry, packet: Packet, desk: &mut Desk) -> PyResult<Option<Flat>> {
-        let Entry { link, identity: Some(identity) } = entry else { return Ok(None) };
+        let Entry { link, identity: Some(identity), .. } = entry else { return Ok(None) };
         let size = packet.size();
         let mut holes = Vec::new();
         let delivered = deliver(py, &packet, identity, self.limits(), &mut holes);
@@ -352,7 +292,7 @@ impl Inner {
         };
         // The link ends here: what it has read beyond is dropped, and so is its own `Down`.
         self.links().remove(&link.id);
-        desk.backlog.forget(link.id);
+        desk.forget(link.id);
         link.request(Request::Close(reason.clone()));
         Ok(Some(single(py, DOWN, reason.into_pyobject(py)?.into_any().unbind())))
     }
@@ -379,6 +319,7 @@ impl LinkThread {
             links: Mutex::default(),
             desk: Mutex::default(),
             watching: signals.map(Watching::new).transpose()?,
+            guarded: Mutex::default(),
             counters: Counters::default(),
             lent: Mutex::default(),
             direct: AtomicBool::new(false),
@@ -407,7 +348,7 @@ impl LinkThread {
         let mut links = inner.links();
         let link = inner.thread.dial(address, name)?;
         let id = link.id;
-        links.insert(id, Entry { link, identity: None });
+        links.insert(id, Entry { link, identity: None, closed: false });
         Ok(id)
     }
 
@@ -454,7 +395,8 @@ impl LinkThread {
         let first = first_messages(first, flags, inner.limits())?;
         let Some(handle) = inner.in_handshake(link)? else { return Ok(()) };
         let identity = Arc::new(identity);
-        inner.links().insert(link, Entry { link: handle.clone(), identity: Some(identity.clone()) });
+        let entry = Entry { link: handle.clone(), identity: Some(identity.clone()), closed: false };
+        inner.links().insert(link, entry);
         handle.request(Request::Activate { identity, last_frame });
         for (order_key, encoded) in first {
             inner.post(&handle, order_key, encoded, None);
@@ -501,10 +443,28 @@ impl LinkThread {
     }
 
     fn close(&self, link: u64, reason: String) -> PyResult<()> {
-        if let Some(entry) = self.inner()?.entry(link) {
-            entry.link.request(Request::Close(reason));
+        let inner = self.inner()?;
+        let Some(entry) = inner.links().get_mut(&link).map(|entry| {
+            entry.closed = entry.identity.is_some();
+            entry.clone()
+        }) else {
+            return Ok(());
+        };
+        if entry.closed
+            && let Ok(mut desk) = inner.desk.lock()
+        {
+            desk.forget(link);
         }
+        entry.link.request(Request::Close(reason));
         Ok(())
+    }
+
+    fn guard(&self, receiver: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.inner()?.guarded().add(receiver)
+    }
+
+    fn unguard(&self, receiver: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.inner()?.guarded().remove(receiver)
     }
 
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, bool)> {
@@ -513,7 +473,8 @@ impl LinkThread {
             return Err(PyRuntimeError::new_err("drain is running already"));
         };
         let _pause = CollectorPause::new(py);
-        let (start, mut bytes, mut batch) = (Instant::now(), 0, Batch::new(py));
+        let guarded = inner.guarded();
+        let (start, mut bytes, mut batch) = (Instant::now(), 0, Batch::new(py, &guarded));
         desk.backlog.refill(inner.thread.events());
         inner.take_back();
         for _ in 0..MAX_DRAINED {
@@ -564,42 +525,4 @@ impl LinkThread {
             py.detach(|| inner.thread.stop());
         }
     }
-}
-
-fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
-    let ip = match host {
-        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        literal => literal.parse().map_err(|_| PyValueError::new_err(format!("{host:?} is not an IP address")))?,
-    };
-    Ok(SocketAddr::new(ip, port))
-}
-
-fn server_name(name: String) -> PyResult<ServerName<'static>> {
-    let text = format!("{name:?} is no name that a certificate can be for");
-    ServerName::try_from(name).map_err(|_| PyValueError::new_err(text))
-}
-
-fn checked_frame(frame: Vec<u8>) -> PyResult<Vec<u8>> {
-    if frame.len() > usize::from(u16::MAX) {
-        return Err(PyValueError::new_err(format!("a handshake frame has at most 65535 bytes, not {}", frame.len())));
-    }
-    Ok(frame)
-}
-
-/// The first packets: each the arguments of `send` (from a pid) or of `signal` (with an order key).
-fn first_messages(first: &Bound<'_, PySequence>, flags: u64, limits: &Limits) -> PyResult<Vec<(u64, Encoded)>> {
-    let mut messages = Vec::new();
-    for item in first.try_iter()? {
-        let item = item?.cast_into::<PyTuple>()?;
-        let (key, second, third) = (item.get_item(0)?, item.get_item(1)?, item.get_item(2)?);
-        if let Ok(from_pid) = key.cast::<Pid>() {
-            let priority = item.len() > 3 && item.get_item(3)?.extract()?;
-            let encoded = encode::message(from_pid, &second, &third, priority, flags, limits)?;
-            messages.extend(encoded.map(|encoded| (from_pid.get().0.number(), encoded)));
-        } else {
-            let encoded = encode::signal(second.cast::<PyTuple>()?, &third.extract()?, flags, limits)?;
-            messages.push((key.cast::<PyInt>()?.extract()?, encoded));
-        }
-    }
-    Ok(messages)
 }

@@ -7,9 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use super::arguments::{Payload, limits_of};
 use super::deliver::{Batch, deliver};
 use super::encode;
-use super::python::{DOWN, Payload, limits_of, single};
+use super::guarded::Guarded;
+use super::python::{DOWN, single};
 use crate::dist::Format;
 use crate::dist::identity::Identity;
 use crate::dist::receiver::Receiver;
@@ -71,7 +73,8 @@ impl Session {
     fn receive_data<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = data.py();
         let data = raw::read_buffer(data, <[u8]>::to_vec)?;
-        let mut batch = Batch::new(py);
+        let guarded = Guarded::default();
+        let mut batch = Batch::new(py, &guarded);
         let mut packets = Vec::new();
         let mut state = self.lock();
         if state.down {

@@ -42,18 +42,20 @@ impl Watching {
         let Some(arguments) = sound(control.bind(py), identity)? else { return Ok(flat) };
         let signal = class.bind(py).call1(arguments)?;
         signal.setattr(intern!(py, "via"), link)?;
+        signal.setattr(intern!(py, "peer"), identity.peer.atom(py)?)?;
         Ok(Flat::Other(SIGNAL, [signal.unbind(), py.None(), py.None()]))
     }
 }
 
 type Arguments<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// Receiver, watcher and reference, if the watcher is the peer's and the others are of the right kind.
+/// Receiver, watcher and reference, if watcher and reference are the peer's and the receiver is of the right kind.
 fn sound<'py>(control: &Bound<'py, PyAny>, identity: &Identity) -> PyResult<Option<Arguments<'py>>> {
     let control = control.cast::<PyTuple>()?;
     let (watcher, target, reference) = (control.get_item(1)?, control.get_item(2)?, control.get_item(3)?);
-    let is_theirs = watcher.cast::<Pid>().is_ok_and(|watcher| watcher.get().0.node == identity.peer);
-    if !is_theirs || !reference.is_instance_of::<Reference>() {
+    let is_theirs = watcher.cast::<Pid>().is_ok_and(|watcher| watcher.get().0.node == identity.peer)
+        && reference.cast::<Reference>().is_ok_and(|reference| reference.get().0.node == identity.peer);
+    if !is_theirs {
         return Ok(None);
     }
     let to = if target.is_instance_of::<Pid>() {

@@ -69,10 +69,10 @@ mod tests {
     #[test]
     fn a_cover_is_found_by_monitor_until_its_target_is_removed() {
         let mut covers = Covers::default();
-        covers.insert(5, [1, 2, 3]);
-        covers.insert(6, [4, 5, 6]);
-        assert_eq!(covers.target_of(&[1, 2, 3]), Some(5));
-        assert_eq!(covers.remove(5), Some([1, 2, 3]));
-        assert_eq!((covers.target_of(&[1, 2, 3]), covers.remove(5), covers.len()), (None, None, 1));
+        covers.insert(5, [0, 0, 0, 1, 0]);
+        covers.insert(6, [0, 0, 0, 4, 0]);
+        assert_eq!(covers.target_of(&[0, 0, 0, 1, 0]), Some(5));
+        assert_eq!(covers.remove(5), Some([0, 0, 0, 1, 0]));
+        assert_eq!((covers.target_of(&[0, 0, 0, 1, 0]), covers.remove(5), covers.len()), (None, None, 1));
     }
 }

@@ -40,10 +40,10 @@ impl Indexed for [u32; 2] {
     }
 }
 
-/// The words of a reference of this node: see `Counter`.
-impl Indexed for [u32; 3] {
+/// The words of a reference of this node, placed by its counter alone: see `WordSource`.
+impl Indexed for [u32; 5] {
     fn number(&self) -> (u64, u64) {
-        (u64::from(self[1]) << 18 | u64::from(self[0]), u64::from(self[2]))
+        (u64::from(self[4]) << 32 | u64::from(self[3]), 0)
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn consecutive_keys_spread_over_the_shards() {
-        let (index, _) = filled((0..1 << 18).map(|key| [key, 0, 0]));
+        let (index, _) = filled((0..1 << 18).map(|key| [0, 0, 0, key, 0]));
         assert!(index.shards.iter().all(|shard| (256..2048).contains(&shard.len())));
     }
 

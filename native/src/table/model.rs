@@ -166,11 +166,11 @@ struct Pair {
 }
 
 fn words(i: usize) -> Words {
-    [u32::try_from(i).unwrap(), 0, 0]
+    [0, 0, 0, u32::try_from(i).unwrap(), 0]
 }
 
 fn erts(monitor: usize) -> Words {
-    [u32::try_from(monitor).unwrap(), 1, 0]
+    [1, 0, 0, u32::try_from(monitor).unwrap(), 0]
 }
 
 fn node(number: u8) -> Name {
@@ -353,7 +353,7 @@ impl Pair {
     }
 
     fn check(&self, dispatch: &Dispatch<u32>) -> usize {
-        let i = dispatch.words[0] as usize;
+        let i = dispatch.words[3] as usize;
         let row = &self.model.rows[i];
         assert_eq!(row.state, State::Fired(dispatch.reason));
         assert_eq!((row.subscriber, row.place), (dispatch.subscriber, place_of(&dispatch.object)));
@@ -434,7 +434,7 @@ fn references_fire_in_the_order_they_were_made() {
     table.certify(&node(0), &identity(2), 1);
     table.lose(&node(0));
 
-    let fired: Vec<u32> = table.take(100, true, u32::clone).iter().map(|dispatch| dispatch.words[0]).collect();
+    let fired: Vec<u32> = table.take(100, true, u32::clone).iter().map(|dispatch| dispatch.words[3]).collect();
 
     let certified = (0..50).filter(|i| i % 5 == 2);
     let lost = (0..50).filter(|i| i % 5 != 2);

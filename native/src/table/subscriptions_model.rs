@@ -106,13 +106,13 @@ impl Pair {
         self.model.subscribed.insert((number, to));
         if needs.monitor {
             self.model.counter += 1;
-            self.table.watch(&target(to), [self.model.counter, 0, 0]);
+            self.table.watch(&target(to), [0, 0, 0, self.model.counter, 0]);
             self.model.watches.insert(to, self.model.counter);
         }
     }
 
     fn unwatched(&mut self, words: Words) {
-        self.model.watches.retain(|_, one| *one != words[0]);
+        self.model.watches.retain(|_, one| *one != words[3]);
     }
 
     fn unsubscribe(&mut self, number: u8, to: u8) {
@@ -128,7 +128,7 @@ impl Pair {
         self.model.counter += 1;
         let reason = self.model.counter;
         let words = self.model.watches.remove(&number).unwrap_or(0);
-        let woken = self.table.died(&[words, 0, 0], reason, 1);
+        let woken = self.table.died(&[0, 0, 0, words, 0], reason, 1);
         let told: Vec<u8> = (0..4).filter(|one| self.model.subscribed.remove(&(*one, number))).collect();
         for one in &told {
             self.model.certified += 1;

@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn what_waits_is_found_until_it_is_taken() {
         let mut unread = Unread::default();
-        unread.insert([1, 0, 0], "one");
-        unread.insert([2, 0, 0], "two");
-        assert_eq!(unread.get(&[2, 0, 0]), Some(&"two"));
-        assert_eq!(unread.remove(&[2, 0, 0]), Some("two"));
-        assert_eq!(unread.get(&[2, 0, 0]), None);
-        assert_eq!((unread.remove(&[2, 0, 0]), unread.count()), (None, 1));
+        unread.insert([7, 0, 0, 1, 0], "one");
+        unread.insert([7, 0, 0, 2, 0], "two");
+        assert_eq!(unread.get(&[7, 0, 0, 2, 0]), Some(&"two"));
+        assert_eq!(unread.remove(&[7, 0, 0, 2, 0]), Some("two"));
+        assert_eq!(unread.get(&[7, 0, 0, 2, 0]), None);
+        assert_eq!((unread.remove(&[7, 0, 0, 2, 0]), unread.count()), (None, 1));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: OTP, "External Term Format", section `NEWER_REFERENCE_EXT`.
 
+use rustls::crypto::SecureRandom;
+
 use super::atom::Name;
 
 /// Words of the longest reference.
@@ -53,24 +55,58 @@ impl PartialOrd for ReferenceParts {
     }
 }
 
-/// Counts references of one node; 82 bits are enough for ever.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counter {
-    low: u64,
-    high: u32,
+/// Makes the words of the references of one node: nobody guesses one who has not seen it.
+///
+/// Words 0 to 2 are 82 random bits, words 3 and 4 a counter, so that Erlang's order of references, which begins with
+/// the last word, is the order of making. A reference is what protects a monitor, an alias and a reply from peers
+/// that speak for others.
+pub struct WordSource {
+    counter: u64,
+    random: &'static dyn SecureRandom,
+    /// Random bytes of the system, fetched many at a time.
+    pool: Box<[u8; POOL]>,
+    used: usize,
 }
 
-impl Counter {
-    /// The words of the next reference.
-    pub fn advance(&mut self) -> [u32; 3] {
-        self.low += 1;
-        if self.low >> 50 != 0 {
-            (self.low, self.high) = (0, self.high.wrapping_add(1));
-        }
-        #[allow(clippy::cast_possible_truncation)] // the masked and shifted parts fit
-        let (first, second) = ((self.low as u32) & (FIRST_WORD_BOUND - 1), (self.low >> 18) as u32);
-        [first, second, self.high]
+const POOL: usize = 256 * BYTES;
+const BYTES: usize = 12;
+
+impl WordSource {
+    /// No reference has been made.
+    pub fn new() -> Self {
+        let random = rustls::crypto::ring::default_provider().secure_random;
+        Self { counter: 0, random, pool: Box::new([0; POOL]), used: POOL }
     }
+
+    /// The words of the next reference.
+    pub fn advance(&mut self) -> [u32; MAX_WORDS] {
+        self.counter += 1;
+        let [first, second, third] = self.random_words();
+        let [low, high] = halves(self.counter);
+        [first % FIRST_WORD_BOUND, second, third, low, high]
+    }
+
+    fn random_words(&mut self) -> [u32; 3] {
+        if self.used == POOL {
+            // Without it every reference could be guessed: better to stop than to go on.
+            self.random.fill(&mut *self.pool).expect("the system gives random numbers");
+            self.used = 0;
+        }
+        let bytes = &self.pool[self.used..self.used + BYTES];
+        self.used += BYTES;
+        std::array::from_fn(|word| u32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * word + byte])))
+    }
+}
+
+impl Default for WordSource {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // that is what halves are
+fn halves(number: u64) -> [u32; 2] {
+    [number as u32, (number >> 32) as u32]
 }
 
 #[cfg(feature = "python")]
@@ -84,7 +120,7 @@ mod object {
     use std::sync::{Mutex, PoisonError};
 
     use super::super::atom::{Atom, Name};
-    use super::{Counter, MAX_WORDS, ReferenceParts};
+    use super::{MAX_WORDS, ReferenceParts, WordSource};
 
     /// A unique reference.
     #[pyclass(frozen, eq, ord, hash, module = "pyzen.terms", name = "Reference")]
@@ -133,14 +169,14 @@ mod object {
     pub struct ReferenceSource {
         node: Name,
         creation: u32,
-        counter: Mutex<Counter>,
+        words: Mutex<WordSource>,
     }
 
     impl ReferenceSource {
         /// A reference that was never made before.
         pub fn make(&self) -> ReferenceParts {
-            let words = self.counter.lock().unwrap_or_else(PoisonError::into_inner).advance();
-            ReferenceParts::new(self.node.clone(), self.creation, &words).expect("three words are within bounds")
+            let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).advance();
+            ReferenceParts::new(self.node.clone(), self.creation, &words).expect("five words are within bounds")
         }
     }
 
@@ -149,7 +185,7 @@ mod object {
         #[new]
         fn new(node: &Bound<'_, PyAny>, creation: u32) -> PyResult<Self> {
             let node = Name::from_object(node)?;
-            Ok(Self { node, creation, counter: Mutex::default() })
+            Ok(Self { node, creation, words: Mutex::default() })
         }
 
         fn next(&self) -> Reference {
@@ -171,9 +207,31 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_stays_within_its_bound() {
-        let mut counter = Counter { low: u64::from(FIRST_WORD_BOUND) - 1, high: 0 };
-        assert_eq!(counter.advance(), [0, 1, 0]);
-        assert_eq!(counter.advance(), [1, 1, 0]);
+    fn references_are_ordered_as_they_are_made() {
+        let mut source = WordSource::new();
+        source.counter = u64::from(u32::MAX) - 500;
+        let mut made = || ReferenceParts::new(Name::intern("n@h"), 1, &source.advance()).unwrap();
+        let first = made();
+        let last = (0..1000).fold(first, |before, _| {
+            let after = made();
+            assert!(before < after);
+            after
+        });
+        assert_eq!(last.words()[3..], [500, 1]);
+    }
+
+    #[test]
+    fn random_bits_never_come_twice() {
+        let mut source = WordSource::new();
+        let random: Vec<[u32; 5]> = (0..10_000).map(|_| source.advance()).collect();
+        assert!(random.iter().all(|words| words[0] < FIRST_WORD_BOUND));
+        let distinct = |index: usize| random.iter().map(|words| words[index]).collect::<std::collections::HashSet<_>>();
+        assert!(distinct(0).len() > 9500);
+        assert!(distinct(1).len() > 9990);
+        assert!(distinct(2).len() > 9990);
+        for bit in 0..32 {
+            let set = random.iter().filter(|words| words[2] >> bit & 1 == 1).count();
+            assert!((4500..5500).contains(&set), "bit {bit}: {set}");
+        }
     }
 }

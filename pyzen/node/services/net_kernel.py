@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.gen_server import log_stray
+from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.verbs import actor_of
 from pyzen.terms import atoms
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @final
-class NetKernel(GenServer):
+class NetKernel(GuardedServer):
     """Says ``yes`` to who asks whether it is known here: the handshake has proved that."""
 
     async_dist = True

@@ -18,7 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from pyzen.actor.answers import NOREPLY
-from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.gen_server import log_stray
+from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.process import Process
 from pyzen.actor.verbs import actor_of
 from pyzen.errors import NoProcess
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Rex(GenServer):
+class Rex(GuardedServer):
     """Runs what peers ask for by message.
 
     Args:

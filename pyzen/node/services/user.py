@@ -12,7 +12,8 @@ import logging
 import sys
 from typing import Any, Final, final
 
-from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.gen_server import log_stray
+from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.verbs import actor_of
 from pyzen.node.services.io_lib import characters, fwrite
 from pyzen.terms import Atom, Pid, atoms
@@ -28,7 +29,7 @@ BAD_REQUEST: Final = (ERROR, atoms.request)
 
 
 @final
-class User(GenServer):
+class User(GuardedServer):
     """Writes what processes here and elsewhere print."""
 
     async_dist = True

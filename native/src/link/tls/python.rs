@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use rustls::version::{TLS12, TLS13};
 
 use super::{Role, Tls, Versions};
-use crate::link::python::raise;
+use crate::link::arguments::raise;
 
 /// What all encrypted connections of a node have in common.
 #[pyclass(frozen, module = "pyzen._native")]

@@ -1,0 +1,74 @@
+"""GuardedServer: a process of the node itself, which peers may ask, and neither end nor stop.
+
+An authenticated peer may send anything to any process. A process of the node itself serves all peers at once, so what
+one of them sends must count for that one only. Here a message says which link it came by, what the kernel tells comes
+by a callback of its own, and exit signals and ``sys`` orders of peers are refused: counted, and logged once a peer.
+
+Stricter than OTP, where a connected node may do all of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pyzen.actor.answers import NOREPLY
+from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.server_loop import server_loop
+from pyzen.actor.verbs import actor_of
+
+if TYPE_CHECKING:
+    from pyzen.terms import Atom, Pid
+
+__all__ = ["GuardedServer", "came_by"]
+
+log = logging.getLogger("pyzen.actor")
+
+MAX_PEERS: Final = 1000
+"""Peers whose refusals are logged; those of any more are counted only."""
+
+
+class GuardedServer(GenServer):
+    """A server of the node itself.
+
+    ``handle_info`` gets what processes send. ``handle_notice`` gets what the kernel tells: DOWNs, exits, node events,
+    replies to requests, in order with all else.
+    """
+
+    _pyzen_guarded: ClassVar[bool] = True
+    _pyzen_refused: frozenset[Atom] = frozenset()
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Ignore a call that is not ours; the caller runs into its own timeout."""
+        self.stray((request, from_))
+        return NOREPLY
+
+    def handle_cast(self, request: Any) -> Any:
+        """Ignore a cast that is not ours."""
+        self.stray(request)
+
+    def handle_info(self, message: Any) -> Any:
+        """Ignore a message that is not ours."""
+        self.stray(message)
+
+    def handle_notice(self, message: tuple[Any, ...]) -> Any:
+        """Ignore what is told of something that is no longer of interest."""
+
+    def stray(self, message: Any) -> None:
+        """Ignore a message; one log line per ten seconds."""
+        log_stray(actor_of(self), message)
+
+    def refused(self, what: str, peer: Atom) -> None:
+        """Note that a peer has tried to end or to stop this process."""
+        if peer not in self._pyzen_refused and len(self._pyzen_refused) < MAX_PEERS:
+            self._pyzen_refused |= {peer}
+            actor = actor_of(self)
+            name = actor.registered_name or actor.pid
+            log.warning("%r refuses an %s of %s; further ones are not logged", name, what, peer)
+
+
+def came_by(server: GuardedServer, node: Atom) -> bool:
+    """Say whether the message that is being handled came by the link to ``node`` that is up now."""
+    actor = actor_of(server)
+    link = actor.runtime.link(node)
+    return link is not None and link[0] == server_loop(actor).via
