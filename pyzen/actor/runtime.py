@@ -74,6 +74,7 @@ class Runtime(Protocol):
     scheduler: Scheduler
     unread: Unreads
     user: Pid | None
+    links_lost: int
 
     def now(self) -> float:
         """Return monotonic time in seconds."""

@@ -53,6 +53,7 @@ class Router:
         user: The group leader of processes that have no other.
         births: What starts processes for peers.
         refused: Names that no process may have.
+        links_lost: How many links were lost so far.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Router:
         self.now = now
         self.call_later = call_later
         self._links = links
+        self.links_lost = 0
         self._last_number = 0
         self._is_closed = False
         self._by_pid: dict[Pid, Actor] = {}
@@ -384,6 +386,7 @@ class Router:
 
     def link_lost(self, node: Atom) -> None:
         """A link is lost: called after its last signal, before the first of the next link."""
+        self.links_lost += 1
         for actor in self._related.pop(node, ()):
             actor.lose_link(node)
         self._tell_node_monitors(node, NODEDOWN)

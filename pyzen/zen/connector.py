@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pyzen.actor.answers import Continue, Stop
 from pyzen.actor.requests import GEN_CAST
 from pyzen.actor.runtime import Sent
+from pyzen.actor.scheduler import BUDGET
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
 from pyzen.errors import LinkOverloaded
@@ -130,6 +131,15 @@ class Connector(ZenServer):
         """Take a shorter interval into account at once."""
         if self._phase is Phase.OPEN:
             self._sweeping.shorten(self.interval)
+
+    def settle_loss(self) -> None:
+        """Take the news of a lost link now, after all that came before it."""
+        actor = actor_of(self)
+        while self._outlives_link() and actor.run(BUDGET):
+            pass
+
+    def _outlives_link(self) -> bool:
+        return (self._phase is Phase.OPEN or self._fallback.stands) and not self._link.is_up
 
     def connect(self, done: Callable[[Compatibility], None]) -> None:
         """Find out whether the remote is compatible, without waiting for a sweep; one attempt for many callers."""

@@ -138,6 +138,7 @@ class ZenSystem:
         self._monitors = self._context.monitors
         self._supervisor: Supervisor | None = None
         self._stopping: Supervisor | None = None
+        self._links_lost = 0
         self.config.watch(self._setting_changed)
 
     # ---- life
@@ -256,12 +257,21 @@ class ZenSystem:
         """
         if subscriber is None:
             subscriber = self._running()
+        if self._links_lost != self._runtime.links_lost:
+            self._settle_losses()
         ref, flags = self._monitors.add(target, subscriber)
         if flags:
             if flags & SUBSCRIBER:
                 self._watch(subscriber)
             self._context.act(flags)
         return ref
+
+    def _settle_losses(self) -> None:
+        """Let links that are lost already fire what was made before: a new reference is for the next link."""
+        self._links_lost = self._runtime.links_lost
+        if connectors := alive(self._context.connectors):
+            for connector in connectors.live():
+                connector.settle_loss()
 
     def _running(self) -> Pid:
         running = self._runtime.running()
