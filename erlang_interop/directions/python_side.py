@@ -32,7 +32,7 @@ class PythonSubscriber(Subscriber):
         super().__init__(watched)
         self._node = node
         self._process = Hoarder()
-        self._pid = node.runtime.spawn(self._process)
+        self.pid = node.runtime.spawn(self._process)
         self._refs: list[Reference] = []
         self._indices: dict[Reference, int] = {}
         self._targets: list[Target] = []
@@ -42,7 +42,7 @@ class PythonSubscriber(Subscriber):
         return [self._monitor(target) for target in targets]
 
     def _monitor(self, target: Target) -> int:
-        index, ref = len(self._refs), self._node.zen.monitor(target, subscriber=self._pid)
+        index, ref = len(self._refs), self._node.zen.monitor(target, subscriber=self.pid)
         self._refs.append(ref)
         self._targets.append(target)
         self._indices[ref] = index
@@ -52,7 +52,7 @@ class PythonSubscriber(Subscriber):
         assert self._node.zen.demonitor(self._refs[index], flush=flush)
 
     async def live(self, index: int) -> list[int]:
-        return [self._indices[ref] for ref in self._node.zen.monitors(self._targets[index], self._pid)]
+        return [self._indices[ref] for ref in self._node.zen.monitors(self._targets[index], self.pid)]
 
     async def hold(self) -> None:
         """Nothing to do."""
@@ -70,7 +70,7 @@ class PythonSubscriber(Subscriber):
         return self._downs
 
     async def end(self) -> None:
-        self._process.send_exit(self._pid, atoms.kill)
+        self._process.send_exit(self.pid, atoms.kill)
 
 
 @final
@@ -82,12 +82,15 @@ class PythonSide(Side):
 
     def __init__(self, node: Node) -> None:
         self.name = node.name
+        self.subscribers: list[Pid] = []
         self._node = node
 
     # ---- the end that watches
 
     async def subscriber(self, watched: Atom) -> Subscriber:
-        return PythonSubscriber(self._node, watched)
+        subscriber = PythonSubscriber(self._node, watched)
+        self.subscribers.append(subscriber.pid)
+        return subscriber
 
     async def link(self, peer: Atom) -> None:
         assert await self._node.connect(peer)

@@ -19,7 +19,8 @@ from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
 from pyzen.node.connections import BURST
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.terms import Atom, Reference, atoms
-from tests.node.conftest import RawPeer, until
+from tests.node.conftest import until
+from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -9,7 +9,7 @@ import pytest
 
 from pyzen import etf
 from pyzen.terms import Pid, atoms
-from tests.node.conftest import RawPeer
+from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.node.node import Node
-    from tests.node.conftest import MakeNode, RawPeer
+    from tests.node.conftest import MakeNode
+    from tests.raw_peer import RawPeer
 
 OUR, THEIR = Pid("here@test", 5, 0, 7), Pid("there@test", 9, 0, 8)
 PEER = THEIR.node

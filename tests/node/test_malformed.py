@@ -16,7 +16,8 @@ import pytest
 from pyzen import etf
 from pyzen.config import Limits
 from pyzen.terms import Atom, Pid, Reference, atoms
-from tests.node.conftest import RawPeer, until
+from tests.node.conftest import until
+from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
     from tests.node.conftest import MakeNode
