@@ -31,16 +31,19 @@ class RawPeer:
 
     async def connect(self, node: Node, cookie: str = "secret") -> Outcome:
         assert node.address is not None
-        await self.open(node.address)
+        return await self.connect_to(node.address, node.name, cookie)
+
+    async def connect_to(self, address: tuple[str, int], name: Atom, cookie: str) -> Outcome:
+        await self.open(address)
         handshake = Initiator(
             str(self.name),
-            str(node.name),
+            str(name),
             flags=own_flags(hidden=False),
             creation=self.creation,
             cookie=lambda _: cookie,
         )
         self.write_frames(handshake.start())
-        return await self.shake(node.name, handshake)
+        return await self.shake(name, handshake)
 
     async def shake(self, node: Atom, handshake: Handshake) -> Outcome:
         while not handshake.ended:

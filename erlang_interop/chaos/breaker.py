@@ -8,6 +8,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Final
 
+from erlang_interop.chaos.intruder import intrude
 from erlang_interop.chaos.members import GONE
 from erlang_interop.chaos.network import pair_of
 
@@ -63,6 +64,7 @@ class Breaker:
             (10, self._kill_zen),
             (4, self._block),
             (3, self._burst),
+            (6, self._forge),
         ]
 
     async def play(self) -> None:
@@ -216,6 +218,20 @@ class Breaker:
         fault = self._truth.begin("block", member.alive, detail=how)
         try:
             await member.call("block", how, f"{seconds:.2f}")
+        finally:
+            fault.end = time.monotonic()
+
+    async def _forge(self, dice: random.Random) -> None:
+        """Let a third node connect to a Python node, and speak for another of its peers."""
+        one, other = self._two(dice)
+        if not one.is_running:
+            return
+        fault = self._truth.begin("forge", one.alive, other.alive)
+        try:
+            told = await one.term("known", other.name)
+            address = self._network.address_of(one.alive)
+            tried = await intrude(address, self._run.cookie, (one.name, other.name), told, dice)
+            fault.detail = ", ".join(tried)
         finally:
             fault.end = time.monotonic()
 

@@ -73,6 +73,11 @@ class FaultyNetwork(EpmdServer):
             return serialize_port2_response(node)
         return serialize_port2_response(dataclasses.replace(node, port=listener.sockets[0].getsockname()[1]))
 
+    def address_of(self, alive: str) -> tuple[str, int]:
+        """Return where a node seems to listen."""
+        host, port = self._listeners[alive].sockets[0].getsockname()
+        return host, port
+
     # ---- faults
 
     def cut(self, pair: Pair) -> int:

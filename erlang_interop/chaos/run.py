@@ -114,6 +114,12 @@ class Run:
         self._cluster: ErlangCluster | None = None
 
     @property
+    def cookie(self) -> str:
+        """What the nodes share."""
+        assert self._cluster is not None
+        return self._cluster.cookie
+
+    @property
     def python(self) -> list[Member]:
         """The Python nodes."""
         return [member for member in self._members if member.kind == "python"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BREAKING", "SLOWING", "Fault", "Kind", "LifeTime", "Truth", "Vacancy"]
 
 Kind = Literal[
-    "cut", "refuse", "freeze", "delay", "drop", "disconnect", "stop", "kill", "block", "zen", "burst", "start"
+    "cut", "refuse", "freeze", "delay", "drop", "disconnect", "stop", "kill", "block", "zen", "burst", "forge", "start"
 ]
 
 BREAKING: Final[frozenset[str]] = frozenset({"cut", "refuse", "freeze", "drop", "disconnect", "stop", "kill", "start"})

@@ -21,6 +21,7 @@ from typing import Any, Final
 from erlang_interop.benchmarks.processes import usual
 from erlang_interop.benchmarks.worker import Worker
 from erlang_interop.chaos.books import BLOCK, NAMED, NAMES, Books, Journal, name_of
+from erlang_interop.chaos.intruder import told
 from pyzen import consult, etf
 from pyzen.actor.answers import Stop
 from pyzen.actor.gen_server import GenServer
@@ -289,6 +290,10 @@ class ChaosWorker(Worker):
         else:
             time.sleep(float(seconds))  # noqa: ASYNC251 - to block is the purpose
         return ":ok"
+
+    async def do_known(self, peer: str) -> str:
+        """What an intruder is told, who wants to harm what this node and a peer have with each other."""
+        return packed(told(self._node, atoms[peer], self._targets, self._books.subscribers[0].pid, self._lives))
 
     async def do_disconnect(self, peer: str) -> bool:
         return self._node.disconnect(peer)
