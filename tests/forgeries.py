@@ -6,6 +6,7 @@ C is told more than a peer can find out, the references of others among it: what
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,6 +41,7 @@ class Known:
         subscriber_of_b: Who watches at B.
         on_a: What B watches.
         on_b: What A watches.
+        echoes: Servers of A that answer a call with the request.
         monitors: The references of the monitors that processes of A have.
         watchers: The references by which processes of B watch processes of A.
     """
@@ -56,6 +58,7 @@ class Known:
     subscriber_of_b: Pid
     on_a: list[Pid]
     on_b: list[Pid]
+    echoes: list[Pid] = field(default_factory=list)
     monitors: dict[Pid, list[Reference]] = field(default_factory=dict)
     watchers: dict[Pid, list[Reference]] = field(default_factory=dict)
 
@@ -90,6 +93,7 @@ class Intruder:
         self.known = known
         self.pid = peer.pid
         self.name = peer.name
+        self._numbers = itertools.count(1)
 
     def send(self, to: Any, message: Any) -> object:
         """Send a message to a pid, a name or an alias of A."""
@@ -108,6 +112,13 @@ class Intruder:
     def exit2(self, to: Pid, reason: Any) -> object:
         """Send an exit signal."""
         return self.signal(26, self.pid, to, payload=reason)
+
+    def call(self, module: str, function: str, args: list[Any]) -> object:
+        """Start a process that applies a function, as ``erpc`` does; its answer is not read."""
+        ref = Reference(self.name, self.peer.creation, [next(self._numbers), 0, 0])
+        mfa = (atoms.erpc, atoms.execute_call, 4)
+        request: Any = (29, ref, self.pid, self.pid, mfa, [])
+        return self.signal(*request, payload=[ref, atoms[module], atoms[function], args])
 
     async def obeyed(self) -> None:
         """Wait until all that C has sent has been read: by an answer, or by the end of its link."""
@@ -128,6 +139,11 @@ def guesses(refs: Iterable[Reference], node: Atom) -> list[Reference]:
         for ref in refs
         for words in [(1, 0, 0, *ref.words[3:]), (0, 0, 0, *ref.words[3:]), (ref.words[3], 0, 0)]
     ]
+
+
+def unsubscribed(known: Known) -> Any:
+    """Return instructions to unsubscribe from all that is watched at A."""
+    return [(atoms.unsubscribe, target) for target in known.on_a]
 
 
 def zen_down(ref: Any, pid: Any, reason: Any = atoms.forged) -> Any:
@@ -233,6 +249,26 @@ OTHERS: dict[str, Forgery] = {
     "spawn replies": lambda c, k: [
         c.signal(31, ref, pid, 3, c.pid) for pid in k.everybody for ref in k.monitors_of(pid)
     ],
+    "exits by a call": lambda c, k: [c.call("Elixir.Process", "exit", [pid, atoms.kill]) for pid in k.system],
+    "exits by a call of an old node": lambda c, k: [
+        c.send(atoms.rex, (c.pid, (atoms.call, atoms["Elixir.Process"], atoms.exit, [pid, atoms.kill], c.pid)))
+        for pid in k.system
+    ],
+    "orders by way of rex": lambda c, k: [
+        c.send(atoms.rex, (c.pid, (atoms.sbcast, name, (atoms.system, (c.pid, atoms.x), order))))
+        for name in (ZenMonitor.Proxy, ZenMonitor.Local, ZenMonitor.Local.Connector, ZenMonitor.Supervisor)
+        for order in (atoms.suspend, (atoms.terminate, atoms.kill))
+    ],
+    "instructions by way of rex": lambda c, k: [
+        c.send(atoms.rex, (c.pid, (atoms.sbcast, ZenMonitor.Proxy, (CAST, (atoms.process, who, unsubscribed(k))))))
+        for who in (k.connector_of_b, *k.system)
+    ],
+    "instructions as a reply": lambda c, k: [
+        c.send(to, (CALL, (k.proxy, CAST), (atoms.process, who, unsubscribed(k))))
+        for to in k.echoes
+        for who in (k.connector_of_b, *k.system)
+    ],
+    "group leaders": lambda c, k: [c.signal(7, c.pid, pid) for pid in k.system],
     "casts and calls of nonsense": lambda c, k: [
         c.send(pid, message)
         for pid in k.system

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.mailbox import Sourced
+from pyzen.actor.runtime import SENT, Sent
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
+from pyzen.terms import Pid
 
 if TYPE_CHECKING:
-    from pyzen.terms import Atom, Pid
+    from pyzen.terms import Atom
 
 __all__ = ["GuardedServer", "came_by"]
 
@@ -53,6 +56,21 @@ class GuardedServer(GenServer):
 
     def handle_notice(self, message: tuple[Any, ...]) -> Any:
         """Ignore what is told of something that is no longer of interest."""
+
+    def tell(self, dest: Pid | tuple[Atom, Atom], message: Any) -> Sent:
+        """Send to a guarded process without dialling; at home with a mark that no other process can set.
+
+        A peer can make a process of this node send a message, by a call with a forged ``From``.
+
+        Raises:
+            LinkOverloaded: Too much waits for that node already.
+        """
+        runtime = actor_of(self).runtime
+        to, node = (dest.number, dest.node) if isinstance(dest, Pid) else dest
+        if node is not runtime.name:
+            return self.send(dest, message, dial=False)
+        runtime.deliver(to, [Sourced(message, 0)])
+        return SENT
 
     def stray(self, message: Any) -> None:
         """Ignore a message; one log line per ten seconds."""

@@ -28,7 +28,7 @@ class Sourced:
 
     Attributes:
         message: The message.
-        via: The epoch of the link it came by, or ``KERNEL``.
+        via: The epoch of the link it came by, ``KERNEL``, or 0: a process of the node itself speaks for the node.
     """
 
     __slots__ = ("message", "via")

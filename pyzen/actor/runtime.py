@@ -115,6 +115,9 @@ class Runtime(Protocol):
     def send(self, from_pid: Pid, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Route a message. Raises ``EncodeError``, ``LinkOverloaded``."""
 
+    def deliver(self, to: int | Atom | Reference, messages: list[Any], via: int = 0) -> None:
+        """Deliver messages to a process of this node by number, name or alias; dropped where it is not there."""
+
     def deliver_many(self, dispatches: Sequence[tuple[Pid, Downs]]) -> None:
         """Put DOWNs into mailboxes of this node; those for dead processes are withdrawn."""
 

@@ -113,7 +113,8 @@ class ServerLoop(Loop):
         task: What runs a coroutine of the server, the last one if none runs.
         started: What waits for the end of ``init``.
         strays: How often messages that no callback handles are logged.
-        via: The link by which the message came that a guarded process is handling; 0 for one of this node.
+        via: The link by which the message came that a guarded process is handling; 0 if ZenMonitor of this node itself
+            has sent it, None if any other process of this node has.
     """
 
     __slots__ = ("_due", "phase", "started", "strays", "task", "via")
@@ -123,7 +124,7 @@ class ServerLoop(Loop):
         self.phase: Phase = NEW
         self.task: asyncio.Task[Any] | None = None
         self.started: asyncio.Future[Any] | None = None
-        self.via = 0
+        self.via: int | None = None
         self.strays: Throttle | None = None  # few servers ever need it
         self._due: deque[Callable[[], Any]] = deque()
 
@@ -220,7 +221,7 @@ class ServerLoop(Loop):
         try:
             return callback(*arguments)
         finally:
-            self.via = 0
+            self.via = None
 
     def _run(self, items: Iterator[Any], route: Route | None) -> int:
         """Run callbacks, as long as nothing has to be done between two of them; returns how many it were."""

@@ -273,8 +273,9 @@ class GroupLeader(Signal):
     dials: ClassVar[bool] = True
 
     def apply(self, actor: Actor) -> None:
-        """Take the leader."""
-        actor.group_leader = self.leader
+        """Take the leader; a peer does not choose that of a process of the node itself."""
+        if self.peer is None or not actor.guarded:
+            actor.group_leader = self.leader
 
 
 @final

@@ -75,7 +75,7 @@ class Batcher(ZenServer):
         if not certificates:
             return
         try:
-            sent = self.send(connector, (DEAD, self.node, certificates), dial=False)
+            sent = self.tell(connector, (DEAD, self.node, certificates))
         except LinkOverloaded:
             return
         if sent is not Sent.NO_LINK:

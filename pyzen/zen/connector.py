@@ -369,7 +369,7 @@ class Connector(ZenServer):
         return SUBSCRIBE, (PROBE, self._peer)
 
     def _cast(self, request: Any) -> bool:
-        return self.send((PROXY, self._peer), (GEN_CAST, request), dial=False) is not Sent.NO_LINK
+        return self.tell((PROXY, self._peer), (GEN_CAST, request)) is not Sent.NO_LINK
 
     def _certified(self, certificates: list[Any], start: int) -> Continue | None:
         """Fire what a dead summary names, in slices, before anything that came after it."""

@@ -72,7 +72,7 @@ class Proxy(ZenServer):
         """Answer ``ping``."""
         if request is not PING:
             return super().handle_call(request, from_)
-        if not self.speaks_for(from_[0].node):
+        if from_[0].node is not self.node and not self.speaks_for(from_[0].node):
             return NOREPLY
         self._watch_node(from_[0].node)
         return PONG

@@ -109,7 +109,7 @@ class EpochLink:
         link = self._runtime.link(self.node)
         self._epoch = None if link is None else link[0]
 
-    def carries(self, via: int) -> bool:
+    def carries(self, via: int | None) -> bool:
         """Say whether what came by the link of that epoch came by this one, which may be lost by now."""
         return via == self._epoch
 

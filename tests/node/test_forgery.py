@@ -32,6 +32,13 @@ class Worker(GenServer):
     """Waits for its end."""
 
 
+class Echo(GenServer):
+    """Answers with what it was asked: a peer chooses what it sends, and to whom."""
+
+    def handle_call(self, request: Any, from_: Any) -> Any:
+        return request
+
+
 class Scene:
     """Five monitors of ZenMonitor and one of ERTS each way between A and B, and C, which is connected to A."""
 
@@ -73,6 +80,7 @@ class Scene:
             on_a=self.on_a,
             on_b=self.on_b,
         )
+        known.echoes.append(self.a.spawn(Echo))
         known.look(runtime)
         return known
 

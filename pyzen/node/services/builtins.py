@@ -122,10 +122,14 @@ class Builtins:
         return None if found is UNDEFINED else found
 
     def exit(self, pid: Any, reason: Any) -> bool:
-        """``exit/2``."""
+        """``exit/2``: it is a peer who asks for it, and a peer ends no process of the node itself."""
         if not isinstance(pid, Pid):
             raise badarg()
         sender = self._router.running() or pid
+        actor, asking = self._router.actor(pid), self._router.actor(sender)
+        if actor is not None and actor.guarded:
+            actor.instance.refused("exit signal", asking.leader.node if asking is not None else pid.node)
+            return True
         self._router.route(Exit2(pid, sender, reason))
         return True
 

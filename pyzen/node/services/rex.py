@@ -21,10 +21,10 @@ from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import log_stray
 from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.process import Process
+from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
-from pyzen.errors import NoProcess
 from pyzen.node.services.remote_call import apply, rpc_result
-from pyzen.terms import Pid, atoms
+from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,10 +81,11 @@ class Rex(GuardedServer):
                 log_stray(actor_of(self), message)
 
     def _sbcast(self, name: Any, message: Any) -> Any:
-        try:
-            self.send(name, message)
-        except (NoProcess, TypeError):
+        """Hand a message on to a name of this node: as one of the link that it came by."""
+        runtime = actor_of(self).runtime
+        if not isinstance(name, Atom) or runtime.whereis(name) is None:
             return atoms.nonexisting_name, name
+        runtime.deliver(name, [message], server_loop(actor_of(self)).via or 0)
         return self.node
 
     def _start(self, module: Any, function: Any, args: list[Any], leader: Any, done: Callable[[Any], object]) -> None:
