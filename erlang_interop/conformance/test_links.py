@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from erlang_interop.conformance.actors import SOON, StartOurs, idle
+from erlang_interop.conformance.actors import SOON, StartOurs, idle, until
 from erlang_interop.conformance.tap import tapped
 from erlang_interop.nodes import Epmd
 from pyzen.config import EpmdConfig
@@ -140,7 +140,7 @@ async def test_their_unlink_of_the_ended_is_acknowledged(
                 await theirs.run("conf_signals", "unlink_killed", node.spawn(idle))
 
             assert tap.received(Op.UNLINK_ID, 4) > 0
-            assert tap.sent(Op.UNLINK_ID_ACK, 4) == tap.received(Op.UNLINK_ID, 4)
+            await until(lambda: tap.sent(Op.UNLINK_ID_ACK, 4) == tap.received(Op.UNLINK_ID, 4))
 
 
 # ---- we link with theirs

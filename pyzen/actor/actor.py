@@ -14,17 +14,18 @@ Source: Erlang Reference Manual, "Processes"; OTP, "Distribution Protocol", for 
 
 from __future__ import annotations
 
-import logging
+from _thread import get_ident
 from collections import deque
 from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
 from pyzen.actor.mailbox import Mailqueue, count, told, withdraw
-from pyzen.actor.reasons import NORMAL, as_atom, check_pid, contained, end_of, exit_error
+from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, seconds
 from pyzen.actor.relations import Relations
 from pyzen.actor.runtime import BUSY
 from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, node_of
+from pyzen.contained import contained, get_logger
 from pyzen.errors import NoProcess, ProcessExit
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "running"]
 
-log = logging.getLogger("pyzen.actor")
+log = get_logger("pyzen.actor")
 
 DOWN: Final = atoms.DOWN
 EXIT: Final = atoms.EXIT
@@ -120,12 +121,25 @@ class Actor:
         Raises:
             RuntimeError: It has been started before.
         """
-        if hasattr(self, "runtime"):
+        if self.is_started:
             raise RuntimeError(f"this {type(self.instance).__name__} has been started before")
         self.runtime = runtime
         self.pid = runtime.make_pid()
         self.relations = Relations(runtime.name)
         self.parent = parent
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it has got its pid."""
+        return hasattr(self, "runtime")
+
+    def begin(self) -> None:
+        """Start the loop; a process that can't begin has ended. Raises what the loop raises."""
+        try:
+            self.loop.start()
+        except BaseException as error:
+            self.end(end_of(error)[0])
+            raise
 
     def born_for(self, other: Pid, monitor: Reference | None, *, linked: bool) -> None:
         """Be monitored by and linked with a process of another node that has asked for this one."""
@@ -235,13 +249,15 @@ class Actor:
             self.mail.append(self.runtime.unread.add(ref, (DOWN, ref, PROCESS, target, reason)))
         else:
             self.runtime.remove_alias(ref)
-            answer(None, exit_error(reason))
+            with contained:  # whoever waits may do so in an event loop that is closed
+                answer(None, exit_error(reason))
 
     def take_reply(self, ref: Reference, message: Any) -> None:
         """Take the reply to a request; one that nobody waits for any more is dropped."""
         answer = self.forget_request(ref)
         if answer is not None and type(message) is tuple and len(message) == 2:
-            answer(message[1], None)
+            with contained:
+                answer(message[1], None)
 
     def take_spawn_reply(self, reply: SpawnReply) -> None:
         """Take the answer to a spawn request; a process that nobody waits for any more is given up."""
@@ -289,14 +305,27 @@ class Actor:
 
         Raises:
             ProcessExit: The process has ended.
-            RuntimeError: It has not been started.
+            RuntimeError: It has not been started, or this is another thread than that of its node.
         """
         if self.ended:
             raise ProcessExit(self.exit_reason)
         try:
-            return self.runtime
+            runtime = self.runtime
         except AttributeError:
             raise RuntimeError("the process has not been started: verbs can be used from init on") from None
+        if get_ident() != runtime.thread_id:
+            raise RuntimeError("the process belongs to another thread: use loop.call_soon_threadsafe")
+        return runtime
+
+    def is_called(self, dest: Any) -> bool:
+        """Say whether a destination is this process."""
+        if type(dest) is tuple and len(dest) == 2 and dest[1] == self.alive().name:
+            dest = dest[0]
+        if type(dest) is Pid:
+            return dest == self.pid
+        return (
+            self.registered_name is not None and isinstance(dest, str | Atom) and as_atom(dest) is self.registered_name
+        )
 
     def send(self, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Send a message; a busy link suspends the process, unless it has asked for ``async_dist``."""
@@ -312,6 +341,15 @@ class Actor:
         self.add_monitor(ref, checked)
         runtime.route(Monitor(checked, self.pid, ref))
         return ref
+
+    def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
+        """Undo a monitor; true if it stood."""
+        runtime, target = self.alive(), self.relations.remove_monitor(ref)
+        if target is not None:
+            runtime.route(Demonitor(target, self.pid, ref))
+        elif flush:
+            runtime.unread.withdraw(ref)
+        return target is not None
 
     def add_monitor(self, ref: Reference, target: Pid | tuple[Atom, Atom]) -> None:
         """Keep this process's half of a monitor."""
@@ -359,11 +397,10 @@ class Actor:
         """Call ``callback`` after ``delay`` seconds, outside of any process.
 
         Raises:
-            ValueError: The delay is no number: among the timers of an event loop it would hold up all others.
+            TypeError: The delay is no number.
+            ValueError: It is NaN, or past all bounds: among the timers of an event loop it would hold up all others.
         """
-        if delay != delay:  # noqa: PLR0124  # NaN is what differs from itself
-            raise ValueError("a delay is a number of seconds, not NaN")
-        return self.alive().call_later(delay, callback, *args)
+        return self.alive().call_later(seconds(delay), callback, *args)
 
     def _send_now(self, ref: Reference, dest: Dest, message: Any) -> None:
         del self.timers[ref]
@@ -372,8 +409,7 @@ class Actor:
         except NoProcess:
             pass  # as `erlang:send_after/3`: the name is looked up now, and nobody has it
         except Exception as error:
-            with contained:
-                log.warning("a timer of %r can't send to %r: %s", self.pid, dest, error)
+            log.warning("a timer of %r can't send to %r: %s", self.pid, dest, error)
 
     @property
     def leader(self) -> Pid:
@@ -396,8 +432,7 @@ class Actor:
         if self.ended:
             return
         self.end(reason)
-        with contained:  # the handlers of a log are code of the user
-            log.error("process %r on %s crashed", self.registered_name or self.pid, self.runtime.name, exc_info=error)
+        log.error("process %r on %s crashed", self.registered_name or self.pid, self.runtime.name, exc_info=error)
 
     def end(self, reason: Any) -> None:
         """End now: the name and the mailbox go, the DOWNs and exit signals leave. Idempotent."""
@@ -418,7 +453,8 @@ class Actor:
         requests, self.requests = self.requests, {}
         for ref, answer in requests.items():
             self.runtime.remove_alias(ref)
-            answer(None, ProcessExit(reason, "the calling process ended"))
+            with contained:
+                answer(None, ProcessExit(reason, "the calling process ended"))
 
     def _farewells(self, reason: Any) -> Iterator[Signal]:
         """Yield what the end of a process means to others."""

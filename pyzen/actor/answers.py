@@ -28,7 +28,10 @@ NOREPLY: Final = _NoReply()
 @final
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """What a callback returns to have ``handle_continue(argument)`` run before the next message."""
+    """What a callback returns to have ``handle_continue(argument)`` run before the next message.
+
+    From ``handle_call`` it is no reply: `Reply` has room for both, or ``self.reply(from_, value)`` follows.
+    """
 
     argument: Any
 
@@ -43,7 +46,7 @@ class Reply:
 
 
 class Stop(Exception):  # the word of Elixir's {:stop, reason, reply, state}
-    """Raised by a callback to stop the server.
+    """Raised, or returned, by a callback to stop the server.
 
     Attributes:
         reason: The exit reason.

@@ -70,12 +70,20 @@ class ChildSpec:
 
     def start(self, supervisor: Actor) -> Pid:
         """Start a process, linked with the supervisor."""
+        made = self._made()
+        if made is not None:
+            return supervisor.runtime.spawn(made, name=self.name, link=supervisor.pid)
+        return supervisor.runtime.spawn(self.target, *self.args, name=self.name, link=supervisor.pid)
+
+    def _made(self) -> Verbs | None:
+        """Return the process that a plain function makes; None where the target itself is what is started."""
         target = self.target
-        if inspect.isfunction(target) or inspect.ismethod(target):
-            made = None if inspect.iscoroutinefunction(target) else target(*self.args)
-            if isinstance(made, Verbs):
-                return supervisor.runtime.spawn(made, name=self.name, link=supervisor.pid)
-        return supervisor.runtime.spawn(target, *self.args, name=self.name, link=supervisor.pid)
+        if isinstance(target, type | Verbs) or is_async(target) or not takes(target, self.args):
+            return None
+        made = target(*self.args)
+        if inspect.iscoroutine(made):  # a body with any arguments, in a wrapper that does not say so
+            made.close()
+        return made if isinstance(made, Verbs) else None
 
     def wants_restart(self, reason: Any) -> bool:
         """Say whether an exit with ``reason`` calls for a restart."""
@@ -88,6 +96,24 @@ class ChildSpec:
                 return not is_orderly(reason)
 
 
+def is_async(target: Any) -> bool:
+    """Say whether a function is ``async def``, within whatever wrappers."""
+    target = inspect.unwrap(target)
+    call = vars(type(target)).get("__call__")
+    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
+
+
+def takes(target: Any, args: Sequence[Any]) -> bool:
+    """Say whether a function can be called with these arguments, as far as it tells."""
+    try:
+        inspect.signature(target).bind(*args)
+    except TypeError:
+        return False
+    except ValueError:  # it does not tell
+        pass
+    return True
+
+
 def check_setting(what: str, value: object, fits: bool, needed: str) -> None:
     """Refuse a setting that does not fit. Raises ``ConfigError``."""
     if not fits:
@@ -96,7 +122,12 @@ def check_setting(what: str, value: object, fits: bool, needed: str) -> None:
 
 def is_seconds(value: object) -> bool:
     """Say whether a value is a time that can be waited for; NaN is none."""
-    return type(value) in {int, float} and value >= 0  # type: ignore[operator]
+    if type(value) not in {int, float}:
+        return False
+    try:
+        return float(value) >= 0  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def is_orderly(reason: Any) -> bool:

@@ -8,32 +8,32 @@ Source: OTP, "supervisor".
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final, get_args
 
-from pyzen.actor.actor import EXIT
+from pyzen.actor.actor import DOWN, EXIT
 from pyzen.actor.answers import Stop
 from pyzen.actor.child_spec import ChildSpec, check_setting, is_one_of, is_seconds
-from pyzen.actor.reasons import KILL, NORMAL, SHUTDOWN, contained
+from pyzen.actor.reasons import KILL, NORMAL, SHUTDOWN, as_atom
 from pyzen.actor.server_loop import ServerLoop, server_loop
 from pyzen.actor.signals import Exit2
 from pyzen.actor.system import module_of
 from pyzen.brief import brief
+from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import TimerHandle
+    from pyzen.actor.runtime import Loop, TimerHandle
     from pyzen.actor.server_loop import Work
-    from pyzen.terms import Pid
+    from pyzen.terms import Pid, Reference
 
 __all__ = ["Children", "Strategy", "SupervisorLoop"]
 
-log = logging.getLogger("pyzen.actor")
+log = get_logger("pyzen.actor")
 
 Strategy: TypeAlias = Literal["one_for_one", "rest_for_one", "one_for_all"]
 STRATEGIES: Final = get_args(Strategy)
@@ -60,6 +60,8 @@ class Children:
         self._failed: deque[tuple[ChildSpec, Any]] = deque()
         self._giving_up: Any = None
         self._waiting_for: Pid | None = None
+        self._watch: Reference | None = None
+        self._stopped: Pid | None = None
         self._killer: TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -94,10 +96,16 @@ class Children:
         return self._pids.get(child_id)
 
     def start(self) -> None:
-        """Start all of them."""
-        self._has_started = True
-        for child in self._specs:
-            self._start(child)
+        """Start all of them, once."""
+        if not self._has_started:
+            self._has_started = True
+            for child in self._specs:
+                self._start(child)
+
+    def inherit(self, former: Children) -> None:
+        """Have the same settings as another supervisor."""
+        self._specs, self._strategy = former._specs, former._strategy
+        self._max_restarts, self._max_seconds = former._max_restarts, former._max_seconds
 
     def _start(self, child: ChildSpec) -> None:
         self._pids[child.id] = child.start(self._supervisor)
@@ -125,7 +133,7 @@ class Children:
         actor = None if pid is None else self._supervisor.runtime.actor(pid)
         kind = atoms.worker if actor is None or type(actor.loop) is not SupervisorLoop else atoms.supervisor
         modules = [] if actor is None else [module_of(actor.instance)]
-        return atoms[child.id], atoms.restarting if pid is None else pid, kind, modules
+        return as_atom(child.id), atoms.restarting if pid is None else pid, kind, modules
 
     # ---- ends
 
@@ -133,13 +141,19 @@ class Children:
         """Take an exit signal, of a child or of a stranger."""
         child = self._ended(pid)
         if child is None:
-            self._exit_of_stranger(reason)
+            if pid != self._stopped:
+                self._exit_of_stranger(reason)
         elif self._waiting_for is None:
             self._child_failed(child, reason)
         elif self._waiting_for == pid:
             self._stop_next()
         else:
             self._failed.append((child, reason))
+
+    def stopped(self, pid: Pid, reason: Any) -> None:
+        """Take the DOWN of the child that was told to stop; its exit signal says nothing new."""
+        self._stopped = pid
+        self.exited(pid, reason)
 
     def _exit_of_stranger(self, reason: Any) -> None:
         """An exit signal of a process that is no child: its sender wants the supervisor to end."""
@@ -193,9 +207,7 @@ class Children:
     def _stop_next(self) -> None:
         """Tell the last child of the list to stop; without one left, go on with what was waiting for that."""
         self._waiting_for = None
-        if self._killer is not None:
-            self._killer.cancel()
-            self._killer = None
+        self._stop_waiting()
         while self._to_stop:
             child = self._to_stop.pop()
             pid = self._pids.get(child.id)
@@ -224,8 +236,7 @@ class Children:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever the constructor of a user's class raises
-            with contained:
-                log.error("child %s can't be started again", brief(child.id), exc_info=error)
+            log.error("child %s can't be started again", brief(child.id), exc_info=error)
             return False
         return True
 
@@ -236,8 +247,21 @@ class Children:
         elif child.id not in self._pids:
             self._restart(child)
 
+    def is_waiting_for(self, ref: Reference) -> bool:
+        """Say whether a monitor is that of the child that is being stopped."""
+        return ref == self._watch
+
+    def _stop_waiting(self) -> None:
+        if self._killer is not None:
+            self._killer.cancel()
+            self._killer = None
+        if self._watch is not None:
+            self._supervisor.demonitor(self._watch, flush=True)
+            self._watch = None
+
     def _stop_child(self, pid: Pid, shutdown: float | None) -> None:
         self._waiting_for = pid
+        self._watch = self._supervisor.monitor(pid)  # the child may have unlinked itself
         self._send_exit(pid, SHUTDOWN if shutdown != 0 else KILL)
         if shutdown:
             self._killer = server_loop(self._supervisor).after(shutdown, self._send_exit, pid, KILL)
@@ -263,15 +287,36 @@ class SupervisorLoop(ServerLoop):
 
     __slots__ = ("children",)
 
+    hears_first = True
+
     def __init__(self, actor: Actor) -> None:
         super().__init__(actor)
         actor.trap_exit = True
         self.children = Children(actor)
 
+    def inherit(self, former: Loop) -> None:
+        """Have the same children to keep."""
+        if isinstance(former, SupervisorLoop):
+            self.children.inherit(former.children)
+
+    def stop(self, reason: Any) -> None:
+        """Children don't outlive their supervisor, whatever it ends with."""
+        super().stop(reason)
+        self.children.leave()
+
+    def _has_begun(self) -> None:
+        """Start the children, where a subclass has an ``init`` of its own."""
+        self.children.start()
+        super()._has_begun()
+
     def _told(self, message: tuple[Any, ...]) -> Work:
         """Take the exit of a child; a tuple of that shape which a process sends means nothing."""
         work = super()._told(message)
-        return (self.children.exited, message[1:], None) if message[0] is EXIT and work[0] != self._stop else work
+        if message[0] is EXIT and work[0] != self._stop:
+            return self.children.exited, message[1:], None
+        if message[0] is DOWN and self.children.is_waiting_for(message[1]):
+            return self.children.stopped, message[3:], None
+        return work
 
 
 def check_specs(specs: Sequence[ChildSpec]) -> None:

@@ -8,15 +8,15 @@ Source: OTP, "gen_server"; Elixir, `GenServer`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pyzen.actor.reasons import KILLED, ExitRequest, contained
+from pyzen.actor.reasons import KILLED, ExitRequest, seconds
 from pyzen.actor.remote import Remote
 from pyzen.actor.server_loop import ServerLoop, server_loop
 from pyzen.actor.states import attributes_of, state_of
 from pyzen.actor.verbs import actor_of, make
 from pyzen.brief import brief
+from pyzen.contained import get_logger
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GenServer", "Host"]
 
-log = logging.getLogger("pyzen.actor")
+log = get_logger("pyzen.actor")
 
 
 class Host(Protocol):
@@ -81,6 +81,7 @@ class GenServer(Remote):
             NameTaken: The name is registered.
             TimeoutError: ``init`` took too long; the server is killed, as after cancellation.
         """
+        timeout = None if timeout is None else seconds(timeout)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         actor = make(cls, args)
         server_loop(actor).started = started
@@ -141,5 +142,4 @@ def log_stray(actor: Actor, message: Any) -> None:
         loop.strays = Throttle()
     if count := loop.strays.let(actor.runtime.now()):
         name = actor.registered_name or actor.pid
-        with contained:  # the handlers of a log are code of the user
-            log.warning("messages that %r does not handle: %d, the last one %s", name, count, brief(message))
+        log.warning("messages that %r does not handle: %d, the last one %s", name, count, brief(message))

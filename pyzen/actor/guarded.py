@@ -9,7 +9,6 @@ Stricter than OTP, where a connected node may do all of it.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pyzen.actor.answers import NOREPLY
@@ -18,6 +17,7 @@ from pyzen.actor.mailbox import Sourced
 from pyzen.actor.runtime import SENT, Sent
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
+from pyzen.contained import get_logger
 from pyzen.terms import Pid
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GuardedServer", "came_by"]
 
-log = logging.getLogger("pyzen.actor")
+log = get_logger("pyzen.actor")
 
 MAX_PEERS: Final = 1000
 """Peers whose refusals are logged; those of any more are counted only."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from contextlib import suppress
+from inspect import CO_COROUTINE
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from pyzen.actor.actor import Actor, running
 from pyzen.actor.mailbox import NOTHING, Sourced
-from pyzen.actor.reasons import NORMAL, cancel
+from pyzen.actor.reasons import NORMAL, cancel, is_cancelled, seconds
 from pyzen.actor.remote import Remote
 from pyzen.actor.runtime import Loop
 from pyzen.actor.scheduler import BUDGET
@@ -45,6 +47,10 @@ class Inbox(Loop):
 
     async def receive(self, match: Callable[[Any], bool] | None, timeout: float | None) -> Any:
         """Return the first message that fits; see `Receiver.receive`."""
+        if match is not None and getattr(getattr(match, "__code__", None), "co_flags", 0) & CO_COROUTINE:
+            raise TypeError("match has to be a plain function: a coroutine is true whatever it would find")
+        if timeout is not None:
+            timeout = seconds(timeout)
         await self._give_way()
         found = self._take(match)
         if found is not NOTHING:
@@ -105,7 +111,7 @@ class BodyLoop(Inbox):
             await actor.instance.main(*actor.arguments)
         except BaseException as error:
             actor.fail(error)
-            if issubclass(type(error), (asyncio.CancelledError, KeyboardInterrupt)):
+            if is_cancelled(error) or issubclass(type(error), KeyboardInterrupt):
                 raise
         else:
             actor.end(NORMAL)
@@ -202,7 +208,8 @@ class Mailbox(Receiver):
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         if self._token is not None:
-            running.reset(self._token)
+            with suppress(ValueError):  # it was opened in another context, by another task or a fixture
+                running.reset(self._token)
         self._pyzen_actor.end(NORMAL)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.answers import Stop
 from pyzen.brief import brief
+from pyzen.contained import contained
 from pyzen.errors import NodeDown, NoProcess, ProcessExit
 from pyzen.terms import Atom, Pid, atoms
 
@@ -37,24 +38,6 @@ UNREADABLE: Final = atoms.unreadable
 
 
 @final
-class Contained:
-    """Goes on after whatever code of a user raises inside; ``KeyboardInterrupt`` passes.
-
-    For the steps of the kernel that others depend on: a process that ends has to tell every watcher, whatever the
-    text of its error, a handler of the log or a future of a user does meanwhile.
-    """
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, tb: object) -> bool:
-        return kind is not None and not issubclass(kind, KeyboardInterrupt)
-
-
-contained: Final = Contained()
-
-
-@final
 class ExitRequest(BaseException):
     """Raised by ``exit(reason)`` to end the calling process; private, so that ``except Exception`` lets it pass."""
 
@@ -70,9 +53,10 @@ def end_of(error: BaseException) -> tuple[Any, bool]:
     error                               reason                                    crashed
     ==================================  ========================================  =======
     ``exit(reason)``, `Stop`            as given                                  no
-    a group with one of them            likewise: it was raised in a task group   no
+    a group with one of them            likewise: it was raised in a task group   if it holds
+                                                                                  another
     `ProcessExit` of a call             as that of the process that was called    yes
-    ``CancelledError``                  ``shutdown``                              no
+    ``CancelledError`` of the own task  ``shutdown``                              no
     ``SystemExit``                      ``normal``, or ``{system_exit, Code}``    no, yes
     ``KeyboardInterrupt``               ``killed``; it is raised again            no
     any other                           `exception_reason`                        yes
@@ -90,11 +74,11 @@ def _meaning(error: BaseException) -> tuple[Any, bool]:
     match error:
         case ExitRequest() | Stop():
             return error.reason, False
-        case BaseExceptionGroup() if (request := _requested(error)) is not None:
-            return request.reason, False
+        case BaseExceptionGroup() if (request := request_in(error)) is not None:
+            return request.reason, holds_more(error)
         case ProcessExit():
             return error.reason, True
-        case asyncio.CancelledError():
+        case asyncio.CancelledError() if is_cancelled(error):
             return SHUTDOWN, False
         case SystemExit():
             return (NORMAL, False) if not error.code else ((atoms.system_exit, str(error.code)), True)
@@ -103,13 +87,30 @@ def _meaning(error: BaseException) -> tuple[Any, bool]:
     return exception_reason(error), True
 
 
-def _requested(group: BaseExceptionGroup[Any]) -> ExitRequest | Stop | None:
-    """Return the request to end that a group holds, at any depth."""
-    found: Any = group.subgroup((ExitRequest, Stop))
+def request_in(error: BaseException) -> ExitRequest | Stop | None:
+    """Return the request to end that an error is, or that a group holds, at any depth."""
+    found: Any = error
+    if issubclass(type(error), BaseExceptionGroup):
+        found = found.subgroup((ExitRequest, Stop))
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
-    request: ExitRequest | Stop | None = found
-    return request
+    return found if isinstance(found, ExitRequest | Stop) else None
+
+
+def holds_more(group: BaseExceptionGroup[Any]) -> bool:
+    """Say whether a group holds an error beside requests to end, which is not to be lost."""
+    return group.split((ExitRequest, Stop))[1] is not None
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Say whether an error means that the running task is told to end; else somebody has awaited what was cancelled."""
+    if not issubclass(type(error), asyncio.CancelledError):
+        return False
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no running loop
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def exception_reason(error: BaseException) -> tuple[Any, list[Any]]:
@@ -179,6 +180,24 @@ def cancel(task: asyncio.Task[Any]) -> None:
     """Cancel a task of a process that has ended; what it awaits may be a future of a user, which refuses."""
     with contained:
         task.cancel()
+
+
+def seconds(value: Any) -> float:
+    """Return a time that a timer can have; infinity is one.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is NaN, or longer than a float can say.
+    """
+    if isinstance(value, complex | str | bytes):
+        raise TypeError(f"a time is a number of seconds, not {brief(value, 60)}")
+    try:
+        found = float(value)
+    except OverflowError:
+        raise ValueError(f"a time is a number of seconds, not {brief(value, 60)}") from None
+    if found != found:  # noqa: PLR0124  # NaN is what differs from itself
+        raise ValueError("a time is a number of seconds, not NaN")
+    return found
 
 
 def check_pid(pid: Any) -> None:

@@ -13,6 +13,7 @@ from pyzen.actor.actor import EXIT
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.server_loop import ServerLoop
 from pyzen.actor.verbs import actor_of, next_life
+from pyzen.contained import contained
 from pyzen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ class Rows:
         """Remove an ended process, unless its key has a successor already."""
         if pid in self._by_pid:
             key = self._by_pid.pop(pid)
-            if self._by_key.get(key) == pid:
-                del self._by_key[key]
+            with contained:  # a key is the user's, and so is its hash
+                if self._by_key.get(key) == pid:
+                    del self._by_key[key]
 
     def keys(self) -> list[Any]:
         """Return the keys that have a process."""
@@ -100,6 +102,11 @@ class RegistryLoop(ServerLoop):
         super().__init__(actor)
         actor.trap_exit = True  # a process that ends takes only its own row
         self.rows = Rows(actor)
+
+    def inherit(self, former: Loop) -> None:
+        """Have the same factory."""
+        if isinstance(former, RegistryLoop):
+            self.rows.factory = former.rows.factory
 
     def _told(self, message: tuple[Any, ...]) -> Work:
         """Take the exit of a process: its row goes, unless the key has a successor already."""

@@ -54,6 +54,9 @@ class Loop:
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
 
+    def inherit(self, former: Loop) -> None:
+        """Take over what the object was made with from the loop of its former life, or of what it is a copy of."""
+
     def start(self) -> None:
         """Begin; called once, after the process can be found."""
 
@@ -75,6 +78,7 @@ class Runtime(Protocol):
     unread: Unreads
     user: Pid | None
     links_lost: int
+    thread_id: int
 
     def now(self) -> float:
         """Return monotonic time in seconds."""

@@ -53,8 +53,8 @@ class Scheduler:
 
     def _arm(self) -> None:
         if not self._pending:
+            self._call_soon(self._turn)  # before the mark: a call that raises must not be the last one
             self._pending = True
-            self._call_soon(self._turn)
 
     def _turn(self) -> None:
         self._pending = False

@@ -24,29 +24,31 @@ Source: OTP, "gen_server"; Elixir, `GenServer`.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from enum import Enum
 from functools import partial
 from inspect import CO_ITERABLE_COROUTINE, CORO_CREATED, getcoroutinestate
 from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
 from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced
-from pyzen.actor.process import current_task
-from pyzen.actor.reasons import SHUTDOWN, cancel, end_of, settle
+from pyzen.actor.process import actor_context, current_task
+from pyzen.actor.reasons import cancel, end_of, is_cancelled, request_in, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
 from pyzen.actor.runtime import Loop
 from pyzen.actor.system import SYSTEM, TERMINATE, is_order, is_system, reply_to, show_failure
 from pyzen.actor.verbs import bind
+from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from contextvars import Context
 
     from pyzen.actor.actor import Actor
     from pyzen.actor.runtime import TimerHandle
@@ -97,10 +99,12 @@ class ServerTimer:
 
     def fire(self) -> object:
         """Be called, unless it was cancelled after it was due."""
+        self._loop.forget(self)
         return None if self._callback is None else self._callback(*self._arguments)
 
     def cancel(self) -> None:
         """Never call the callback."""
+        self._loop.forget(self)
         self._callback = None
         self._handle.cancel()
 
@@ -117,7 +121,12 @@ class ServerLoop(Loop):
             has sent it, None if any other process of this node has.
     """
 
-    __slots__ = ("_due", "phase", "started", "strays", "task", "via")
+    __slots__ = ("_due", "_timers", "context", "phase", "started", "strays", "task", "via")
+
+    hears_first: ClassVar[bool] = False
+    """Whether DOWNs pass `_told`."""
+
+    context: Context
 
     def __init__(self, actor: Actor) -> None:
         super().__init__(actor)
@@ -127,15 +136,25 @@ class ServerLoop(Loop):
         self.via: int | None = None
         self.strays: Throttle | None = None  # few servers ever need it
         self._due: deque[Callable[[], Any]] = deque()
+        self._timers: set[ServerTimer] = set()
 
     def start(self) -> None:
         """Let ``init`` run in the next turn."""
+        self.context = actor_context(self.actor)
         if not self.actor.scheduled:
             self.actor.wake()
 
     def after(self, delay: float, callback: Callable[..., object], *arguments: Any) -> ServerTimer:
         """Call ``callback`` after ``delay`` seconds as one of the server's own callbacks; never once it ended."""
-        return ServerTimer(self, delay, callback, arguments)
+        if not callable(callback):
+            raise TypeError(f"after needs a function to call, not {brief(callback, 60)}: was it called already?")
+        timer = ServerTimer(self, delay, callback, arguments)
+        self._timers.add(timer)
+        return timer
+
+    def forget(self, timer: ServerTimer) -> None:
+        """A timer will not call anything any more."""
+        self._timers.discard(timer)
 
     def put(self, callback: Callable[[], Any]) -> None:
         """Call ``callback`` before the next message."""
@@ -160,6 +179,10 @@ class ServerLoop(Loop):
     # ---- one turn
 
     def work(self, budget: int) -> bool:
+        """Run callbacks in the context of the server, which nobody else's callbacks see."""
+        return self.context.run(self._work, budget)
+
+    def _work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
         actor = self.actor
         while budget > 0 and self.phase in TAKING and not actor.suspended:
@@ -184,7 +207,7 @@ class ServerLoop(Loop):
         downs = mail.downs()
         if downs is None:
             return mail.taking(), self._route
-        return downs, self._told if self.actor.guarded else None
+        return downs, self._told if self.hears_first or self.actor.guarded else None
 
     def _route(self, message: Any) -> Work | None:
         """Return the callback for a message, its arguments, and whom to reply to; None for ``handle_info``."""
@@ -302,11 +325,10 @@ class ServerLoop(Loop):
             answer = await awaited
             if not self.actor.ended:
                 self._done(answer, from_)
-        except asyncio.CancelledError:
-            self.actor.end(SHUTDOWN)
-            raise
         except BaseException as error:
             self._failed(error, from_)
+            if is_cancelled(error):
+                raise
         if not self.actor.scheduled:
             self.actor.wake()
 
@@ -316,13 +338,19 @@ class ServerLoop(Loop):
             if self.phase is STARTING:
                 self._has_begun()
             self.phase = READY
+        if issubclass(type(answer), Stop):  # returned, and surely meant
+            raise answer
         if from_ is not None:
             then = None
             if type(answer) is Reply:  # `isinstance` would ask the object of a user
                 answer, then = answer.value, answer.then
+            elif type(answer) is Continue:
+                answer, then = NOREPLY, answer
             if answer is not NOREPLY:
                 self._reply(from_, answer)
             answer = then
+        elif type(answer) is Reply:
+            raise TypeError("a Reply has nobody to reply to: only handle_call answers one")
         if type(answer) is Continue:
             self._due.appendleft(partial(self.actor.instance.handle_continue, answer.argument))
 
@@ -340,8 +368,9 @@ class ServerLoop(Loop):
     def _failed(self, error: BaseException, from_: Any) -> None:
         """End as an error says that a callback did not catch; ``terminate`` first."""
         try:
-            if isinstance(error, Stop) and from_ is not None and error.reply is not NOREPLY:
-                self._reply(from_, error.reply)
+            request = request_in(error)
+            if from_ is not None and isinstance(request, Stop) and request.reply is not NOREPLY:
+                self._reply(from_, request.reply)
         except BaseException as failure:
             error = failure
         self._terminate(error)
@@ -351,6 +380,9 @@ class ServerLoop(Loop):
     def _terminate(self, error: BaseException) -> None:
         """Run ``terminate``, then end; a server whose ``init`` has failed has nothing to clean up."""
         if self.actor.ended or self.phase is STOPPING:
+            return
+        if is_cancelled(error):  # from outside
+            self.actor.fail(error)
             return
         is_new, self.phase = self.phase in {NEW, STARTING}, STOPPING
         cleaning: Any = None
@@ -370,11 +402,10 @@ class ServerLoop(Loop):
         """Run an ``async def terminate``, then end: for what went wrong there, as a plain one does, else as asked."""
         try:
             await cleaning
-        except asyncio.CancelledError:
-            self.actor.fail(error)
-            raise
         except BaseException as failure:
-            self.actor.fail(failure)
+            self.actor.fail(error if is_cancelled(failure) else failure)
+            if is_cancelled(failure):
+                raise
         else:
             self.actor.fail(error)
 
@@ -382,6 +413,8 @@ class ServerLoop(Loop):
         """The process has ended: a running callback is cancelled, ``start`` raises."""
         self.phase = ENDED
         self._due.clear()
+        while self._timers:
+            self._timers.pop().cancel()
         if self.started is not None:
             settle(self.started, None, ProcessExit(reason))
         if self.task is not None and self.task is not current_task():

@@ -11,8 +11,8 @@ from enum import Enum
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.actor.reasons import contained
 from pyzen.brief import brief
+from pyzen.contained import contained
 from pyzen.etf import encode
 from pyzen.terms import FrozenList, TermMap, atoms
 

@@ -54,10 +54,9 @@ class Supervisor(GenServer):
         children_of(self).configure(children, strategy, max_restarts, max_seconds)
 
     def init(self, *args: Any) -> Any:
-        """Start the children; the arguments are those of the constructor, which gets none from ``spawn``."""
+        """Take the arguments of the constructor, which gets none from ``spawn``. The children start afterwards."""
         if args:
             children_of(self).configure(*args)
-        children_of(self).start()
 
     def child(self, child_id: str) -> Pid | None:
         """Return the pid of a child, None while it is down."""
@@ -75,10 +74,6 @@ class Supervisor(GenServer):
     def handle_cast(self, request: Any) -> Any:
         """Ignore any cast: a supervisor never ends for what it does not know."""
         log_stray(actor_of(self), request)
-
-    def terminate(self, reason: Any) -> Any:
-        """Stop children that are left, last one first, without waiting."""
-        children_of(self).leave()
 
 
 def children_of(supervisor: Supervisor) -> Children:

@@ -16,6 +16,7 @@ Source: OTP, "sys"; ``get_state`` is answered with ``{ok, State}`` as from 26.1 
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.reasons import end_of
@@ -64,7 +65,7 @@ def show_failure(loop: ServerLoop, error: BaseException) -> Any:
 def _reply_to(loop: ServerLoop, request: Any) -> Any:
     match request:
         case atoms.get_state:
-            return OK, loop.actor.instance.get_state()
+            return OK, shown_state(loop)
         case (atoms.replace_state, fun):
             return atoms.error, (atoms.callback_failed, fun, (atoms.error, atoms.undef))
         case atoms.get_status:
@@ -80,6 +81,19 @@ def _reply_to(loop: ServerLoop, request: Any) -> Any:
     return atoms.error, (atoms.unknown_system_msg, request)
 
 
+def shown_state(loop: ServerLoop) -> Any:
+    """Return what a server shows of its state.
+
+    Raises:
+        TypeError: Its ``get_state`` is async: a system message is answered in the step that takes it.
+    """
+    state = loop.actor.instance.get_state()
+    if type(state) is CoroutineType:
+        state.close()
+        raise TypeError("get_state has to be a plain function")
+    return state
+
+
 def status_of(loop: ServerLoop) -> Any:
     """Return what ``sys:get_status`` shows, in the shape that ``gen_server`` gives it."""
     actor = loop.actor
@@ -89,7 +103,7 @@ def status_of(loop: ServerLoop) -> Any:
     misc = [
         (atoms.header, f"Status for Python server {name!s}"),
         (atoms.data, [("Status", state), ("Parent", parent), ("Logged events", [])]),
-        (atoms.data, [("State", actor.instance.get_state())]),
+        (atoms.data, [("State", shown_state(loop))]),
     ]
     return atoms.status, actor.pid, (atoms.module, module_of(actor.instance)), [[], state, parent, [], misc]
 

@@ -11,12 +11,12 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pyzen.actor.actor import Actor
-from pyzen.actor.reasons import ExitRequest, check_pid, settle
+from pyzen.actor.reasons import ExitRequest, check_pid, seconds, settle
 from pyzen.actor.requests import GEN_CAST, reply_address, send_request
-from pyzen.actor.signals import Demonitor, Exit2, GroupLeader, Unlink
+from pyzen.actor.signals import Exit2, GroupLeader, Unlink
 from pyzen.actor.user_classes import check_class, was_checked
 from pyzen.brief import brief
-from pyzen.errors import CallTimeout
+from pyzen.errors import CallTimeout, ProcessExit
 from pyzen.terms import Atom, Pid, Reference, atoms
 
 if TYPE_CHECKING:
@@ -126,9 +126,12 @@ class Verbs:
             NoProcess: There is no such process.
             NodeDown: Its node can't be reached, or was lost.
             CallTimeout: No reply in time.
-            ProcessExit: It ended before it replied.
+            ProcessExit: It ended before it replied; or it is this process itself.
         """
         actor = self._pyzen_actor
+        timeout = None if timeout is None else seconds(timeout)
+        if actor.is_called(dest):
+            raise ProcessExit((atoms.calling_self, dest), "a process that calls itself would wait for ever")
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         ref = send_request(actor, dest, request, lambda value, error: settle(reply, value, error))
         try:
@@ -180,13 +183,7 @@ class Verbs:
 
     def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
         """Undo a monitor; with ``flush`` no DOWN for it is seen after this returns. True if it stood."""
-        actor = self._pyzen_actor
-        runtime, target = actor.alive(), actor.relations.remove_monitor(ref)
-        if target is not None:
-            runtime.route(Demonitor(target, actor.pid, ref))
-        elif flush:
-            runtime.unread.withdraw(ref)
-        return target is not None
+        return self._pyzen_actor.demonitor(ref, flush=flush)
 
     def link(self, pid: Pid) -> None:
         """Link with another process; linking with a dead one brings its exit signal ``noproc``."""
@@ -275,6 +272,8 @@ def make(cls: type[Verbs], arguments: tuple[Any, ...]) -> Actor:
     if not issubclass(type(instance), Verbs):
         raise TypeError(f"{cls.__qualname__}() made {brief(instance, 100)}, which is no process")
     actor = next_life(instance)
+    if actor.is_started:
+        raise RuntimeError(f"this {cls.__qualname__} has been started before: the class has one instance only")
     actor.arguments = arguments
     return actor
 
@@ -296,18 +295,21 @@ def actor_of(instance: Verbs) -> Actor:
         actor: Actor = object.__getattribute__(instance, "_pyzen_actor")
     except AttributeError:
         return _new_actor(instance)
-    return actor if actor.instance is instance else _new_actor(instance, actor.arguments)
+    return actor if actor.instance is instance else _new_actor(instance, actor)
 
 
 def next_life(instance: Verbs) -> Actor:
     """Return the actor of a process that is to be started: a new one where this object has lived before."""
     actor = actor_of(instance)
-    return _new_actor(instance) if actor.ended else actor
+    return _new_actor(instance, actor) if actor.ended else actor
 
 
-def _new_actor(instance: Verbs, arguments: tuple[Any, ...] = ()) -> Actor:
+def _new_actor(instance: Verbs, former: Actor | None = None) -> Actor:
+    """Give an object its actor; what it was made with, its former one or that of the original has."""
     actor = Actor(instance, type(instance)._pyzen_loop)
-    actor.arguments = arguments
+    if former is not None:
+        actor.arguments = former.arguments
+        actor.loop.inherit(former.loop)
     bind(actor)
     return actor
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 from pyzen.actor.signals import LINKED, MONITORED, SpawnReply
 from pyzen.actor.verbs import actor_of
 from pyzen.config import Limits
+from pyzen.contained import contained
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Births:
         actor.group_leader = request.leader
         actor.born_for(from_pid, req_id if flags & MONITORED else None, linked=bool(flags & LINKED))
         self._router.route(SpawnReply(from_pid, req_id, flags, pid))
-        actor.loop.start()
+        with contained:
+            actor.begin()
 
     def _refusal(self, flags: int | None) -> Atom | None:
         if flags is None:

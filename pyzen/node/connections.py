@@ -14,6 +14,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
+from pyzen.contained import get_logger
 from pyzen.dist.flags import Flag, own_flags
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, Outcome
 from pyzen.dist.names import Verdict, check_name_form, check_node_name, simultaneous
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connections"]
 
-log = logging.getLogger("pyzen.dist")
+log = get_logger("pyzen.dist")
 
 GLOBAL_NAME_SERVER: Final = atoms.global_name_server
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import logging
 import os
 import shutil
 import socket
@@ -17,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyzen.config import EpmdConfig
+from pyzen.contained import get_logger
 from pyzen.dist.epmd import (
     Alive2Request,
     NamesRequest,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "EpmdServer", "Registration", "answers", "ensure_epmd", "lookup", "names"]
 
-logger = logging.getLogger("pyzen.node")
+logger = get_logger("pyzen.node")
 
 ANSWER_TIME: Final = 5.0  # seconds for one question, connecting included
 START_POLL: Final = 0.05  # seconds between two looks at an epmd that was started

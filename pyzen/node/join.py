@@ -6,10 +6,10 @@ Erlang nodes mesh themselves by ``global``, which this node does not join; so it
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from typing import TYPE_CHECKING, Final, Protocol, final
 
+from pyzen.contained import get_logger
 from pyzen.errors import PyzenError
 from pyzen.terms import Atom, atoms
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-log = logging.getLogger("pyzen.node")
+log = get_logger("pyzen.node")
 
 INTERVAL: Final = 5.0
 """Seconds between two questions."""

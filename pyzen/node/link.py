@@ -8,7 +8,6 @@ Source: OTP, "Distribution Protocol"; flow control after ``erts/emulator/beam/di
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
@@ -36,6 +35,7 @@ from pyzen._native import (
 )
 from pyzen.actor.runtime import Sent
 from pyzen.actor.signals import Demonitor, Monitor, Signal, SpawnRequest
+from pyzen.contained import get_logger
 from pyzen.dist.control import ControlDecoder, Op
 from pyzen.dist.control_encoder import ControlEncoder
 from pyzen.errors import (
@@ -70,7 +70,7 @@ __all__ = [
     "tls_context",
 ]
 
-log = logging.getLogger("pyzen.dist")
+log = get_logger("pyzen.dist")
 
 First: TypeAlias = "tuple[Any, Any, Any] | tuple[Any, Any, Any, bool]"
 """A signal that goes out with the activation: the arguments of ``LinkThread.signal`` or ``send`` without the link."""
@@ -341,17 +341,20 @@ class LinkDriver:
         deliver = self._router.deliver
         faults: list[tuple[int, str]] = []
         for op, link_id, first, second, payload in events:
-            if op == MESSAGE:
-                deliver(first, second, link_id)
-            elif op == SIGNAL:
-                self._signal(link_id, first)
-            elif op > 0:
-                if fault := self._control(link_id, op, first, payload):
-                    faults.append((link_id, fault))
-            elif op == ENDED:
-                return False
-            else:
-                self._event(op, link_id, first, second)
+            try:
+                if op == MESSAGE:
+                    deliver(first, second, link_id)
+                elif op == SIGNAL:
+                    self._signal(link_id, first)
+                elif op > 0:
+                    if fault := self._control(link_id, op, first, payload):
+                        faults.append((link_id, fault))
+                elif op == ENDED:
+                    return False
+                else:
+                    self._event(op, link_id, first, second)
+            except Exception as error:  # none should get here; one that does takes no other event along
+                log.error("an event of link %d has failed: operation %d", link_id, op, exc_info=error)
         for link_id, fault in faults:  # last, so that no message of a link is delivered after its loss
             self._handler.end(link_id, fault)
         return more

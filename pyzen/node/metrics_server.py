@@ -20,13 +20,13 @@ Source: RFC 9110, RFC 9112; Prometheus, "Text-based format", version 0.0.4.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, final
 from urllib.parse import urlsplit
 
+from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
 from pyzen.node.addresses import resolve_host
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricsServer"]
 
-log = logging.getLogger("pyzen.node")
+log = get_logger("pyzen.node")
 
 PATH: Final = "/metrics"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

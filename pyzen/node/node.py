@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
-import logging
 import secrets
 import socket
 import threading
 import weakref
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, final
 
+from pyzen.actor.actor import running
 from pyzen.actor.process import Mailbox
 from pyzen.actor.reasons import SHUTDOWN, as_atom
 from pyzen.actor.scheduler import Scheduler
 from pyzen.actor.verbs import actor_of
 from pyzen.config import EpmdConfig, Limits, ZenConfig
+from pyzen.contained import get_logger
 from pyzen.dist.names import check_node_name
 from pyzen.errors import ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit
 from pyzen.metrics import Registry
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Node"]
 
-log = logging.getLogger("pyzen.node")
+log = get_logger("pyzen.node")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -216,7 +218,10 @@ class Node:
         return creation if creation > 3 else secrets.randbits(31) + 4
 
     def _start_processes(self, creation: int) -> None:
-        self._scheduler = Scheduler(self._loop.call_soon)
+        # Turns and timers belong to no process, whoever has asked for them: a cancelled timer would keep it in memory.
+        nobody = copy_context()
+        nobody.run(running.set, None)
+        self._scheduler = Scheduler(functools.partial(self._loop.call_soon, context=nobody))
         self._connections = Connections(
             self.name,
             self._driver,
@@ -233,7 +238,7 @@ class Node:
             self._scheduler,
             self._connections,
             now=self._loop.time,
-            call_later=self._loop.call_later,
+            call_later=functools.partial(self._loop.call_later, context=nobody),
         )
         exports = self._exports
         self._router.births.maker = lambda *mfa: RemoteCall(exports, *mfa)

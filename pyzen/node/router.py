@@ -7,7 +7,7 @@ remote delivery minus the bytes. Its methods only enqueue; no process's code run
 from __future__ import annotations
 
 import asyncio
-import logging
+import threading
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from pyzen.actor.actor import running
@@ -17,6 +17,7 @@ from pyzen.actor.reasons import as_atom, check_pid
 from pyzen.actor.runtime import NO_LINK, SENT, Sent
 from pyzen.actor.signals import AliasMessage, Demonitor, node_of
 from pyzen.actor.spawning import actor_for
+from pyzen.contained import get_logger
 from pyzen.errors import NameTaken, NoProcess
 from pyzen.monitor_table import Unreads
 from pyzen.node.births import Births
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pyzen.monitor_table import Downs
     from pyzen.node.outlet import Links, Outlet
 
-log = logging.getLogger("pyzen.node")
+log = get_logger("pyzen.node")
 
 NOPROC: Final = atoms.noproc
 NOTSUP: Final = atoms.notsup
@@ -54,6 +55,7 @@ class Router:
         births: What starts processes for peers.
         refused: Names that no process may have.
         links_lost: How many links were lost so far.
+        thread_id: The thread of the event loop, to which all processes belong.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Router:
         self.call_later = call_later
         self._links = links
         self.links_lost = 0
+        self.thread_id = threading.get_ident()
         self._last_number = 0
         self._is_closed = False
         self._by_pid: dict[Pid, Actor] = {}
@@ -121,7 +124,7 @@ class Router:
             self.register(name, pid)
         if link is not None:
             self._link_at_birth(actor, link)
-        actor.loop.start()
+        actor.begin()
         return pid
 
     def adopt(self, actor: Actor, parent: Pid | None) -> Pid:
@@ -196,15 +199,22 @@ class Router:
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any], actor: Actor) -> asyncio.Task[Any]:
         """Run a coroutine as a task of ``actor``."""
-        task = asyncio.get_running_loop().create_task(coroutine, context=actor_context(actor))
+        # Not by the argument `context`, which the task factories of many programs don't know.
+        loop = asyncio.get_running_loop()
+        try:
+            task: asyncio.Task[Any] = actor_context(actor).run(loop.create_task, coroutine)
+        except BaseException:
+            coroutine.close()
+            raise
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def join(self, timeout: float) -> None:
         """Wait for the tasks of processes that have been told to end."""
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=timeout)
+        tasks = self._tasks - {asyncio.current_task()}  # a process may stop its own node
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
 
     # ---- names
 

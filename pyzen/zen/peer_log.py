@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final, final
 
+from pyzen.contained import get_logger
 from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PeerLog"]
 
-log = logging.getLogger("pyzen.zen")
+log = get_logger("pyzen.zen")
 
 ADVICE: Final[dict[Loss, str]] = {
     "no proxy": "start zen_monitor there",

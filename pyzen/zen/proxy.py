@@ -10,11 +10,11 @@ In: ``ping``; ``{process, ConnectorPid, Instructions}``; ``{subscribe, Connector
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.answers import NOREPLY, Continue
 from pyzen.brief import brief
+from pyzen.contained import get_logger
 from pyzen.etf import encoded_size
 from pyzen.monitor_table import MONITOR
 from pyzen.terms import Atom, ImproperList, Pid, Reference
@@ -36,7 +36,7 @@ from pyzen.zen.tables import alive
 if TYPE_CHECKING:
     from pyzen.zen.tables import Context
 
-log = logging.getLogger("pyzen.zen")
+log = get_logger("pyzen.zen")
 
 OBEY_SLICE: Final = 500
 """Instructions in one turn: about two milliseconds."""

@@ -90,6 +90,22 @@ def test_exit_error_is_the_exception_of_a_reason(reason: object, kind: type[Proc
     assert error.reason == reason
 
 
+async def test_cancellation_of_the_own_task_is_shutdown_and_any_other_an_error() -> None:
+    stray = end_of(asyncio.CancelledError())
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError as error:
+        own = end_of(error)
+    task.uncancel()
+
+    assert stray[1] is True
+    assert stray[0][0][atoms.message] == b"CancelledError"
+    assert own == (atoms.shutdown, False)
+
+
 def test_names_may_be_strings_or_atoms() -> None:
     assert as_atom("name") is as_atom(Atom("name")) is Atom("name")
 
@@ -100,10 +116,10 @@ def test_names_may_be_strings_or_atoms() -> None:
         (ExitRequest(atoms.enough), atoms.enough, False),
         (Stop(atoms.enough), atoms.enough, False),
         (Stop(), atoms.normal, False),
-        (BaseExceptionGroup("g", [ExceptionGroup("h", [Stop(atoms.enough)]), ValueError()]), atoms.enough, False),
-        (BaseExceptionGroup("g", [ValueError(), ExitRequest(atoms.enough)]), atoms.enough, False),
+        (BaseExceptionGroup("g", [ExceptionGroup("h", [Stop(atoms.enough)]), ValueError()]), atoms.enough, True),
+        (BaseExceptionGroup("g", [ValueError(), ExitRequest(atoms.enough)]), atoms.enough, True),
+        (BaseExceptionGroup("g", [ExceptionGroup("h", [Stop(atoms.enough)])]), atoms.enough, False),
         (ProcessExit(atoms.elsewhere), atoms.elsewhere, True),
-        (asyncio.CancelledError(), atoms.shutdown, False),
         (SystemExit(), atoms.normal, False),
         (SystemExit(0), atoms.normal, False),
         (SystemExit(3), (atoms.system_exit, "3"), True),

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 from pyzen.actor.reasons import as_atom
+from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exported", "Exports"]
 
-log = logging.getLogger("pyzen.node")
+log = get_logger("pyzen.node")
 
 
 class Exported(NamedTuple):

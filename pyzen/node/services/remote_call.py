@@ -17,13 +17,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from pyzen.actor.actor import running
 from pyzen.actor.process import Process
-from pyzen.actor.reasons import NORMAL, end_of, exception_reason
+from pyzen.actor.reasons import NORMAL, end_of, exception_reason, is_cancelled
 from pyzen.brief import brief
+from pyzen.contained import get_logger
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
 from pyzen.terms import Atom, Export, Fun, Reference, atoms
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "RemoteCall", "apply", "rpc_result"]
 
-log = logging.getLogger("pyzen.node")
+log = get_logger("pyzen.node")
 
 RETURN: Final = atoms["return"]
 ERROR: Final = atoms.error
@@ -76,10 +76,7 @@ def sendable(outcome: Outcome) -> Outcome:
 
 def must_pass(error: BaseException) -> bool:
     """Say whether an error is meant for the process: it was told to end, not the function."""
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-    return isinstance(error, KeyboardInterrupt | GeneratorExit)
+    return is_cancelled(error) or isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 
 def outcome_of(error: BaseException, here: list[Any]) -> Outcome:

@@ -8,19 +8,19 @@ Source: OTP, STDLIB User's Guide, "The Erlang I/O Protocol".
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Any, Final, final
 
 from pyzen.actor.gen_server import log_stray
 from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.verbs import actor_of
+from pyzen.contained import get_logger
 from pyzen.node.services.io_lib import characters, fwrite
 from pyzen.terms import Atom, Pid, atoms
 
 __all__ = ["User"]
 
-log = logging.getLogger("pyzen.io")
+log = get_logger("pyzen.io")
 
 OK: Final = atoms.ok
 ERROR: Final = atoms.error

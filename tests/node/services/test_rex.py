@@ -89,7 +89,7 @@ class Odd(BaseException):
 
 
 ENDS: dict[str, tuple[BaseException, Any]] = {
-    "cancelled": (asyncio.CancelledError(), atoms.shutdown),
+    "cancelled": (asyncio.CancelledError(), None),
     "sys.exit": (SystemExit(), atoms.normal),
     "stop": (Stop(atoms.enough), atoms.enough),
     "group": (BaseExceptionGroup("", [ExitRequest(atoms.enough)]), atoms.enough),
