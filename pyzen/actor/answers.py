@@ -6,11 +6,16 @@ Source: Elixir, `GenServer`: ``{:reply, ...}``, ``{:noreply, ...}``, ``{:stop, .
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, final
+from inspect import CO_ITERABLE_COROUTINE, CORO_CREATED, getcoroutinestate
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.terms import atoms
 
-__all__ = ["NOREPLY", "Continue", "Reply", "Stop"]
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+__all__ = ["NOREPLY", "Continue", "Reply", "Stop", "close_unstarted", "is_awaitable"]
 
 
 @final
@@ -60,3 +65,26 @@ class Stop(Exception):  # the word of Elixir's {:stop, reason, reply, state}
         super().__init__(reason)
         self.reason = reason
         self.reply = reply
+
+
+def is_awaitable(answer: Any) -> bool:
+    """Say whether an answer is to be awaited. Asks its type, for the object may be of any class.
+
+    Raises:
+        TypeError: It is a generator: nothing of the callback has run.
+    """
+    kind = type(answer)
+    if kind is CoroutineType or (kind is GeneratorType and answer.gi_code.co_flags & CO_ITERABLE_COROUTINE):
+        return True
+    if kind is GeneratorType or kind is AsyncGeneratorType:
+        raise TypeError(f"{answer.__qualname__} has a yield: a callback answers once, by return")
+    try:
+        return hasattr(kind, "__await__")
+    except Exception:  # of a metaclass
+        return False
+
+
+def close_unstarted(awaited: Awaitable[Any]) -> None:
+    """Close a coroutine that has not begun; one that has begun belongs to whoever awaits it."""
+    if type(awaited) is CoroutineType and getcoroutinestate(awaited) == CORO_CREATED:
+        awaited.close()

@@ -27,18 +27,17 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 from functools import partial
-from inspect import CO_ITERABLE_COROUTINE, CORO_CREATED, getcoroutinestate
 from itertools import islice
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from pyzen.actor.actor import EXIT
-from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
+from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop, close_unstarted, is_awaitable
 from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced
 from pyzen.actor.process import actor_context, current_task
 from pyzen.actor.reasons import cancel, end_of, is_cancelled, request_in, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
 from pyzen.actor.runtime import Loop
+from pyzen.actor.server_timer import ServerTimer
 from pyzen.actor.system import SYSTEM, TERMINATE, is_order, is_system, reply_to, show_failure
 from pyzen.actor.verbs import bind
 from pyzen.brief import brief
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import TimerHandle
     from pyzen.throttle import Throttle
 
 Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
@@ -78,35 +76,6 @@ NEW, STARTING, READY, AWAITING, PAUSED, STOPPING, ENDED = Phase
 
 TAKING: Final = frozenset({NEW, READY, PAUSED})
 """The phases in which something can be taken."""
-
-
-@final
-class ServerTimer:
-    """A callback of a server that is due at some time."""
-
-    __slots__ = ("_arguments", "_callback", "_handle", "_loop")
-
-    def __init__(
-        self, loop: ServerLoop, delay: float, callback: Callable[..., object], arguments: tuple[Any, ...]
-    ) -> None:
-        self._loop = loop
-        self._callback: Callable[..., object] | None = callback
-        self._arguments = arguments
-        self._handle: TimerHandle = loop.actor.call_later(delay, self._due)
-
-    def _due(self) -> None:
-        self._loop.put(self.fire)
-
-    def fire(self) -> object:
-        """Be called, unless it was cancelled after it was due."""
-        self._loop.forget(self)
-        return None if self._callback is None else self._callback(*self._arguments)
-
-    def cancel(self) -> None:
-        """Never call the callback."""
-        self._loop.forget(self)
-        self._callback = None
-        self._handle.cancel()
 
 
 class ServerLoop(Loop):
@@ -430,29 +399,6 @@ def server_loop(actor: Actor) -> ServerLoop:
 def as_it_is(callback: Callable[[], Any]) -> Work:
     """Be the `Route` of what is no message."""
     return callback, (), None
-
-
-def is_awaitable(answer: Any) -> bool:
-    """Say whether an answer is to be awaited. Asks its type, for the object may be of any class.
-
-    Raises:
-        TypeError: It is a generator: nothing of the callback has run.
-    """
-    kind = type(answer)
-    if kind is CoroutineType or (kind is GeneratorType and answer.gi_code.co_flags & CO_ITERABLE_COROUTINE):
-        return True
-    if kind is GeneratorType or kind is AsyncGeneratorType:
-        raise TypeError(f"{answer.__qualname__} has a yield: a callback answers once, by return")
-    try:
-        return hasattr(kind, "__await__")
-    except Exception:  # of a metaclass
-        return False
-
-
-def close_unstarted(awaited: Awaitable[Any]) -> None:
-    """Close a coroutine that has not begun; one that has begun belongs to whoever awaits it."""
-    if type(awaited) is CoroutineType and getcoroutinestate(awaited) == CORO_CREATED:
-        awaited.close()
 
 
 def is_from(value: Any) -> bool:

@@ -40,7 +40,7 @@ class Echo(GenServer):
 
 
 class Scene:
-    """Five monitors of ZenMonitor and one of ERTS each way between A and B, and C, which is connected to A."""
+    """Five monitors of ZenMonitor and one of ERTS each way between A and B, and one of A's own; C is connected to A."""
 
     def __init__(self, a: Node, b: Node) -> None:
         self.a = a
@@ -55,10 +55,12 @@ class Scene:
         self.at_a, self.at_b = [await stack.enter_async_context(node.mailbox()) for node in (self.a, self.b)]
         self.on_a, self.on_b = [[await Worker.start(node) for _ in range(NUMBER)] for node in (self.a, self.b)]
         self.refs_a = watch(self.a, self.at_a, self.on_b)
+        self.refs_a[self.a.zen.monitor(self.on_a[0], subscriber=self.at_a.pid)] = self.on_a[0]  # one of its own
         self.refs_b = watch(self.b, self.at_b, self.on_a)
         for node, peer in ((self.a, self.b), (self.b, self.a)):
             assert await node.zen.connect(str(peer.name)) == "compatible"
-        await until(lambda: all(one.zen.statistics().subscriptions == NUMBER for one in (self.a, self.b)))
+        await until(lambda: self.a.zen.statistics().subscriptions == NUMBER + 1)
+        await until(lambda: self.b.zen.statistics().subscriptions == NUMBER)
         await self.b.call(("net_kernel", str(self.a.name)), atoms.barrier)  # the ERTS monitor is there now
         raw = RawPeer("c@127.0.0.1")
         await raw.connect(self.a)
