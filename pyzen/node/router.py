@@ -170,6 +170,11 @@ class Router:
         for actor in list(self._by_pid.values()):
             actor.end(reason)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether all processes have been ended, and none can be started any more."""
+        return self._is_closed
+
     def processes(self) -> list[Pid]:
         """Return the pids of all live processes."""
         return list(self._by_pid)

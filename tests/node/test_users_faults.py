@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen import GenServer, ImproperList, ProcessExit, Stop, atoms
+from pyzen import GenServer, ImproperList, NodeDown, ProcessExit, RpcError, Stop, atoms
 from tests.node.test_users_failures import Nasty, hostile
 
 if TYPE_CHECKING:
@@ -269,3 +269,24 @@ async def test_process_that_is_started_while_the_node_stops_is_refused(make_node
     await node.stop()
 
     assert started == []
+
+
+async def test_peer_that_asks_a_stopping_node_for_a_process_hears_of_the_loss(make_node: MakeNode) -> None:
+    node, peer = await make_node(), await make_node("peer")
+    assert await peer.connect(str(node.name))
+    asked: list[Any] = []
+
+    async def body(process: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            asked.append(asyncio.ensure_future(peer.rpc(str(node.name), "erlang", "node", [])))
+            await asyncio.sleep(0.1)  # the node still reads
+
+    node.spawn(body)
+    await asyncio.sleep(0)
+
+    await node.stop()
+
+    with pytest.raises((NodeDown, RpcError)):
+        await asked[0]
