@@ -149,6 +149,8 @@ class ServerLoop(Loop):
 
     def work(self, budget: int) -> bool:
         """Run callbacks in the context of the server, which nobody else's callbacks see."""
+        if not (self.actor.mail or self._due or self.phase is NEW):
+            return False  # the turn was for signals alone, as those of monitors are
         return self.context.run(self._work, budget)
 
     def _work(self, budget: int) -> bool:
