@@ -302,6 +302,10 @@ class MemoryLinks:
         self._cluster.clock.call_later(0.0, self._cluster.cut_by_name, self._name, node)
         return node in self.ways
 
+    def peer_of(self, epoch: int) -> Atom | None:
+        """Return the peer of the link with that epoch, None when it is gone."""
+        return next((peer for peer, way in self.ways.items() if way.epoch == epoch), None)
+
     def guard(self, receiver: int | Atom) -> None:
         """Nothing to do: all that travels here says which link it came by."""
 

@@ -227,7 +227,7 @@ class Actor:
         """Say whether an exit signal means nothing: to a guarded process those of other nodes don't."""
         if not self.guarded or from_pid.node is self.runtime.name:
             return False
-        self.instance.refused("exit signal", from_pid.node)
+        self.instance.refused("an exit signal", from_pid.node)
         return True
 
     def is_of(self, ref: Reference, peer: Atom | None) -> bool:

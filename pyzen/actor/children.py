@@ -309,14 +309,13 @@ class SupervisorLoop(ServerLoop):
         self.children.start()
         super()._has_begun()
 
-    def _told(self, message: tuple[Any, ...]) -> Work:
+    def _notice(self, message: tuple[Any, ...]) -> Work:
         """Take the exit of a child; a tuple of that shape which a process sends means nothing."""
-        work = super()._told(message)
-        if message[0] is EXIT and work[0] != self._stop:
+        if message[0] is EXIT:
             return self.children.exited, message[1:], None
         if message[0] is DOWN and self.children.is_waiting_for(message[1]):
             return self.children.stopped, message[3:], None
-        return work
+        return super()._notice(message)
 
 
 def check_specs(specs: Sequence[ChildSpec]) -> None:

@@ -76,13 +76,13 @@ class GuardedServer(GenServer):
         """Ignore a message; one log line per ten seconds."""
         log_stray(actor_of(self), message)
 
-    def refused(self, what: str, peer: Atom) -> None:
-        """Note that a peer has tried to end or to stop this process."""
-        if peer not in self._pyzen_refused and len(self._pyzen_refused) < MAX_PEERS:
+    def refused(self, what: str, peer: Atom | None) -> None:
+        """Note that a peer has tried to end or to stop this process; None if its link is gone already."""
+        if peer is not None and peer not in self._pyzen_refused and len(self._pyzen_refused) < MAX_PEERS:
             self._pyzen_refused |= {peer}
             actor = actor_of(self)
             name = actor.registered_name or actor.pid
-            log.warning("%r refuses an %s of %s; further ones are not logged", name, what, peer)
+            log.warning("%r refuses %s of %s; further ones are not logged", name, what, peer)
 
 
 def came_by(server: GuardedServer, node: Atom) -> bool:

@@ -12,7 +12,7 @@ from inspect import CO_COROUTINE
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from pyzen.actor.actor import Actor, running
-from pyzen.actor.mailbox import NOTHING, Sourced
+from pyzen.actor.mailbox import NOTHING, message_of
 from pyzen.actor.reasons import NORMAL, cancel, is_cancelled, seconds
 from pyzen.actor.remote import Remote
 from pyzen.actor.runtime import Loop
@@ -77,7 +77,7 @@ class Inbox(Loop):
         if actor.suspended:
             return NOTHING
         found = actor.mail.take_first() if match is None else actor.mail.take_match(match)
-        return found.message if type(found) is Sourced else found
+        return message_of(found)
 
     async def _give_way(self) -> None:
         """Let the event loop run once per budget, so that ready messages don't starve it."""

@@ -108,10 +108,9 @@ class RegistryLoop(ServerLoop):
         if isinstance(former, RegistryLoop):
             self.rows.factory = former.rows.factory
 
-    def _told(self, message: tuple[Any, ...]) -> Work:
+    def _notice(self, message: tuple[Any, ...]) -> Work:
         """Take the exit of a process: its row goes, unless the key has a successor already."""
-        work = super()._told(message)
-        return (self._exited, (message,), None) if message[0] is EXIT and work[0] != self._stop else work
+        return (self._exited, (message,), None) if message[0] is EXIT else super()._notice(message)
 
     def _exited(self, message: tuple[Any, ...]) -> None:
         if self.actor.guarded:

@@ -128,6 +128,9 @@ class Runtime(Protocol):
     def link(self, node: Atom) -> tuple[int, bool] | None:
         """Return (epoch, busy) of the link to ``node``, None without one; the own node has epoch 0."""
 
+    def peer_of(self, epoch: int) -> Atom | None:
+        """Return the node at the other end of the link with that epoch, None when it is gone."""
+
     def disconnect(self, node: Atom, reason: str) -> None:
         """Close the link to ``node``, if there is one; ``reason`` is for the log."""
 

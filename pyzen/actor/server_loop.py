@@ -200,6 +200,10 @@ class ServerLoop(Loop):
         """Return the callback for what the kernel tells; only the exit of the parent is an order."""
         if message[0] is EXIT and message[1] == self.actor.parent:
             return self._stop, (message[2],), None
+        return self._notice(message)
+
+    def _notice(self, message: tuple[Any, ...]) -> Work:
+        """Return the callback for what the kernel tells that is no order."""
         instance = self.actor.instance
         return (instance.handle_notice if self.actor.guarded else instance.handle_info), (message,), None
 
@@ -253,7 +257,7 @@ class ServerLoop(Loop):
     def _system(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Reply to a system message; always with an answer: what is next depends on it."""
         if self.via and is_order(request):
-            self.actor.instance.refused("sys message", from_[0].node)
+            self.actor.instance.refused("a sys message", self.actor.runtime.peer_of(self.via))
             self._reply(from_, (atoms.error, atoms.refused))
             return NOREPLY
         try:

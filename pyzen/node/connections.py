@@ -552,6 +552,11 @@ class Connections:
             if peer is node:
                 await asyncio.shield(ended)
 
+    def peer_of(self, epoch: int) -> Atom | None:
+        """Return the peer of the link with that epoch, None when it is gone."""
+        link = self._by_id.get(epoch)
+        return None if link is None else link.peer
+
     def guard(self, receiver: int | Atom) -> None:
         """Let messages to the process with this number or name say which link they came by."""
         self._driver.thread.guard(receiver)

@@ -50,6 +50,9 @@ class Links(Protocol):
     def disconnect(self, node: Atom, reason: str) -> bool:
         """End the link to ``node``, with ``Router.link_lost``; false when there is none."""
 
+    def peer_of(self, epoch: int) -> Atom | None:
+        """Return the peer of the link with that epoch, None when it is gone."""
+
     def guard(self, receiver: int | Atom) -> None:
         """Let messages to the process with this number or name say which link they came by."""
 

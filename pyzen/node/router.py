@@ -54,6 +54,7 @@ class Router:
         user: The group leader of processes that have no other.
         births: What starts processes for peers.
         refused: Names that no process may have.
+        is_closed: All processes have been ended, and none can be started any more.
         links_lost: How many links were lost so far.
         thread_id: The thread of the event loop, to which all processes belong.
     """
@@ -82,7 +83,7 @@ class Router:
         self.links_lost = 0
         self.thread_id = threading.get_ident()
         self._last_number = 0
-        self._is_closed = False
+        self.is_closed = False
         self._by_pid: dict[Pid, Actor] = {}
         self.by_number: dict[int, Actor] = {}
         self.names: dict[Atom, Actor] = {}
@@ -133,7 +134,7 @@ class Router:
         Raises:
             RuntimeError: The node stops.
         """
-        if self._is_closed:
+        if self.is_closed:
             raise RuntimeError(f"{self.name} stops: no process can be started any more")
         actor.attach(self, parent)
         pid = actor.pid
@@ -166,14 +167,9 @@ class Router:
 
     def end_all(self, reason: Any) -> None:
         """End all processes; from now on none can be started, not even by what runs while others end."""
-        self._is_closed = True
+        self.is_closed = True
         for actor in list(self._by_pid.values()):
             actor.end(reason)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether all processes have been ended, and none can be started any more."""
-        return self._is_closed
 
     def processes(self) -> list[Pid]:
         """Return the pids of all live processes."""
@@ -375,6 +371,10 @@ class Router:
             return
         self._dialling.setdefault(node, []).append(subscriber)
         self._outlet(node, dial=True)
+
+    def peer_of(self, epoch: int) -> Atom | None:
+        """Return the node at the other end of the link with that epoch, None when it is gone."""
+        return self._links.peer_of(epoch)
 
     def disconnect(self, node: Atom, reason: str) -> None:
         """Close the link to ``node``, if there is one."""

@@ -42,7 +42,7 @@ class Sturdy(GuardedServer):
         """Leave out of ``sys:get_state`` what all of them share."""
         return state_of({name: value for name, value in attributes_of(self).items() if name not in SHARED})
 
-    def refused(self, what: str, peer: Atom) -> None:
+    def refused(self, what: str, peer: Atom | None) -> None:
         """Count what a peer may not do."""
         self._counting.count("orders_refused")
         super().refused(what, peer)

@@ -34,6 +34,9 @@ class NoLinks:
     def disconnect(self, node: Atom, reason: str) -> bool:
         return False
 
+    def peer_of(self, epoch: int) -> Atom | None:
+        return None
+
     def guard(self, receiver: int | Atom) -> None:
         """No message comes by a link."""
 

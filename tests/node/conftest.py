@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.config import EpmdConfig
+from pyzen.config import EpmdConfig, ZenConfig
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
 from pyzen.terms import Pid, atoms
@@ -58,6 +58,16 @@ async def make_raw() -> AsyncIterator[Callable[..., RawPeer]]:
     for peer in peers:
         if hasattr(peer, "writer"):
             await peer.close()
+
+
+@pytest.fixture
+async def a(make_node: MakeNode) -> Node:
+    return await make_node("a", zen=ZenConfig(connector_sweep_interval=5, demand_interval=5))
+
+
+@pytest.fixture
+async def b(make_node: MakeNode) -> Node:
+    return await make_node("b", zen=ZenConfig(batcher_sweep_interval=5))
 
 
 class Bystander(GenServer):

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.config import ZenConfig
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
     from pyzen.node.node import Node
-    from tests.node.conftest import MakeNode
 
 ROUNDS = 20
 
@@ -24,16 +22,6 @@ class Echo(GenServer):
 
     def handle_info(self, message: Any) -> Any:
         self.send(message[0], message[1])
-
-
-@pytest.fixture
-async def a(make_node: MakeNode) -> Node:
-    return await make_node("a", zen=ZenConfig(connector_sweep_interval=5, demand_interval=5))
-
-
-@pytest.fixture
-async def b(make_node: MakeNode) -> Node:
-    return await make_node("b", zen=ZenConfig(batcher_sweep_interval=5))
 
 
 @pytest.fixture

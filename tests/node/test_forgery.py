@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,22 @@ async def test_refusals_are_counted(scene: Scene) -> None:
     await scene.obeyed()
 
     assert scene.a.zen.statistics().counters["orders_refused"] == before + 2
+
+
+async def test_refusal_names_the_peer_and_nobody_that_it_names(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Else a peer could have others blamed, and fill the log with names that it makes up."""
+    logging.disable(logging.NOTSET)
+    with caplog.at_level(logging.WARNING, "pyzen.actor"):
+        for number in range(20):
+            forged = Pid(f"x{number}@127.0.0.1", 1, 0, 1)
+            scene.c.send(ZenMonitor.Proxy, (atoms.system, (forged, atoms.x), atoms.suspend))
+            call = (atoms.call, atoms["Elixir.Process"], atoms.exit, [scene.c.known.proxy, atoms.kill], forged)
+            scene.c.send(atoms.rex, (scene.c.pid, call))
+        await scene.obeyed()
+
+    lines = [line for line in caplog.messages if "refuses" in line]
+    assert len(lines) == 2
+    assert all(any(f" of {name};" in line for line in lines) for name in (scene.a.name, scene.c.name))
 
 
 # ---- what a caller is told

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.gen_server import GenServer
-from pyzen.config import ZenConfig
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from pyzen.actor.process import Mailbox
     from pyzen.node.node import Node
-    from tests.node.conftest import MakeNode
 
 PROXY = "Elixir.ZenMonitor.Proxy"
 CAST = atoms["$gen_cast"]
@@ -48,16 +46,6 @@ async def gap() -> AsyncIterator[Gap]:
     await asyncio.sleep(0)
     yield watched
     watcher.cancel()
-
-
-@pytest.fixture
-async def a(make_node: MakeNode) -> Node:
-    return await make_node("a", zen=ZenConfig(connector_sweep_interval=5, demand_interval=5))
-
-
-@pytest.fixture
-async def b(make_node: MakeNode) -> Node:
-    return await make_node("b", zen=ZenConfig(batcher_sweep_interval=5))
 
 
 async def connector_of(node: Node, peer: Node) -> Pid:

@@ -126,9 +126,9 @@ class Builtins:
         if not isinstance(pid, Pid):
             raise badarg()
         sender = self._router.running() or pid
-        actor, asking = self._router.actor(pid), self._router.actor(sender)
+        actor = self._router.actor(pid)
         if actor is not None and actor.guarded:
-            actor.instance.refused("exit signal", asking.leader.node if asking is not None else pid.node)
+            actor.instance.refused("a call of exit", self._router.name)  # the caller's word is all that says who it is
             return True
         self._router.route(Exit2(pid, sender, reason))
         return True
