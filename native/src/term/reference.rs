@@ -2,7 +2,8 @@
 //!
 //! Source: OTP, "External Term Format", section `NEWER_REFERENCE_EXT`.
 
-use rustls::crypto::SecureRandom;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::atom::Name;
 
@@ -62,39 +63,21 @@ impl PartialOrd for ReferenceParts {
 /// that speak for others.
 pub struct WordSource {
     counter: u64,
-    random: &'static dyn SecureRandom,
-    /// Random bytes of the system, fetched many at a time.
-    pool: Box<[u8; POOL]>,
-    used: usize,
+    random: ChaCha12Rng,
 }
-
-const POOL: usize = 256 * BYTES;
-const BYTES: usize = 12;
 
 impl WordSource {
     /// No reference has been made.
     pub fn new() -> Self {
-        let random = rustls::crypto::ring::default_provider().secure_random;
-        Self { counter: 0, random, pool: Box::new([0; POOL]), used: POOL }
+        Self { counter: 0, random: ChaCha12Rng::from_os_rng() }
     }
 
     /// The words of the next reference.
     pub fn advance(&mut self) -> [u32; MAX_WORDS] {
         self.counter += 1;
-        let [first, second, third] = self.random_words();
+        let [first, second, third] = std::array::from_fn(|_| self.random.next_u32());
         let [low, high] = halves(self.counter);
         [first % FIRST_WORD_BOUND, second, third, low, high]
-    }
-
-    fn random_words(&mut self) -> [u32; 3] {
-        if self.used == POOL {
-            // Without it every reference could be guessed: better to stop than to go on.
-            self.random.fill(&mut *self.pool).expect("the system gives random numbers");
-            self.used = 0;
-        }
-        let bytes = &self.pool[self.used..self.used + BYTES];
-        self.used += BYTES;
-        std::array::from_fn(|word| u32::from_ne_bytes(std::array::from_fn(|byte| bytes[4 * word + byte])))
     }
 }
 
