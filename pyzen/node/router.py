@@ -119,8 +119,8 @@ class Router:
         if name is not None:
             self._check_name(as_atom(name))  # last, for the constructor of a class may take it
         pid = self.adopt(actor, link)
-        spawner = self._running_actor()
-        actor.group_leader = None if spawner is None else spawner.group_leader
+        spawner = self.running()
+        actor.group_leader = None if spawner is None else self._by_pid[spawner].group_leader
         if name is not None:
             self.register(name, pid)
         if link is not None:
@@ -191,12 +191,8 @@ class Router:
 
     def running(self) -> Pid | None:
         """Return the process of this node that is running now."""
-        actor = self._running_actor()
-        return None if actor is None else actor.pid
-
-    def _running_actor(self) -> Actor | None:
         actor = self.scheduler.current or running.get()
-        return actor if actor is not None and self._by_pid.get(actor.pid) is actor else None
+        return None if actor is None or actor.ended or actor.runtime is not self else actor.pid
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any], actor: Actor) -> asyncio.Task[Any]:
         """Run a coroutine as a task of ``actor``."""
