@@ -485,9 +485,7 @@ BUSY: Final = 1  # queued; the link is above its high mark, a WRITABLE event fol
 NO_LINK: Final = 2  # not queued: the link is gone
 
 # Kinds of events, the first item of each tuple that `drain` yields. An operation number (1..) stands for itself.
-MESSAGE: Final = (
-    0  # (MESSAGE, 0, process number | Atom name, messages: list, None); for an alias, its link and one message
-)
+MESSAGE: Final = 0  # (MESSAGE, link or 0, process number | Atom name | alias, messages: list, None)
 ACCEPTED: Final = -1  # (ACCEPTED, link, host, port, None): an inbound connection, in handshake mode
 CONNECTED: Final = -2  # (CONNECTED, link, None, None, None): an outbound connection, in handshake mode
 FRAME: Final = -3  # (FRAME, link, bytes, None, None): the answer to `read_frame`
@@ -595,7 +593,8 @@ class LinkThread:
 
         Events of one link come in the order of the wire, but for messages of 1 MiB and more: their large binaries are
         copied over several drains, and packets of other senders overtake them. Messages to one receiver that follow
-        each other are one event. Such an event has the link 0, unless the receiver is an alias or is guarded.
+        each other are one event. Such an event has the link 0, unless the receiver is an alias or is guarded, or an
+        operation of the link comes before it, which may prove unsound.
         """
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes, among them `lent_bytes` and `reflex_answers`."""

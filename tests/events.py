@@ -18,13 +18,14 @@ def delivered(to: Any, *messages: Any, link: int = 0) -> Event:
 
 
 def separate(events: Iterable[Event]) -> list[Event]:
-    """Return the events with one message in each that is about messages."""
+    """Return the events with one message in each that is about messages, and without its link.
+
+    Both depend on what came in one batch: a message tells its link if an operation of the link lies before it there.
+    """
     return [
         single
         for event in events
-        for single in (
-            [delivered(event[2], one, link=event[1]) for one in event[3]] if event[0] == MESSAGE else [event]
-        )
+        for single in ([delivered(event[2], one) for one in event[3]] if event[0] == MESSAGE else [event])
     ]
 
 

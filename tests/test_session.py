@@ -17,7 +17,7 @@ from pyzen.config import Limits
 from pyzen.etf import encode
 from pyzen.terms import Atom, Pid, Reference
 from tests import fuzz_link
-from tests.events import Event, delivered, payloads
+from tests.events import Event, delivered, payloads, separate
 
 HERE, THERE = Atom("here@test"), Atom("there@test")
 CREATION = 7
@@ -116,14 +116,15 @@ def test_session_gives_equal_events_at_every_cut(flags: int) -> None:
             peer.send(THEIR, Atom("name"), None),
         ]
     )
-    whole = session(flags).receive_data(stream)
+    whole = separate(session(flags).receive_data(stream))
     assert [event[0] for event in whole] == [MESSAGE, 1, 24, MESSAGE]
 
     for cut in range(len(stream) + 1):
         cut_session = session(flags)
-        assert cut_session.receive_data(stream[:cut]) + cut_session.receive_data(stream[cut:]) == whole
+        events = cut_session.receive_data(stream[:cut]) + cut_session.receive_data(stream[cut:])
+        assert separate(events) == whole
     bytewise = session(flags)
-    assert [event for byte in stream for event in bytewise.receive_data(bytes([byte]))] == whole
+    assert separate(event for byte in stream for event in bytewise.receive_data(bytes([byte]))) == whole
 
 
 def test_session_sends_large_payloads_in_fragments() -> None:
@@ -280,7 +281,7 @@ def test_session_gives_messages_to_one_receiver_as_one_event_until_something_els
         delivered(Atom("name"), 3, 4),
         delivered(OUR.number, 5),
         signal(1, THEIR, OUR),
-        delivered(OUR.number, 6),
+        delivered(OUR.number, 6, link=1),
     ]
 
 

@@ -338,42 +338,37 @@ class LinkDriver:
 
     def _take(self) -> bool:
         events, more = self.thread.drain()
-        deliver = self._router.deliver
-        faults: list[tuple[int, str]] = []
+        deliver, decoders = self._router.deliver, self._decoders
         for op, link_id, first, second, payload in events:
             try:
                 if op == MESSAGE:
-                    deliver(first, second, link_id)
+                    if not link_id or link_id in decoders:  # what came behind a fault is not heard
+                        deliver(first, second, link_id)
                 elif op == SIGNAL:
                     self._signal(link_id, first)
                 elif op > 0:
-                    if fault := self._control(link_id, op, first, payload):
-                        faults.append((link_id, fault))
+                    self._control(link_id, op, first, payload)
                 elif op == ENDED:
                     return False
                 else:
                     self._event(op, link_id, first, second)
             except Exception as error:  # none should get here; one that does takes no other event along
                 log.error("an event of link %d has failed: operation %d", link_id, op, exc_info=error)
-        for link_id, fault in faults:  # last, so that no message of a link is delivered after its loss
-            self._handler.end(link_id, fault)
         return more
 
     def _signal(self, link_id: int, signal: Signal) -> None:
         if link_id in self._decoders:
             self._router.route_inward(signal)
 
-    def _control(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> str | None:
-        """Obey a control message; returns what is wrong with it."""
+    def _control(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> None:
+        """Obey a control message; the link of a peer that breaks the protocol ends with it."""
         decoder = self._decoders.get(link_id)
         if decoder is None:
-            return None
+            return
         try:
             self._router.route_inward(decoder.decode(op, control, payload))
         except RemoteProtocolError as error:
-            del self._decoders[link_id]  # what it sent after the fault is not obeyed
-            return str(error)
-        return None
+            self._handler.end(link_id, str(error))
 
     def _event(self, op: int, link_id: int, first: Any, second: Any) -> None:
         if op == ACCEPTED:

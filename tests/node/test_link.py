@@ -246,6 +246,24 @@ async def test_peer_that_breaks_the_protocol_loses_its_link(
         assert not actor_of(me).ended, "what came after the fault is not obeyed: a link would have ended with the peer"
 
 
+async def test_nothing_that_came_behind_a_fault_is_delivered(
+    make_node: MakeNode, make_raw: Callable[..., RawPeer]
+) -> None:
+    """The messages lie in one batch of events, before and behind the fault."""
+    node, raw = await make_node(), make_raw()
+    await linked(node, raw)
+    async with node.mailbox("me") as me:
+        node.monitor_node(raw.name, me.pid)
+        before, behind = (
+            [raw.session.send(raw.pid, Atom("me"), number) for number in range(start, start + 50)] for start in (0, 50)
+        )
+
+        raw.writer.write(b"".join([*before, raw.session.signal(0, (Op.LINK, THEIR, OUR)), *behind]))
+
+        assert [await me.receive(timeout=5) for _ in range(51)] == [*range(50), (atoms.nodedown, raw.name)]
+        assert len(actor_of(me).mail) == 0
+
+
 async def test_control_of_a_peer_is_obeyed(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
     node, raw = await make_node(), make_raw()
     await linked(node, raw)

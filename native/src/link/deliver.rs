@@ -253,19 +253,22 @@ impl<'a, 'py> Terms<'a, 'py> {
 
 /// The events as Python gets them, in order: `(kind, link, first, second, third)`.
 ///
-/// Messages to one receiver that follow each other are one event, whatever their links; those to a guarded one only if
-/// they came by the same link.
+/// Messages to one receiver that follow each other are one event, whatever their links. Those to a guarded one are so
+/// only if they came by the same link, and so are those behind an operation that Python has yet to find sound: if it is
+/// not, the link ends there.
 pub struct Batch<'a, 'py> {
     events: Bound<'py, PyList>,
     last: Option<(Receiver, u64, Bound<'py, PyList>)>,
     guarded: &'a Guarded,
+    /// Links with such an operation.
+    doubtful: Vec<u64>,
     length: usize,
 }
 
 impl<'a, 'py> Batch<'a, 'py> {
     /// Nothing has happened.
     pub fn new(py: Python<'py>, guarded: &'a Guarded) -> Self {
-        Self { events: PyList::empty(py), last: None, guarded, length: 0 }
+        Self { events: PyList::empty(py), last: None, guarded, doubtful: Vec::new(), length: 0 }
     }
 
     /// Add what has happened to a link.
@@ -275,13 +278,16 @@ impl<'a, 'py> Batch<'a, 'py> {
             Flat::Message(to, message) => self.message(link, to, message),
             Flat::Other(kind, values) => {
                 self.last = None;
+                if kind > MESSAGE && !self.doubtful.contains(&link) {
+                    self.doubtful.push(link);
+                }
                 self.event(kind, link, values)
             }
         }
     }
 
     fn message(&mut self, link: u64, to: Receiver, message: Py<PyAny>) -> PyResult<()> {
-        let link = if self.guarded.has(&to) { link } else { 0 };
+        let link = if self.guarded.has(&to) || self.doubtful.contains(&link) { link } else { 0 };
         if let Some((last, via, messages)) = &self.last
             && last.is(&to)
             && *via == link
