@@ -24,7 +24,7 @@ from pyzen.actor.mailbox import Mailqueue, count, told, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, seconds
 from pyzen.actor.relations import Relations
 from pyzen.actor.runtime import BUSY
-from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, node_of
+from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
 from pyzen.contained import contained, get_logger
 from pyzen.errors import NoProcess, ProcessExit
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
@@ -364,6 +364,14 @@ class Actor:
         if pid != self.pid and self.relations.add_link(pid):
             self.relate(pid.node)
             runtime.route(Link(pid, self.pid))
+
+    def unlink(self, pid: Pid) -> None:
+        """Undo a link; no exit signal of it takes effect after this returns."""
+        runtime = self.alive()
+        check_pid(pid)
+        unlink_id = self.relations.start_unlink(pid)
+        if unlink_id is not None:
+            runtime.route(Unlink(pid, self.pid, unlink_id))
 
     def target(self, target: Any) -> Pid | tuple[Atom, Atom]:
         """Return what a DOWN will name. Raises ``TypeError`` for what can't be monitored."""

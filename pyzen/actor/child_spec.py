@@ -49,7 +49,7 @@ class ChildSpec:
         ConfigError: A value can't be used.
     """
 
-    id: str
+    id: Atom | str
     target: Any
     args: Sequence[Any] = field(default=(), kw_only=True)
     restart: Restart = "permanent"

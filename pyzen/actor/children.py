@@ -1,7 +1,7 @@
-"""Children: what a supervisor knows of its children, and what follows when one of them ends.
+"""Children: what a supervisor keeps running, and what follows when one of them ends.
 
-Children that have to stop first are stopped one after the other, last one first; the next step waits for the exit.
-What ends meanwhile is looked at afterwards. A child that can't be started again counts as one more failure.
+Children that have to stop first are stopped one after the other, last one first; the next step waits for that, and
+so does whatever comes meanwhile: another end, a call. A child that can't be started again counts as one more failure.
 
 Source: OTP, "supervisor".
 """
@@ -10,312 +10,301 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final, get_args
 
-from pyzen.actor.actor import DOWN, EXIT
 from pyzen.actor.answers import Stop
+from pyzen.actor.child import Child
 from pyzen.actor.child_spec import ChildSpec, check_setting, is_one_of, is_seconds
-from pyzen.actor.reasons import KILL, NORMAL, SHUTDOWN, as_atom
-from pyzen.actor.server_loop import ServerLoop, server_loop
-from pyzen.actor.signals import Exit2
-from pyzen.actor.system import module_of
+from pyzen.actor.intensity import BackOff, Intensity
+from pyzen.actor.mailbox import told
+from pyzen.actor.reasons import SHUTDOWN
+from pyzen.actor.server_loop import server_loop
+from pyzen.actor.stopping import Stopping, send_exit
 from pyzen.brief import brief
 from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import Loop, TimerHandle
-    from pyzen.actor.server_loop import Work
     from pyzen.terms import Pid, Reference
 
-__all__ = ["Children", "Strategy", "SupervisorLoop"]
+__all__ = ["TRY_AGAIN", "Children", "Settings", "Strategy"]
 
 log = get_logger("pyzen.actor")
 
 Strategy: TypeAlias = Literal["one_for_one", "rest_for_one", "one_for_all"]
 STRATEGIES: Final = get_args(Strategy)
 
-RETRY: Final = atoms.restarting
-"""Why a child that could not be started has to be: no orderly reason."""
+
+TRY_AGAIN: Final = atoms.try_again_restart
+"""What a supervisor tells itself of a child that could not be started."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a supervisor keeps its children.
+
+    Attributes:
+        specs: In the order of their start.
+        strategy: Which children are restarted with a failed one.
+        max_restarts: Restarts allowed within ``max_seconds``.
+        max_seconds: Seconds.
+
+    Raises:
+        ConfigError: A value can't be used.
+    """
+
+    specs: Sequence[ChildSpec] = ()
+    strategy: Strategy = "one_for_one"
+    max_restarts: int = 3
+    max_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be used, before the supervisor needs it."""
+        check_specs(self.specs)
+        fits = is_one_of(self.strategy, STRATEGIES)
+        check_setting("strategy", self.strategy, fits, f"one of {', '.join(STRATEGIES)}")
+        check_setting("max_restarts", self.max_restarts, _is_count(self.max_restarts), "a number, 0 or more")
+        fits = is_seconds(self.max_seconds) and self.max_seconds > 0
+        check_setting("max_seconds", self.max_seconds, fits, "seconds, more than 0")
 
 
 @final
 class Children:
-    """The children of one supervisor."""
+    """The children of one supervisor.
+
+    Attributes:
+        has_started: They were started, all that could be.
+        never_gives_up: Past the allowed restarts a child is restarted after a wait.
+        on_failure: Told of each child that has ended and is to be restarted, before anything else is done about it.
+    """
 
     def __init__(self, supervisor: Actor) -> None:
         self._supervisor = supervisor
-        self._has_started = False
-        self._specs: list[ChildSpec] = []
-        self._strategy: Strategy = "one_for_one"
-        self._max_restarts = 3
-        self._max_seconds = 5.0
-        self._pids: dict[str, Pid] = {}
-        self._restarts: deque[float] = deque()
-        self._to_stop: list[ChildSpec] = []
-        self._to_start: list[ChildSpec] = []
-        self._failed: deque[tuple[ChildSpec, Any]] = deque()
-        self._giving_up: Any = None
-        self._waiting_for: Pid | None = None
-        self._watch: Reference | None = None
-        self._stopped: Pid | None = None
-        self._killer: TimerHandle | None = None
+        self._settings = Settings()
+        self._intensity = Intensity(3, 5.0)
+        self.has_started = False
+        self._rows: dict[str, Child] = {}
+        self._by_pid: dict[Pid, Child] = {}
+        self._stopping: Stopping | None = None
+        self._later: deque[Callable[[], object]] = deque()
+        self._is_catching_up = False
+        self._back_off = BackOff()
+        self.never_gives_up = False
+        self.on_failure: Callable[[Child, Any], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Children {[child.id for child in self._specs]}>"
+        return f"<Children {list(self._rows)}>"
 
-    def configure(
-        self,
-        specs: Sequence[ChildSpec] = (),
-        strategy: Strategy = "one_for_one",
-        max_restarts: int = 3,
-        max_seconds: float = 5.0,
-    ) -> None:
-        """Say which children there are to be.
-
-        Raises:
-            ConfigError: A value can't be used.
-            RuntimeError: The supervisor runs already.
-        """
-        if self._has_started:
+    def configure(self, settings: Settings) -> None:
+        """Say which children there are to be. Raises ``RuntimeError`` when the supervisor runs already."""
+        if self.has_started:
             raise RuntimeError("the supervisor runs already: its children are not replaced")
-        check_specs(specs)
-        check_setting("strategy", strategy, is_one_of(strategy, STRATEGIES), f"one of {', '.join(STRATEGIES)}")
-        check_setting("max_restarts", max_restarts, _is_count(max_restarts), "a number, 0 or more")
-        check_setting("max_seconds", max_seconds, is_seconds(max_seconds) and max_seconds > 0, "seconds, more than 0")
-        self._specs = list(specs)
-        self._strategy = strategy
-        self._max_restarts = max_restarts
-        self._max_seconds = max_seconds
-
-    def pid(self, child_id: str) -> Pid | None:
-        """Return the pid of a child, None while it is down."""
-        return self._pids.get(child_id)
-
-    def start(self) -> None:
-        """Start all of them, once."""
-        if not self._has_started:
-            self._has_started = True
-            for child in self._specs:
-                self._start(child)
+        self._settings = settings
 
     def inherit(self, former: Children) -> None:
         """Have the same settings as another supervisor."""
-        self._specs, self._strategy = former._specs, former._strategy
-        self._max_restarts, self._max_seconds = former._max_restarts, former._max_seconds
+        self._settings = former._settings
+        self.never_gives_up, self.on_failure = former.never_gives_up, former.on_failure
 
-    def _start(self, child: ChildSpec) -> None:
-        self._pids[child.id] = child.start(self._supervisor)
-
-    # ---- what is shown
-
-    def shown(self) -> list[Any]:
-        """Return what ``which_children`` answers."""
-        return [self._shown(child) for child in reversed(self._specs)]
-
-    def counts(self) -> list[Any]:
-        """Return what ``count_children`` answers."""
-        kinds = [self._shown(child)[2] for child in self._specs]
-        supervisors = kinds.count(atoms.supervisor)
-        return [
-            (atoms.specs, len(kinds)),
-            (atoms.active, len(self._pids)),
-            (atoms.supervisors, supervisors),
-            (atoms.workers, len(kinds) - supervisors),
-        ]
-
-    def _shown(self, child: ChildSpec) -> tuple[Any, Any, Atom, list[Atom]]:
-        """Return ``{Id, Child, Type, Modules}``."""
-        pid = self._pids.get(child.id)
-        actor = None if pid is None else self._supervisor.runtime.actor(pid)
-        kind = atoms.worker if actor is None or type(actor.loop) is not SupervisorLoop else atoms.supervisor
-        modules = [] if actor is None else [module_of(actor.instance)]
-        return as_atom(child.id), atoms.restarting if pid is None else pid, kind, modules
-
-    # ---- ends
-
-    def exited(self, pid: Pid, reason: Any) -> None:
-        """Take an exit signal, of a child or of a stranger."""
-        child = self._ended(pid)
-        if child is None:
-            if pid != self._stopped:
-                self._exit_of_stranger(reason)
-        elif self._waiting_for is None:
-            self._child_failed(child, reason)
-        elif self._waiting_for == pid:
-            self._stop_next()
-        else:
-            self._failed.append((child, reason))
-
-    def stopped(self, pid: Pid, reason: Any) -> None:
-        """Take the DOWN of the child that was told to stop; its exit signal says nothing new."""
-        self._stopped = pid
-        self.exited(pid, reason)
-
-    def _exit_of_stranger(self, reason: Any) -> None:
-        """An exit signal of a process that is no child: its sender wants the supervisor to end."""
-        if reason is not NORMAL:
-            self._give_up(reason)
-
-    def _ended(self, pid: Pid) -> ChildSpec | None:
-        for child in self._specs:
-            if self._pids.get(child.id) == pid:
-                del self._pids[child.id]
-                return child
-        return None
-
-    def _child_failed(self, child: ChildSpec, reason: Any) -> None:
-        if child.wants_restart(reason):
-            self._restart(child)
-
-    def _restart(self, child: ChildSpec) -> None:
-        """Stop and start what the strategy says; a temporary child is not started with others."""
-        if not self._may_restart():
-            self._give_up(SHUTDOWN)
+    def start(self) -> None:
+        """Start all of them, once."""
+        if self.has_started:
             return
-        group = self._group(child)
-        self._to_start = [one for one in group if one.restart != "temporary"]
-        self._to_stop = [one for one in group if one.id in self._pids]
-        self._stop_next()
+        self.has_started = True
+        self._intensity = Intensity(self._settings.max_restarts, self._settings.max_seconds)
+        for spec in self._settings.specs:
+            self.add(spec)
 
-    def _group(self, child: ChildSpec) -> list[ChildSpec]:
+    # ---- the rows
+
+    def __iter__(self) -> Iterator[Child]:
+        """Yield all of them, running or not, in the order of their start."""
+        return iter(self._rows.values())
+
+    def find(self, child_id: object) -> Child | None:
+        """Return a child by its id, running or not."""
+        return self._rows.get(str(child_id)) if isinstance(child_id, Atom | str) else None
+
+    def pid(self, child_id: str) -> Pid | None:
+        """Return the pid of a child, None while it is down."""
+        child = self.find(child_id)
+        return None if child is None else child.pid
+
+    def add(self, spec: ChildSpec) -> Child:
+        """Start one more child, the last one. Raises what the start raises; then there is none."""
+        child = Child(spec)
+        self._start(child)
+        self._rows[str(spec.id)] = child
+        return child
+
+    def remove(self, child: Child) -> None:
+        """Forget a child that does not run."""
+        self._rows.pop(str(child.spec.id), None)
+
+    def _start(self, child: Child) -> None:
+        self._by_pid[child.start(self._supervisor)] = child
+
+    def _end(self, child: Child) -> None:
+        """Note the end of a child; nothing is left of a temporary one."""
+        if child.pid is not None:
+            self._by_pid.pop(child.pid, None)
+        child.ended()
+        if child.spec.restart == "temporary":
+            self.remove(child)
+
+    # ---- what happens
+
+    def exited(self, pid: Pid, reason: Any) -> bool:
+        """Take the exit of a process; false when it is none of the children."""
+        child = self._by_pid.get(pid)
+        if child is None:
+            return False
+        self._end(child)
+        stopping = self._stopping
+        if stopping is not None and stopping.waits_for(pid):
+            stopping.go_on()
+        else:
+            self.when_free(partial(self._failed, child, reason))
+        return True
+
+    def is_stopping_by(self, ref: Reference) -> bool:
+        """Say whether a monitor is the one of the child that is being stopped."""
+        return self._stopping is not None and self._stopping.watches(ref)
+
+    def when_free(self, step: Callable[[], object]) -> None:
+        """Do something now, or when nothing is being stopped any more, in the order asked."""
+        self._later.append(step)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._is_catching_up:
+            return
+        self._is_catching_up = True
+        try:
+            while self._later and self._stopping is None:
+                self._later.popleft()()
+        finally:
+            self._is_catching_up = False
+
+    def stop(self, children: Iterable[Child], then: Callable[[], object]) -> None:
+        """Stop children, the last one first, then do something; called only while nothing is being stopped."""
+        self._stopping = Stopping(self._supervisor, children, partial(self._stopped, then))
+        self._stopping.go_on()
+
+    def _stopped(self, then: Callable[[], object]) -> None:
+        self._stopping = None
+        then()
+        self._catch_up()
+
+    def terminate(self, child: Child, then: Callable[[], object]) -> None:
+        """Stop a child for good, then do something."""
+        child.is_restarting = False
+
+        def ended() -> None:
+            if child.spec.restart == "temporary":
+                self.remove(child)
+            then()
+
+        self.stop([child], ended)
+
+    def restart(self, child: Child) -> Pid | None:
+        """Start a child that has been stopped. Raises what the start raises."""
+        self._start(child)
+        return child.pid
+
+    # ---- failures
+
+    def _failed(self, child: Child, reason: Any) -> None:
+        """A child has ended by itself: restart it as its specification says, unless that was done with another."""
+        if child.pid is None and self._knows(child) and child.spec.wants_restart(reason):
+            if self.on_failure is not None:
+                self.on_failure(child, reason)
+            self._restart_soon(child)
+
+    def _knows(self, child: Child) -> bool:
+        return self._rows.get(str(child.spec.id)) is child
+
+    def _restart_soon(self, child: Child) -> None:
+        child.is_restarting = True
+        now = self._supervisor.runtime.now()
+        if self._intensity.allows(now):
+            self._restart_group(child)
+        elif self.never_gives_up:
+            server_loop(self._supervisor).after(self._back_off.next(now), self.when_free, partial(self._retry, child))
+        else:
+            self.give_up(SHUTDOWN)
+
+    def _retry(self, child: Child) -> None:
+        """Restart a child after a wait, unless somebody has stopped, started or deleted it meanwhile."""
+        if child.is_restarting and self._knows(child):
+            self._restart_group(child)
+
+    def _restart_group(self, child: Child) -> None:
+        """Stop and start what the strategy says; a temporary child is not started with others."""
+        group = self._group(child)
+        to_start = [one for one in group if one.spec.restart != "temporary"]
+        self.stop([one for one in group if one.pid is not None], partial(self._start_group, to_start))
+
+    def _group(self, child: Child) -> list[Child]:
         """Return the children that are restarted with this one, in the order of their start."""
-        match self._strategy:
+        rows = list(self._rows.values())
+        match self._settings.strategy:
             case "one_for_one":
                 return [child]
             case "rest_for_one":
-                return self._specs[self._specs.index(child) :]
+                return rows[rows.index(child) :]
             case "one_for_all":
-                return self._specs
+                return rows
 
-    def _may_restart(self) -> bool:
-        now = self._supervisor.runtime.now()
-        self._restarts.append(now)
-        while self._restarts and self._restarts[0] < now - self._max_seconds:
-            self._restarts.popleft()
-        return len(self._restarts) <= self._max_restarts
-
-    def _give_up(self, reason: Any) -> None:
-        self._giving_up = reason
-        self._to_start = []
-        self._to_stop = [child for child in self._specs if child.id in self._pids]
-        self._stop_next()
-
-    def _stop_next(self) -> None:
-        """Tell the last child of the list to stop; without one left, go on with what was waiting for that."""
-        self._waiting_for = None
-        self._stop_waiting()
-        while self._to_stop:
-            child = self._to_stop.pop()
-            pid = self._pids.get(child.id)
-            if pid is not None:
-                self._stop_child(pid, child.shutdown)
-                return
-        if self._giving_up is not None:
-            raise Stop(self._giving_up)
-        self._start_next()
-
-    def _start_next(self) -> None:
-        """Start what was stopped, then look at what ended meanwhile."""
-        specs, self._to_start = self._to_start, []
-        for child in specs:
+    def _start_group(self, children: Sequence[Child]) -> None:
+        """Start what was stopped, up to the first that can't be: those after it are started with it."""
+        for number, child in enumerate(children):
             if not self._could_start(child):
-                server_loop(self._supervisor).put(partial(self._try_again, child))
-                break  # with the children after it, which are started with it
-        while self._failed and self._waiting_for is None:
-            child, reason = self._failed.popleft()
-            if child.id not in self._pids:
-                self._child_failed(child, reason)
+                for one in children[number:]:
+                    one.is_restarting = True
+                self._supervisor.enqueue(told((TRY_AGAIN, child)))  # behind the calls that wait, as in OTP
+                return
 
-    def _could_start(self, child: ChildSpec) -> bool:
+    def _could_start(self, child: Child) -> bool:
         try:
             self._start(child)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever the constructor of a user's class raises
-            log.error("child %s can't be started again", brief(child.id), exc_info=error)
+            log.error("child %s can't be started again", brief(child.spec.id), exc_info=error)
             return False
         return True
 
-    def _try_again(self, child: ChildSpec) -> None:
-        """Restart a child that could not be started; OTP's ``try_again_restart``."""
-        if self._waiting_for is not None:
-            self._failed.append((child, RETRY))
-        elif child.id not in self._pids:
-            self._restart(child)
+    def try_again(self, child: Child) -> None:
+        """Restart a child that could not be started, as one more failure."""
+        if child.is_restarting and self._knows(child):
+            self._restart_soon(child)
 
-    def is_waiting_for(self, ref: Reference) -> bool:
-        """Say whether a monitor is that of the child that is being stopped."""
-        return ref == self._watch
+    # ---- the end
 
-    def _stop_waiting(self) -> None:
-        if self._killer is not None:
-            self._killer.cancel()
-            self._killer = None
-        if self._watch is not None:
-            self._supervisor.demonitor(self._watch, flush=True)
-            self._watch = None
-
-    def _stop_child(self, pid: Pid, shutdown: float | None) -> None:
-        self._waiting_for = pid
-        self._watch = self._supervisor.monitor(pid)  # the child may have unlinked itself
-        self._send_exit(pid, SHUTDOWN if shutdown != 0 else KILL)
-        if shutdown:
-            self._killer = server_loop(self._supervisor).after(shutdown, self._send_exit, pid, KILL)
-
-    def _send_exit(self, pid: Pid, reason: Any) -> None:
-        self._supervisor.runtime.route(Exit2(pid, self._supervisor.pid, reason))
+    def give_up(self, reason: Any) -> None:
+        """Stop all children in order, then end the supervisor; what waits is never done."""
+        if self._stopping is not None:
+            self._stopping.forget()
+        self._later.clear()
+        self.stop([child for child in self if child.pid is not None], partial(_stop, reason))
 
     def leave(self) -> None:
         """Tell all that are left to stop, last one first, without waiting."""
-        for child in reversed(self._specs):
-            pid = self._pids.pop(child.id, None)
-            if pid is not None:
-                self._send_exit(pid, SHUTDOWN)
+        for child in reversed(self._rows.values()):
+            if child.pid is not None:
+                send_exit(self._supervisor, child.pid, SHUTDOWN)
 
 
-@final
-class SupervisorLoop(ServerLoop):
-    """The `Loop` of a supervisor.
-
-    Attributes:
-        children: What it keeps running, apart from the object that users may subclass.
-    """
-
-    __slots__ = ("children",)
-
-    hears_first = True
-
-    def __init__(self, actor: Actor) -> None:
-        super().__init__(actor)
-        actor.trap_exit = True
-        self.children = Children(actor)
-
-    def inherit(self, former: Loop) -> None:
-        """Have the same children to keep."""
-        if isinstance(former, SupervisorLoop):
-            self.children.inherit(former.children)
-
-    def stop(self, reason: Any) -> None:
-        """Children don't outlive their supervisor, whatever it ends with."""
-        super().stop(reason)
-        self.children.leave()
-
-    def _has_begun(self) -> None:
-        """Start the children, where a subclass has an ``init`` of its own."""
-        self.children.start()
-        super()._has_begun()
-
-    def _notice(self, message: tuple[Any, ...]) -> Work:
-        """Take the exit of a child; a tuple of that shape which a process sends means nothing."""
-        if message[0] is EXIT:
-            return self.children.exited, message[1:], None
-        if message[0] is DOWN and self.children.is_waiting_for(message[1]):
-            return self.children.stopped, message[3:], None
-        return super()._notice(message)
+def _stop(reason: Any) -> None:
+    raise Stop(reason)
 
 
 def check_specs(specs: Sequence[ChildSpec]) -> None:

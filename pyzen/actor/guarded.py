@@ -9,6 +9,7 @@ Stricter than OTP, where a connected node may do all of it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pyzen.actor.answers import NOREPLY
@@ -16,6 +17,8 @@ from pyzen.actor.gen_server import GenServer, log_stray
 from pyzen.actor.mailbox import Sourced
 from pyzen.actor.runtime import SENT, Sent
 from pyzen.actor.server_loop import server_loop
+from pyzen.actor.supervisor import Supervisor, children_of
+from pyzen.actor.supervisor_calls import answer
 from pyzen.actor.verbs import actor_of
 from pyzen.contained import get_logger
 from pyzen.terms import Pid
@@ -23,7 +26,7 @@ from pyzen.terms import Pid
 if TYPE_CHECKING:
     from pyzen.terms import Atom
 
-__all__ = ["GuardedServer", "came_by"]
+__all__ = ["GuardedServer", "GuardedSupervisor", "came_by"]
 
 log = get_logger("pyzen.actor")
 
@@ -83,6 +86,16 @@ class GuardedServer(GenServer):
             actor = actor_of(self)
             name = actor.registered_name or actor.pid
             log.warning("%r refuses %s of %s; further ones are not logged", name, what, peer)
+
+
+class GuardedSupervisor(GuardedServer, Supervisor):
+    """A supervisor of the node itself. Its calls are an operator's, who may make them from any node."""
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer as any supervisor does."""
+        if not answer(children_of(self), request, partial(self.reply, from_)):
+            self.stray((request, from_))
+        return NOREPLY
 
 
 def came_by(server: GuardedServer, node: Atom) -> bool:

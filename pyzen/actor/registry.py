@@ -98,6 +98,8 @@ class RegistryLoop(ServerLoop):
 
     __slots__ = ("rows",)
 
+    supervises: ClassVar[bool] = True
+
     def __init__(self, actor: Actor) -> None:
         super().__init__(actor)
         actor.trap_exit = True  # a process that ends takes only its own row

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import asyncio
@@ -47,9 +47,14 @@ class Loop:
     """What becomes of the messages of one actor. This one leaves them where they are.
 
     A `GenServer` has another than a body with a task of its own.
+
+    Attributes:
+        supervises: Its process starts others, and ends them with itself.
     """
 
     __slots__ = ("actor",)
+
+    supervises: ClassVar[bool] = False
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor

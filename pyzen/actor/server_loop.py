@@ -265,10 +265,11 @@ class ServerLoop(Loop):
         except EncodeError as error:
             self._reply(from_, show_failure(self, error))
         if type(request) is tuple and len(request) == 2 and request[0] is TERMINATE:
-            raise Stop(request[1])
+            self._stop(request[1])
         return NOREPLY
 
     def _stop(self, reason: Any) -> None:
+        """End as told."""
         raise Stop(reason)
 
     # ---- what a callback answers

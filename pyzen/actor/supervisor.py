@@ -1,31 +1,39 @@
 """Supervisor: starts children in order, restarts them by a strategy, gives up past an intensity.
 
-In: exit signals of its children, the calls ``which_children`` and ``count_children``.
+In: the ends of its children; the calls in `pyzen.actor.supervisor_calls`. Anything else is logged and means nothing:
+a supervisor never ends for what it does not know.
 
 Source: OTP, "supervisor".
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.child_spec import ChildSpec, Restart
-from pyzen.actor.children import Children, Strategy, SupervisorLoop
+from pyzen.actor.children import Children, Settings, Strategy
 from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.supervisor_calls import answer
+from pyzen.actor.supervisor_loop import SupervisorLoop
 from pyzen.actor.verbs import actor_of, next_life
-from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyzen.actor.runtime import Loop
+    from pyzen.terms import Pid
 
-__all__ = ["ChildSpec", "Restart", "Strategy", "Supervisor"]
+__all__ = ["ChildSpec", "Restart", "Strategy", "Supervisor", "children_of"]
 
 
 class Supervisor(GenServer):
     """A process that keeps its children running.
+
+    It ends with ``shutdown`` when its parent does, when ``sys:terminate`` says so, and past the intensity; one that
+    was started without a link also for the exit signal ``shutdown`` of any process of its node. Then its children are
+    stopped first, the last one first, each within its ``shutdown`` time. Other exits of strangers mean nothing.
 
     ::
 
@@ -38,7 +46,7 @@ class Supervisor(GenServer):
         max_seconds: Seconds.
 
     Raises:
-        ConfigError: Two children have the same id.
+        ConfigError: A value can't be used.
     """
 
     _pyzen_loop: ClassVar[type[Loop]] = SupervisorLoop
@@ -51,24 +59,21 @@ class Supervisor(GenServer):
         max_seconds: float = 5.0,
     ) -> None:
         next_life(self)
-        children_of(self).configure(children, strategy, max_restarts, max_seconds)
+        children_of(self).configure(Settings(children, strategy, max_restarts, max_seconds))
 
     def init(self, *args: Any) -> Any:
         """Take the arguments of the constructor, which gets none from ``spawn``. The children start afterwards."""
         if args:
-            children_of(self).configure(*args)
+            children_of(self).configure(Settings(*args))
 
     def child(self, child_id: str) -> Pid | None:
         """Return the pid of a child, None while it is down."""
         return children_of(self).pid(child_id)
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
-        """Answer ``which_children`` and ``count_children``."""
-        if request is atoms.which_children:
-            return children_of(self).shown()
-        if request is atoms.count_children:
-            return children_of(self).counts()
-        log_stray(actor_of(self), (request, from_))
+        """Answer the calls that any supervisor knows."""
+        if not answer(children_of(self), request, partial(self.reply, from_)):
+            log_stray(actor_of(self), (request, from_))
         return NOREPLY
 
     def handle_cast(self, request: Any) -> Any:

@@ -24,8 +24,11 @@ from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
     from pyzen.actor.server_loop import ServerLoop
+    from pyzen.actor.verbs import Verbs
 
-__all__ = ["SYSTEM", "TERMINATE", "is_order", "is_system", "module_of", "reply_to", "show_failure", "status_of"]
+__all__ = [
+    "SYSTEM", "TERMINATE", "is_order", "is_system", "module_of", "name_of", "reply_to", "show_failure", "status_of",
+]  # fmt: skip
 
 SYSTEM: Final = atoms.system
 TERMINATE: Final = atoms.terminate
@@ -108,7 +111,13 @@ def status_of(loop: ServerLoop) -> Any:
     return atoms.status, actor.pid, (atoms.module, module_of(actor.instance)), [[], state, parent, [], misc]
 
 
-def module_of(server: object) -> Atom:
-    """Return a class as the name of a module."""
-    kind = type(server)
-    return Atom(f"{kind.__module__}.{kind.__qualname__}"[:255])
+def module_of(server: Verbs) -> Atom:
+    """Return the module that a process of Erlang with the same duties has, or the class as the name of a module."""
+    return server._pyzen_module or name_of(type(server))
+
+
+def name_of(target: Any) -> Atom:
+    """Return a class or a function as the name of a module."""
+    if not hasattr(target, "__qualname__"):
+        target = type(target)
+    return Atom(f"{target.__module__}.{target.__qualname__}"[:255])

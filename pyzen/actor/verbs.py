@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from pyzen.actor.actor import Actor
 from pyzen.actor.reasons import ExitRequest, check_pid, seconds, settle
 from pyzen.actor.requests import GEN_CAST, reply_address, send_request
-from pyzen.actor.signals import Exit2, GroupLeader, Unlink
+from pyzen.actor.signals import Exit2, GroupLeader
 from pyzen.actor.user_classes import check_class, was_checked
 from pyzen.brief import brief
 from pyzen.errors import CallTimeout, ProcessExit
@@ -43,6 +43,7 @@ class Verbs:
 
     _pyzen_loop: ClassVar[type[Loop]]
     _pyzen_guarded: ClassVar[bool] = False
+    _pyzen_module: Atom | None = None
     _pyzen_actor: Actor
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -191,12 +192,7 @@ class Verbs:
 
     def unlink(self, pid: Pid) -> None:
         """Undo a link; no exit signal of it takes effect after this returns."""
-        actor = self._pyzen_actor
-        runtime = actor.alive()
-        check_pid(pid)
-        unlink_id = actor.relations.start_unlink(pid)
-        if unlink_id is not None:
-            runtime.route(Unlink(pid, actor.pid, unlink_id))
+        self._pyzen_actor.unlink(pid)
 
     def exit(self, reason: Any) -> None:
         """End this process with ``reason``. Does not return."""

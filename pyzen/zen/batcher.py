@@ -17,7 +17,7 @@ from pyzen.actor.reasons import SHUTDOWN
 from pyzen.actor.registry import rows_of
 from pyzen.actor.runtime import Sent
 from pyzen.errors import LinkOverloaded
-from pyzen.zen.names import DEAD, DOWN
+from pyzen.zen.names import BATCHERS, DEAD, DOWN
 from pyzen.zen.server import Ticker, ZenRegistry, ZenServer
 from pyzen.zen.tables import alive
 
@@ -34,7 +34,7 @@ class Batcher(ZenServer):
     """The process for one remote Connector; started by `Batchers`."""
 
     def __init__(self, context: Context, connector: Pid) -> None:
-        super().__init__(context)
+        super().__init__(context, BATCHERS)
         self._context = context
         self._connector = connector
         self._sweeping = Ticker(self, self._sweep)

@@ -39,8 +39,8 @@ from pyzen.errors import LinkOverloaded
 from pyzen.monitor_table import MORE
 from pyzen.terms import Atom, ImproperList, Reference
 from pyzen.zen.fallback import Fallback
-from pyzen.zen.metrics import nodedown_event
 from pyzen.zen.names import (
+    CONNECTORS,
     DEAD,
     DIAL_FAILED,
     DOWN,
@@ -87,7 +87,7 @@ class Connector(ZenServer):
     """The process for one epoch of one remote node; started by `Connectors`."""
 
     def __init__(self, context: Context, remote: Remote) -> None:
-        super().__init__(context)
+        super().__init__(context, CONNECTORS)
         self._context = context
         self._remote = remote
         self._peer = remote.node
@@ -244,11 +244,7 @@ class Connector(ZenServer):
     def _nodedown(self, count: int) -> None:
         """Let so many references that have fired be delivered, and note why they did."""
         self._context.act(MORE)  # also where only instructions were pending, rows have to go
-        if count:
-            cause = self._remote.last_loss or "never connected"
-            self._context.count(nodedown_event(cause), count)
-            self._remote.log.fired(self.node, count, cause, self._context.runtime.now())
-            self._context.fired(count)
+        self._context.lost(self._remote, count)
 
     # ---- dialling
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.monitor_table import IDLE
+from pyzen.zen.names import DISPATCHER
 from pyzen.zen.server import Ticker, ZenServer
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Dispatcher(ZenServer):
     """The process ``Elixir.ZenMonitor.Local.Dispatcher``."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context)
+        super().__init__(context, DISPATCHER)
         self._context = context
         self._ticker = Ticker(self, self._tick)
         self._demand = 0

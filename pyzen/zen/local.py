@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.monitor_table import MORE
 from pyzen.terms import Pid
-from pyzen.zen.names import DOWN
+from pyzen.zen.names import DOWN, LOCAL
 from pyzen.zen.server import Ticker, ZenServer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Local(ZenServer):
     """The process ``Elixir.ZenMonitor.Local``."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context)
+        super().__init__(context, LOCAL)
         self._context = context
         self._settling = Ticker(self, self._settle)
         self._retiring = Ticker(self, self._retire)

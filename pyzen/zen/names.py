@@ -39,8 +39,10 @@ PROBE: Final = atoms.pyzen_probe
 
 Compatibility: TypeAlias = Literal["compatible", "incompatible"]
 
-Loss: TypeAlias = Literal["lost", "never connected", "no proxy", "proxy ended", "ping timeout", "incompatible answer"]
-"""Why references fired with ``nodedown``."""
+Loss: TypeAlias = Literal[
+    "lost", "never connected", "no proxy", "proxy ended", "ping timeout", "incompatible answer", "restarted"
+]
+"""Why references fired with ``nodedown``; ``restarted``: all of this node's ZenMonitor had failed."""
 
 
 def is_reserved_name(name: Atom) -> bool:

@@ -26,6 +26,7 @@ from pyzen.zen.names import (
     PING,
     PONG,
     PROCESS,
+    PROXY,
     SUBSCRIBE,
     UNSUBSCRIBE,
     is_reserved_name,
@@ -56,7 +57,7 @@ class Proxy(ZenServer):
     """The process ``Elixir.ZenMonitor.Proxy``."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context)
+        super().__init__(context, PROXY)
         self._context = context
         self._nodes: set[Atom] = set()
         self._reaping = Ticker(self, self._reap)

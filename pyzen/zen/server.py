@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, final
 
-from pyzen.actor.guarded import GuardedServer, came_by
+from pyzen.actor.guarded import GuardedServer, GuardedSupervisor, came_by
 from pyzen.actor.registry import DynamicRegistry
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.states import attributes_of, state_of
-from pyzen.actor.supervisor import Supervisor
 from pyzen.actor.verbs import actor_of
+from pyzen.terms import elixir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyzen.actor.runtime import Runtime, TimerHandle
     from pyzen.actor.supervisor import ChildSpec, Strategy
     from pyzen.actor.verbs import Verbs
-    from pyzen.terms import Atom, Pid
+    from pyzen.terms import Atom
 
 
 SHARED: Final = frozenset({"_context", "_counting"})
@@ -61,31 +61,51 @@ class Sturdy(GuardedServer):
 
 
 class ZenServer(Sturdy):
-    """A process of ZenMonitor."""
+    """A process of ZenMonitor.
 
-    def __init__(self, counting: Counting) -> None:
+    Args:
+        counting: Who counts what happens.
+        module: The module of the original that has this duty.
+    """
+
+    def __init__(self, counting: Counting, module: Atom) -> None:
         super().__init__()
         self._counting = counting
+        self._pyzen_module = module
 
 
 class ZenRegistry(Sturdy, DynamicRegistry):
     """A registry of processes of ZenMonitor."""
+
+    _pyzen_module: Atom | None = elixir.GenRegistry
 
     def __init__(self, counting: Counting, factory: Callable[[Any], Verbs]) -> None:
         super().__init__(factory)
         self._counting = counting
 
 
-class ZenSupervisor(Sturdy, Supervisor):
-    """A supervisor of ZenMonitor."""
+class ZenSupervisor(Sturdy, GuardedSupervisor):
+    """A supervisor of ZenMonitor.
 
-    def __init__(self, counting: Counting, children: Sequence[ChildSpec], strategy: Strategy = "one_for_one") -> None:
-        Supervisor.__init__(self, children, strategy)
+    Args:
+        counting: Who counts what happens.
+        module: The module of the original; None for what the original has not.
+        children: As for `Supervisor`, and so on.
+        strategy: Which children are restarted with a failed one.
+        max_restarts: Restarts allowed within five seconds.
+    """
+
+    def __init__(
+        self,
+        counting: Counting,
+        module: Atom | None,
+        children: Sequence[ChildSpec],
+        strategy: Strategy = "one_for_one",
+        max_restarts: int = 3,
+    ) -> None:
+        GuardedSupervisor.__init__(self, children, strategy, max_restarts)
         self._counting = counting
-
-    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
-        """Answer as any supervisor does."""
-        return Supervisor.handle_call(self, request, from_)
+        self._pyzen_module = module
 
 
 @final

@@ -1,10 +1,4 @@
-"""ZenMonitor of one node: its processes and what programs call.
-
-::
-
-    Supervisor (one_for_one)
-    ├── Local.Supervisor (one_for_one)      Local.Tables, Local, Local.Connector, Local.Dispatcher
-    └── Proxy.Supervisor (rest_for_one)     Proxy.Tables, Proxy, Proxy.Batcher
+"""ZenMonitor of one node: what programs call. Its processes are those of `pyzen.zen.tree`.
 
 `monitor` and `demonitor` work on the rows at once, without a message; a process is told only when it has to begin
 something it was not doing already. Everything here is called in the thread of the node's event loop.
@@ -16,34 +10,14 @@ import random
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
-from pyzen.actor.reasons import SHUTDOWN, as_atom
-from pyzen.actor.supervisor import ChildSpec, Supervisor
+from pyzen.actor.reasons import as_atom
 from pyzen.config import ZenConfig
 from pyzen.monitor_table import SUBSCRIBER
 from pyzen.terms import Pid, elixir
-from pyzen.zen.batcher import Batchers
-from pyzen.zen.connectors import Connectors
-from pyzen.zen.dispatcher import Dispatcher
-from pyzen.zen.local import Local
 from pyzen.zen.metrics import register_metrics
-from pyzen.zen.names import (
-    BATCHERS,
-    CONNECTORS,
-    DISPATCHER,
-    LOCAL,
-    LOCAL_SUPERVISOR,
-    LOCAL_TABLES,
-    PROXY,
-    PROXY_SUPERVISOR,
-    PROXY_TABLES,
-    SUPERVISOR,
-    ZEN_MONITOR,
-    Compatibility,
-    Loss,
-)
-from pyzen.zen.proxy import Proxy
-from pyzen.zen.server import ZenSupervisor
-from pyzen.zen.tables import Context, Remote, Tables, alive
+from pyzen.zen.names import ZEN_MONITOR, Compatibility, Loss
+from pyzen.zen.tables import Context, Remote, alive
+from pyzen.zen.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,8 +30,8 @@ __all__ = ["CachedCompatibility", "Target", "ZenStatistics", "ZenSystem"]
 
 Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
 
-STOP_TURNS: Final = 100
-"""Turns of the scheduler in which all processes end, with plenty to spare."""
+UNKNOWN: Final = -1
+"""In place of the number of links that were lost when `monitor` last looked: it has to look."""
 
 SUBSCRIBERS: Final = elixir.ZenMonitor.Proxy.Tables.Subscribers
 
@@ -136,9 +110,8 @@ class ZenSystem:
         self._random = random
         self._context = Context(runtime, self.config, random)
         self._monitors = self._context.monitors
-        self._supervisor: Supervisor | None = None
-        self._stopping: Supervisor | None = None
-        self._links_lost = 0
+        self._tree = Tree(self._context)
+        self._links_lost = UNKNOWN
         self.config.watch(self._setting_changed)
 
     # ---- life
@@ -149,84 +122,14 @@ class ZenSystem:
         Raises:
             NameTaken: Something else is registered as ``Elixir.ZenMonitor.Supervisor``.
         """
-        if alive(self._supervisor) is not None:
-            return
-        self._await_stop()
-        supervisor = ZenSupervisor(
-            self._context,
-            [
-                ChildSpec("local", self._local_supervisor, name=LOCAL_SUPERVISOR),
-                ChildSpec("proxy", self._proxy_supervisor, name=PROXY_SUPERVISOR),
-            ],
-        )
-        self._runtime.spawn(supervisor, name=SUPERVISOR)
-        self._supervisor = supervisor
-        # Each level starts in the turn after the one above; an Elixir Connector pings as soon as there is a link.
-        while self._runtime.whereis(BATCHERS) is None and alive(supervisor) is not None:
-            self._runtime.scheduler.run()
-
-    def _await_stop(self) -> None:
-        """Let a predecessor end, which has the names until then. One suspended by ``sys`` never does."""
-        for _ in range(STOP_TURNS):
-            if alive(self._stopping) is None:
-                break
-            self._runtime.scheduler.run()
-        self._stopping = None
+        self._tree.start()
 
     def stop(self) -> None:
         """End all processes and drop all rows: references that have not been delivered never are."""
-        supervisor, self._supervisor = alive(self._supervisor), None
-        if supervisor is not None:
-            self._stopping = supervisor
-            supervisor.send_exit(supervisor.pid, SHUTDOWN)
+        self._tree.stop()
+        self._links_lost = UNKNOWN
         self._context.drop_rows()
         self._monitors = self._context.monitors
-
-    def _local_supervisor(self) -> ZenSupervisor:
-        context = self._context
-
-        def local() -> Local:
-            context.local = Local(context)
-            return context.local
-
-        def connectors() -> Connectors:
-            context.connectors = Connectors(context)
-            return context.connectors
-
-        def dispatcher() -> Dispatcher:
-            context.dispatcher = Dispatcher(context)
-            return context.dispatcher
-
-        return ZenSupervisor(
-            context,
-            [
-                ChildSpec("tables", lambda: Tables(context), name=LOCAL_TABLES),
-                ChildSpec("local", local, name=LOCAL),
-                ChildSpec("connectors", connectors, name=CONNECTORS),
-                ChildSpec("dispatcher", dispatcher, name=DISPATCHER),
-            ],
-        )
-
-    def _proxy_supervisor(self) -> ZenSupervisor:
-        context = self._context
-
-        def proxy() -> Proxy:
-            context.proxy = Proxy(context)
-            return context.proxy
-
-        def batchers() -> Batchers:
-            context.batchers = Batchers(context)
-            return context.batchers
-
-        return ZenSupervisor(
-            context,
-            [
-                ChildSpec("tables", lambda: Tables(context), name=PROXY_TABLES),
-                ChildSpec("proxy", proxy, name=PROXY),
-                ChildSpec("batchers", batchers, name=BATCHERS),
-            ],
-            strategy="rest_for_one",
-        )
 
     def _setting_changed(self, name: str) -> None:
         context = self._context
@@ -253,12 +156,13 @@ class ZenSystem:
         Raises:
             TypeError: The target is none of these.
             ValueError: The name is ``_`` or ``$<digits>``, or the subscriber is of another node.
-            RuntimeError: No subscriber is given and no process is running.
+            RuntimeError: No subscriber is given and no process is running; the Local half was stopped on purpose. While
+                it is on its way back from a failure, references can be made.
         """
         if subscriber is None:
             subscriber = self._running()
         if self._links_lost != self._runtime.links_lost:
-            self._settle_losses()
+            self._look()
         ref, flags = self._monitors.add(target, subscriber)
         if flags:
             if flags & SUBSCRIBER:
@@ -266,8 +170,13 @@ class ZenSystem:
             self._context.act(flags)
         return ref
 
-    def _settle_losses(self) -> None:
-        """Let links that are lost already fire what was made before: a new reference is for the next link."""
+    def _look(self) -> None:
+        """See whether references can be made, and let links that are lost already fire what was made before.
+
+        A new reference is for the next link.
+        """
+        if self._tree.is_local_stopped:
+            raise RuntimeError(f"ZenMonitor of {self._runtime.name} is stopped")
         self._links_lost = self._runtime.links_lost
         if connectors := alive(self._context.connectors):
             for connector in connectors.live():
@@ -370,7 +279,7 @@ class ZenSystem:
     @property
     def is_running(self) -> bool:
         """Whether the processes are there."""
-        return alive(self._supervisor) is not None
+        return self._tree.is_running
 
     def connector_pid(self, peer: Atom | str) -> Pid | None:
         """Return the Connector of a node, None where there is none."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, get_args
 
 from pyzen.actor.verbs import actor_of
 from pyzen.monitor_table import IDLE, MORE, WOKEN, MonitorTable, SubscriptionTable
-from pyzen.zen.metrics import EVENTS
+from pyzen.zen.metrics import EVENTS, nodedown_event
 from pyzen.zen.peer_log import PeerLog
 from pyzen.zen.server import ZenServer
 from pyzen.zen.truncator import truncate
@@ -133,6 +133,25 @@ class Context:
         for remote in remotes.values():
             remote.answer("incompatible")
         self.forget_subscriptions()
+
+    def fire_all(self, cause: Loss) -> int:
+        """Fire every live reference with ``nodedown``, and forget who is subscribed here; returns how many fired."""
+        fired = 0
+        for node in self.monitors.nodes():
+            remote = self.remotes.setdefault(node, Remote(node))
+            remote.last_loss = cause
+            fired += self.lost(remote, self.monitors.lose(node))
+        self.forget_subscriptions()
+        return fired
+
+    def lost(self, remote: Remote, count: int) -> int:
+        """Let so many references to a node that have fired be delivered, and note why they did."""
+        if count:
+            cause = remote.last_loss or "never connected"
+            self.count(nodedown_event(cause), count)
+            remote.log.fired(self.runtime.name, count, cause, self.runtime.now())
+            self.fired(count)
+        return count
 
     def forget_subscriptions(self) -> None:
         """Start the Proxy half anew."""

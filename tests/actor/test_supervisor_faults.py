@@ -224,7 +224,7 @@ def test_child_spec_takes(values: dict[str, Any]) -> None:
     ("arguments", "message"),
     [
         ([[ChildSpec("a", Worker), ChildSpec("a", Worker)]], "two children"),
-        ([[ChildSpec("a", Worker), ChildSpec(atoms.a, Worker)]], "two children"),  # type: ignore[arg-type]
+        ([[ChildSpec("a", Worker), ChildSpec(atoms.a, Worker)]], "two children"),
         ([[Worker]], "ChildSpec"),
         ([{"a": Worker}], "ChildSpec"),
         ([ChildSpec("a", Worker)], "list of ChildSpec"),

@@ -340,7 +340,7 @@ async def restarted(place: Place, name: str) -> None:
     async with asyncio.timeout(5):
         while (first := place.node.whereis(name)) is None:
             await asyncio.sleep(0)
-        place.tester.send_exit(first, atoms.boom)
+        place.tester.send_exit(first, atoms.kill)
         while place.node.whereis(name) in {None, first}:
             await asyncio.sleep(0)
 

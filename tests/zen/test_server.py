@@ -10,6 +10,7 @@ from pyzen.config import ZenConfig
 from pyzen.etf import decode, encode
 from pyzen.terms import atoms
 from pyzen.testing import Cluster, MemoryNode
+from pyzen.zen.names import LOCAL
 from pyzen.zen.server import Ticker, ZenServer
 
 
@@ -20,7 +21,7 @@ class Counting:
 
 class Ticking(ZenServer):
     def __init__(self) -> None:
-        super().__init__(Counting())
+        super().__init__(Counting(), LOCAL)
         self.times: list[float] = []
         self.ticker = Ticker(self, self.tick)
 
