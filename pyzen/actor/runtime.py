@@ -81,9 +81,12 @@ class Runtime(Protocol):
     references: ReferenceSource
     scheduler: Scheduler
     unread: Unreads
-    user: Pid | None
     links_lost: int
     thread_id: int
+
+    @property
+    def user(self) -> Pid | None:
+        """The process that writes for those that have no other group leader."""
 
     def now(self) -> float:
         """Return monotonic time in seconds."""

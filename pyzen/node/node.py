@@ -37,10 +37,8 @@ from pyzen.node.router import Router
 from pyzen.node.services.builtins import Builtins
 from pyzen.node.services.caller import Caller
 from pyzen.node.services.exports import Exports
-from pyzen.node.services.net_kernel import NetKernel
+from pyzen.node.services.kernel import start_kernel
 from pyzen.node.services.remote_call import RemoteCall
-from pyzen.node.services.rex import Rex
-from pyzen.node.services.user import User
 from pyzen.node.services.zen_exports import ZenExports
 from pyzen.node.zen import Zen
 from pyzen.terms import Atom, Pid, atoms
@@ -244,15 +242,15 @@ class Node:
         self._router.births.maker = lambda *mfa: RemoteCall(exports, *mfa)
         self._router.births.max_processes = self.limits.max_processes
         Builtins(self._router, lambda hidden: self.nodes(hidden=hidden)).export_to(exports)
-        self._caller = Caller()
-        self._router.user = self._router.spawn(User(), name=atoms.user)
-        self._router.spawn(self._caller)
-        self._router.spawn(NetKernel(), name=atoms.net_kernel)
-        self._router.spawn(Rex(exports), name=atoms.rex)
+        start_kernel(self._router, exports, self._make_caller)
         self._router.refused = RESERVED
         self._connections.start(self._router, self._caller.pid)
         self._metrics = Registry()
         register_metrics(self._metrics, self._router, self._connections)
+
+    def _make_caller(self) -> Caller:
+        self._caller = Caller()
+        return self._caller
 
     async def _resolve(self, alive: str, host: str) -> tuple[str, int] | None:
         address = await resolve_host(host)

@@ -51,7 +51,6 @@ class Router:
 
     Attributes:
         unread: DOWNs in mailboxes, by reference.
-        user: The group leader of processes that have no other.
         births: What starts processes for peers.
         refused: Names that no process may have.
         is_closed: All processes have been ended, and none can be started any more.
@@ -74,7 +73,6 @@ class Router:
         self.scheduler = scheduler
         self.references = ReferenceSource(name, creation)
         self.unread = Unreads(self.references)
-        self.user: Pid | None = None
         self.births = Births(self)
         self.refused: frozenset[Atom] = frozenset()
         self.now = now
@@ -117,7 +115,7 @@ class Router:
             check_pid(link)
         actor = actor_for(target, args)
         if name is not None:
-            self._check_name(as_atom(name))  # last, for the constructor of a class may take it
+            self._check_name(as_atom(name), actor)  # last, for the constructor of a class may take it
         pid = self.adopt(actor, link)
         spawner = self.running()
         actor.group_leader = None if spawner is None else self._by_pid[spawner].group_leader
@@ -189,6 +187,11 @@ class Router:
         for watchers in self._node_monitors.values():
             watchers.pop(pid, None)
 
+    @property
+    def user(self) -> Pid | None:
+        """The process that writes for those that have no other group leader."""
+        return self.whereis(atoms.user)
+
     def running(self) -> Pid | None:
         """Return the process of this node that is running now."""
         actor = self.scheduler.current or running.get()
@@ -215,10 +218,11 @@ class Router:
 
     # ---- names
 
-    def _check_name(self, name: Atom) -> None:
+    def _check_name(self, name: Atom, actor: Actor) -> None:
         if not isinstance(name, Atom):
             raise TypeError(f"a name is an Atom or a str, not {type(name).__name__}")
-        if name in self.names or name in self.refused or name is atoms.undefined:
+        is_refused = name in self.refused and not actor.guarded
+        if name in self.names or is_refused or name is atoms.undefined:
             raise NameTaken(str(name))
 
     def register(self, name: Atom | str, pid: Pid) -> None:
@@ -229,10 +233,10 @@ class Router:
             NoProcess: No such process on this node.
         """
         name = as_atom(name)
-        self._check_name(name)
         actor = self._by_pid.get(pid)
         if actor is None:
             raise NoProcess(NOPROC, f"{pid!r} is no live process of this node")
+        self._check_name(name, actor)
         if actor.registered_name is not None:
             raise NameTaken(str(name), f"{pid!r} is registered as {str(actor.registered_name)!r} already")
         self.names[name] = actor

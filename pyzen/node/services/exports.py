@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 from pyzen.actor.reasons import as_atom
 from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
+from pyzen.terms import Atom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from pyzen.terms import Atom
 
 __all__ = ["Exported", "Exports"]
 
@@ -99,7 +98,9 @@ class Exports:
         self._rows[as_atom(module), as_atom(function)] = exported(callable_, blocking=blocking)
 
     def find(self, module: Any, function: Any, arity: int) -> Exported | None:
-        """Return what ``module:function/arity`` is, None when it is not exported."""
+        """Return what ``module:function/arity`` is, None when it is not exported; the names may be any terms."""
+        if not (isinstance(module, Atom) and isinstance(function, Atom)):
+            return None
         found = self._rows.get((module, function)) or self._imported(str(module), str(function))
         return found if found is not None and found.takes(arity) else None
 

@@ -8,14 +8,17 @@ Messages in::
     {From, {sbcast, Name, Message}}                                      From ! {rex, Node, Node}
     {Observer, features_request}                                         Observer ! {features_reply, Node, [erpc]}
 
-Each call runs in a process of its own; ``block_call`` keeps the other messages waiting meanwhile, as its name says.
+Each call runs in a process of its own, whose end is an answer, too. The functions of ``block_call`` run one after the
+other; other messages don't wait for them.
 
 Source: ``lib/kernel/src/rpc.erl`` and ``global_group.erl``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import log_stray
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.node.services.exports import Exports
+    from pyzen.terms import Reference
+
+MFA: TypeAlias = "tuple[Any, Any, list[Any]]"
+Done: TypeAlias = "Callable[[Any], object]"
 
 
 @final
@@ -45,26 +52,28 @@ class Rex(GuardedServer):
     def __init__(self, exports: Exports) -> None:
         super().__init__()
         self._exports = exports
+        self._calls: dict[Reference, Done] = {}
+        self._blocking: Reference | None = None
+        self._blocked: deque[tuple[MFA, Any, Done]] = deque()
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer ``call`` and ``block_call`` with the result of the function."""
         match request:
             case (atoms.call, module, function, list() as args, leader):
-                self._start(module, function, args, leader, lambda result: self.reply(from_, result))
+                self._start((module, function, args), leader, partial(self.reply, from_))
                 return NOREPLY
-            case (atoms.block_call, module, function, list() as args, _leader):
-                return self._block(module, function, args)
+            case (atoms.block_call, module, function, list() as args, leader):
+                self._blocked.append(((module, function, args), leader, partial(self.reply, from_)))
+                self._start_blocked()
+                return NOREPLY
         log_stray(actor_of(self), request)
         return atoms.ignored
-
-    async def _block(self, module: Any, function: Any, args: list[Any]) -> Any:
-        return rpc_result(await apply(self._exports, module, function, args))
 
     def handle_cast(self, request: Any) -> None:
         """Run a function whose result nobody wants."""
         match request:
             case (atoms.cast, module, function, list() as args, leader):
-                self._start(module, function, args, leader, lambda _result: None)
+                self._start((module, function, args), leader, lambda _result: None)
             case _:
                 log_stray(actor_of(self), request)
 
@@ -74,7 +83,7 @@ class Rex(GuardedServer):
             case (Pid() as observer, atoms.features_request):
                 self.send(observer, (atoms.features_reply, self.node, [atoms.erpc]), dial=False)
             case (Pid() as caller, (atoms.call, module, function, list() as args, leader)):
-                self._start(module, function, args, leader, lambda result: self.send(caller, (atoms.rex, result)))
+                self._start((module, function, args), leader, lambda result: self.send(caller, (atoms.rex, result)))
             case (Pid() as caller, (atoms.sbcast, name, sent)):
                 self.send(caller, (atoms.rex, self.node, self._sbcast(name, sent)))
             case _:
@@ -88,10 +97,29 @@ class Rex(GuardedServer):
         runtime.deliver(name, [message], server_loop(actor_of(self)).via or 0)
         return self.node
 
-    def _start(self, module: Any, function: Any, args: list[Any], leader: Any, done: Callable[[Any], object]) -> None:
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
+        """Take the end of a call: who waits for a function that can answer no more is told why."""
+        ref = message[1]
+        done = self._calls.pop(ref, None)
+        if done is not None:
+            done((atoms.badrpc, (atoms.EXIT, message[4])))
+        if ref == self._blocking:
+            self._blocking = None
+            self._start_blocked()
+
+    def _start_blocked(self) -> None:
+        """Start the next ``block_call``, unless one runs."""
+        if self._blocking is None and self._blocked:
+            self._blocking = self._start(*self._blocked.popleft())
+
+    def _start(self, mfa: MFA, leader: Any, done: Done) -> Reference:
         async def body(_process: Process) -> None:
-            done(rpc_result(await apply(self._exports, module, function, args)))
+            result = rpc_result(await apply(self._exports, *mfa))
+            if self._calls.pop(ref, None) is not None:
+                done(result)
 
         process = Process(body)
-        self.spawn(process)
+        _, ref = self.spawn_monitor(process)
+        self._calls[ref] = done
         actor_of(process).group_leader = leader if isinstance(leader, Pid) else None
+        return ref

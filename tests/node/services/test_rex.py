@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor.answers import Stop
+from pyzen.actor.process import current_process
 from pyzen.actor.reasons import ExitRequest
 from pyzen.terms import atoms
 
@@ -115,3 +116,68 @@ async def test_a_call_is_answered_however_the_function_ends(
     two.callee.export("calc", "add", add)
     assert await two.caller.rpc(two.callee.name, "calc", "add", [1, 2]) == 3
     assert await two.caller.call(("rex", two.callee.name), (atoms[kind], atoms.calc, atoms.add, [1, 2], None)) == 3
+
+
+NO_MODULES: list[Any] = [[], [1], {}, {atoms.a: 1}, 5, b"calc", (atoms.calc, 1), 1.5]
+
+
+@pytest.mark.parametrize("kind", ["call", "block_call"])
+@pytest.mark.parametrize("module", NO_MODULES, ids=repr)
+async def test_a_call_of_what_is_no_module_is_answered(two: Two, kind: str, module: Any) -> None:
+    two.callee.export("calc", "add", add)
+    request: Any = (atoms[kind], module, module, [1], atoms.user)
+
+    badrpc, (exit_, (reason, _stack)) = await two.caller.call(("rex", two.callee.name), request)
+
+    assert (badrpc, exit_, reason) == (atoms.badrpc, atoms.EXIT, atoms.undef)
+    assert await two.caller.call(("rex", two.callee.name), (atoms[kind], atoms.calc, atoms.add, [1, 2], None)) == 3
+
+
+@pytest.mark.parametrize("kind", ["call", "block_call"])
+async def test_a_call_whose_process_is_killed_is_answered(two: Two, kind: str) -> None:
+    async def end() -> None:
+        process = current_process()
+        process.send_exit(process.pid, atoms.kill)
+        await asyncio.Event().wait()
+
+    two.callee.export("calc", "end", end)
+    two.callee.export("calc", "add", add)
+
+    ended = await two.caller.call(("rex", two.callee.name), (atoms[kind], atoms.calc, atoms.end, [], None))
+
+    assert ended == (atoms.badrpc, (atoms.EXIT, atoms.killed))
+    assert await two.caller.call(("rex", two.callee.name), (atoms[kind], atoms.calc, atoms.add, [1, 2], None)) == 3
+
+
+async def test_block_calls_run_one_after_the_other(two: Two) -> None:
+    running = most = 0
+
+    async def work() -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return most
+
+    two.callee.export("calc", "work", work)
+    request: Any = (atoms.block_call, atoms.calc, atoms.work, [], None)
+
+    await asyncio.gather(*(two.caller.call(("rex", two.callee.name), request) for _ in range(10)))
+
+    assert most == 1
+
+
+async def test_nothing_else_waits_for_a_block_call(two: Two) -> None:
+    let_go = asyncio.Event()
+    two.callee.export("calc", "wait", let_go.wait)
+    two.callee.export("calc", "add", add)
+    blocked = asyncio.create_task(
+        two.caller.call(("rex", two.callee.name), (atoms.block_call, atoms.calc, atoms.wait, [], None))
+    )
+    await asyncio.sleep(0)
+
+    assert await two.caller.call(("rex", two.callee.name), (atoms.call, atoms.calc, atoms.add, [1, 2], None)) == 3
+
+    let_go.set()
+    assert await blocked is True

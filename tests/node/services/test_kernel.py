@@ -1,0 +1,78 @@
+"""The processes of the node itself come back, whatever ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyzen.terms import Atom, atoms
+
+if TYPE_CHECKING:
+    from pyzen.node.node import Node
+    from tests.node.services.conftest import Two
+
+SERVICES = [atoms.user, atoms.net_kernel, atoms.rex]
+
+
+async def killed(node: Node, name: Atom) -> None:
+    """Kill a process of the node, and wait until another has its name."""
+    first = node.whereis(name)
+    assert first is not None
+    async with node.mailbox() as me:
+        me.send_exit(first, atoms.kill)
+        async with asyncio.timeout(5):
+            while node.whereis(name) in {None, first}:
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_each_comes_back_each_time(two: Two, quiet: None, name: Atom) -> None:
+    for _ in range(3):
+        await killed(two.callee, name)
+
+    rows = await two.caller.call(("kernel_sup", two.callee.name), atoms.which_children)
+    assert {row[0]: row[1] for row in rows}[name] == two.callee.whereis(name)
+
+
+async def test_what_they_serve_goes_on(two: Two, quiet: None, capsys: pytest.CaptureFixture[str]) -> None:
+    two.callee.export("calc", "add", lambda one, other: one + other)
+    for name in SERVICES:
+        await killed(two.callee, name)
+
+    async with two.callee.mailbox() as me:
+        me.puts("still here")
+        request: Any = (atoms.call, atoms.calc, atoms.add, [1, 2], atoms.user)
+        assert await two.caller.call(("rex", two.callee.name), request) == 3
+        assert await two.callee.call("net_kernel", (atoms.is_auth, two.caller.name)) is atoms.yes
+
+    assert capsys.readouterr().out == "still here\n"
+
+
+async def test_node_calls_in_the_name_of_a_new_process(two: Two, quiet: None) -> None:
+    rows = await two.callee.call("kernel_sup", atoms.which_children)
+    caller = {row[0]: row[1] for row in rows}[atoms.caller]
+    async with two.callee.mailbox() as me:
+        ref = me.monitor(caller)
+        me.send_exit(caller, atoms.kill)
+        await me.receive(lambda message: message[1] == ref, timeout=5)
+    await asyncio.sleep(0)
+
+    assert await two.callee.call("rex", atoms.nonsense) is atoms.ignored
+
+
+async def test_one_that_fails_again_and_again_is_started_after_a_wait(two: Two, quiet: None) -> None:
+    node = two.callee
+    for _ in range(3):
+        await killed(node, atoms.rex)
+    async with node.mailbox() as me:
+        ref = me.monitor("rex")
+        me.send_exit(node.whereis("rex"), atoms.kill)  # type: ignore[arg-type]
+        await me.receive(lambda message: message[1] == ref, timeout=5)
+
+    rows = await node.call("kernel_sup", atoms.which_children)
+    assert {row[0]: row[1] for row in rows}[atoms.rex] is atoms.restarting
+    async with asyncio.timeout(5):
+        while node.whereis("rex") is None:
+            await asyncio.sleep(0.01)
