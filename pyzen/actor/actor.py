@@ -20,13 +20,15 @@ from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
-from pyzen.actor.mailbox import Mailqueue, count, told, withdraw
-from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, seconds
+from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told, withdraw
+from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
 from pyzen.actor.relations import Relations
+from pyzen.actor.reports import told_end
 from pyzen.actor.runtime import BUSY
 from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
-from pyzen.contained import contained, get_logger
+from pyzen.contained import contained
 from pyzen.errors import NoProcess, ProcessExit
+from pyzen.logs import get_logger
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
@@ -427,23 +429,19 @@ class Actor:
 
     # ---- the end
 
-    def fail(self, error: BaseException) -> None:
-        """End as an error says that no code of the process caught."""
+    def fail(self, error: BaseException, message: Any = NOTHING) -> None:
+        """End as an error says that no code of the process caught, while it handled ``message``."""
         reason, crashed = end_of(error)
-        if crashed:
-            self.crash(error, reason)
-        else:
-            self.end(reason)
+        self.end(reason, error if crashed else None, message)
 
-    def crash(self, error: BaseException, reason: Any) -> None:
-        """End because of an error, and log it."""
-        if self.ended:
-            return
-        self.end(reason)
-        log.error("process %r on %s crashed", self.registered_name or self.pid, self.runtime.name, exc_info=error)
+    def end(self, reason: Any, error: BaseException | None = None, message: Any = NOTHING) -> None:
+        """End now: the name and the mailbox go, the DOWNs and exit signals leave. Idempotent.
 
-    def end(self, reason: Any) -> None:
-        """End now: the name and the mailbox go, the DOWNs and exit signals leave. Idempotent."""
+        Args:
+            reason: The exit reason.
+            error: What has caused it, for the log.
+            message: What the process was handling, for the log.
+        """
         if self.ended:
             return
         self.ended, self.exit_reason = True, reason
@@ -456,6 +454,8 @@ class Actor:
                 self.runtime.route(signal)
         with contained:
             self.loop.stop(reason)
+        if self.instance._pyzen_reports and not is_orderly(reason):
+            told_end(self, reason, error, message)
 
     def _fail_requests(self, reason: Any) -> None:
         requests, self.requests = self.requests, {}

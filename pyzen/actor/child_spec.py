@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final, get_args
 
-from pyzen.actor.reasons import NORMAL, SHUTDOWN
+from pyzen.actor.reasons import is_orderly
 from pyzen.actor.verbs import Verbs
 from pyzen.brief import brief
 from pyzen.errors import ConfigError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
     from pyzen.terms import Pid
 
-__all__ = ["ChildSpec", "Restart", "check_setting", "is_one_of", "is_orderly", "is_seconds"]
+__all__ = ["ChildSpec", "Restart", "check_setting", "is_one_of", "is_seconds"]
 
 MAX_NAME: Final = 255
 
@@ -128,12 +128,6 @@ def is_seconds(value: object) -> bool:
         return float(value) >= 0  # type: ignore[arg-type]
     except OverflowError:
         return False
-
-
-def is_orderly(reason: Any) -> bool:
-    """Say whether an exit reason is ``normal``, ``shutdown`` or ``{shutdown, _}``."""
-    word = reason[0] if type(reason) is tuple and reason else reason
-    return word is SHUTDOWN or reason is NORMAL
 
 
 def _is_name(value: object) -> bool:

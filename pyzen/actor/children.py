@@ -20,10 +20,10 @@ from pyzen.actor.child_spec import ChildSpec, check_setting, is_one_of, is_secon
 from pyzen.actor.intensity import BackOff, Intensity
 from pyzen.actor.mailbox import told
 from pyzen.actor.reasons import SHUTDOWN
+from pyzen.actor.reports import told_give_up, told_no_start, told_restart
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.stopping import Stopping, send_exit
 from pyzen.brief import brief
-from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
 from pyzen.terms import Atom, atoms
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from pyzen.terms import Pid, Reference
 
 __all__ = ["TRY_AGAIN", "Children", "Settings", "Strategy"]
-
-log = get_logger("pyzen.actor")
 
 Strategy: TypeAlias = Literal["one_for_one", "rest_for_one", "one_for_all"]
 STRATEGIES: Final = get_args(Strategy)
@@ -226,28 +224,31 @@ class Children:
         if child.pid is None and self._knows(child) and child.spec.wants_restart(reason):
             if self.on_failure is not None:
                 self.on_failure(child, reason)
-            self._restart_soon(child)
+            self._restart_soon(child, reason)
 
     def _knows(self, child: Child) -> bool:
         return self._rows.get(str(child.spec.id)) is child
 
-    def _restart_soon(self, child: Child) -> None:
+    def _restart_soon(self, child: Child, reason: Any) -> None:
         child.is_restarting = True
         now = self._supervisor.runtime.now()
         if self._intensity.allows(now):
-            self._restart_group(child)
+            self._restart_now(child, reason)
         elif self.never_gives_up:
-            server_loop(self._supervisor).after(self._back_off.next(now), self.when_free, partial(self._retry, child))
+            retry = partial(self._retry, child, reason)
+            server_loop(self._supervisor).after(self._back_off.next(now), self.when_free, retry)
         else:
+            told_give_up(self._supervisor, self._settings.max_restarts, self._settings.max_seconds, reason)
             self.give_up(SHUTDOWN)
 
-    def _retry(self, child: Child) -> None:
+    def _retry(self, child: Child, reason: Any) -> None:
         """Restart a child after a wait, unless somebody has stopped, started or deleted it meanwhile."""
         if child.is_restarting and self._knows(child):
-            self._restart_group(child)
+            self._restart_now(child, reason)
 
-    def _restart_group(self, child: Child) -> None:
+    def _restart_now(self, child: Child, reason: Any) -> None:
         """Stop and start what the strategy says; a temporary child is not started with others."""
+        told_restart(self._supervisor, child.spec.id, reason)
         group = self._group(child)
         to_start = [one for one in group if one.spec.restart != "temporary"]
         self.stop([one for one in group if one.pid is not None], partial(self._start_group, to_start))
@@ -278,14 +279,14 @@ class Children:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever the constructor of a user's class raises
-            log.error("child %s can't be started again", brief(child.spec.id), exc_info=error)
+            told_no_start(self._supervisor, child.spec.id, error)
             return False
         return True
 
     def try_again(self, child: Child) -> None:
         """Restart a child that could not be started, as one more failure."""
         if child.is_restarting and self._knows(child):
-            self._restart_soon(child)
+            self._restart_soon(child, TRY_AGAIN)
 
     # ---- the end
 

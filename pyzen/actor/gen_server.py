@@ -16,7 +16,7 @@ from pyzen.actor.server_loop import ServerLoop, server_loop
 from pyzen.actor.states import attributes_of, state_of
 from pyzen.actor.verbs import actor_of, make
 from pyzen.brief import brief
-from pyzen.contained import get_logger
+from pyzen.logs import get_logger
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
 

@@ -20,7 +20,7 @@ from pyzen.actor.server_loop import server_loop
 from pyzen.actor.supervisor import Supervisor, children_of
 from pyzen.actor.supervisor_calls import answer
 from pyzen.actor.verbs import actor_of
-from pyzen.contained import get_logger
+from pyzen.logs import get_logger
 from pyzen.terms import Pid
 
 if TYPE_CHECKING:

@@ -46,6 +46,12 @@ class ExitRequest(BaseException):
         self.reason = reason
 
 
+def is_orderly(reason: Any) -> bool:
+    """Say whether an exit reason is ``normal``, ``shutdown`` or ``{shutdown, _}``."""
+    word = reason[0] if type(reason) is tuple and reason else reason
+    return word is SHUTDOWN or reason is NORMAL
+
+
 def end_of(error: BaseException) -> tuple[Any, bool]:
     """Return the exit reason of a process that did not catch ``error``, and whether it has crashed.
 

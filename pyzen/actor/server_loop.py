@@ -238,10 +238,10 @@ class ServerLoop(Loop):
                     callback, arguments, from_ = work
                     answer = callback(*arguments)
                 if answer is not None or from_ is not None or actor.incoming or actor.suspended:
-                    self._act_on(answer, from_)
+                    self._act_on(answer, from_, NOTHING if route is as_it_is else item)
                     break
         except BaseException as error:
-            self._failed(error, from_)
+            self._failed(error, from_, NOTHING if route is as_it_is else item)
         finally:
             scheduler.current = before
         return done
@@ -274,20 +274,20 @@ class ServerLoop(Loop):
 
     # ---- what a callback answers
 
-    def _act_on(self, answer: Any, from_: Any) -> None:
-        """Do what a callback answers, once it does."""
+    def _act_on(self, answer: Any, from_: Any, message: Any) -> None:
+        """Do what a callback answers to a message, once it does."""
         if answer is not None and is_awaitable(answer):
-            self._begin_await(answer, from_)
+            self._begin_await(answer, from_, message)
         elif not self.actor.ended:
             self._done(answer, from_)
 
-    def _begin_await(self, awaited: Awaitable[Any], from_: Any) -> None:
+    def _begin_await(self, awaited: Awaitable[Any], from_: Any, message: Any) -> None:
         if self.actor.ended:
             close_unstarted(awaited)
             return
         if self.phase is READY:
             self.phase = AWAITING
-        self._start_task(awaited, self._await(awaited, from_))
+        self._start_task(awaited, self._await(awaited, from_, message))
 
     def _start_task(self, awaited: Awaitable[Any], body: Coroutine[Any, Any, None]) -> None:
         """Let ``body``, which awaits ``awaited``, be the task of the server."""
@@ -295,14 +295,14 @@ class ServerLoop(Loop):
         # A task that is cancelled before its first step never gets to what it was to await.
         self.task.add_done_callback(lambda _task: close_unstarted(awaited))
 
-    async def _await(self, awaited: Awaitable[Any], from_: Any) -> None:
+    async def _await(self, awaited: Awaitable[Any], from_: Any, message: Any) -> None:
         """Run an ``async def`` callback; the next message waits for its end."""
         try:
             answer = await awaited
             if not self.actor.ended:
                 self._done(answer, from_)
         except BaseException as error:
-            self._failed(error, from_)
+            self._failed(error, from_, message)
             if is_cancelled(error):
                 raise
         if not self.actor.scheduled:
@@ -341,7 +341,7 @@ class ServerLoop(Loop):
 
     # ---- the end
 
-    def _failed(self, error: BaseException, from_: Any) -> None:
+    def _failed(self, error: BaseException, from_: Any, message: Any) -> None:
         """End as an error says that a callback did not catch; ``terminate`` first."""
         try:
             request = request_in(error)
@@ -349,11 +349,11 @@ class ServerLoop(Loop):
                 self._reply(from_, request.reply)
         except BaseException as failure:
             error = failure
-        self._terminate(error)
+        self._terminate(error, message)
         if issubclass(type(error), KeyboardInterrupt):
             raise error
 
-    def _terminate(self, error: BaseException) -> None:
+    def _terminate(self, error: BaseException, message: Any) -> None:
         """Run ``terminate``, then end; a server whose ``init`` has failed has nothing to clean up."""
         if self.actor.ended or self.phase is STOPPING:
             return
@@ -370,20 +370,20 @@ class ServerLoop(Loop):
         except BaseException as failure:
             error = failure
         if is_slow:
-            self._start_task(cleaning, self._clean_up(cleaning, error))
+            self._start_task(cleaning, self._clean_up(cleaning, error, message))
         else:
-            self.actor.fail(error)
+            self.actor.fail(error, message)
 
-    async def _clean_up(self, cleaning: Awaitable[Any], error: BaseException) -> None:
+    async def _clean_up(self, cleaning: Awaitable[Any], error: BaseException, message: Any) -> None:
         """Run an ``async def terminate``, then end: for what went wrong there, as a plain one does, else as asked."""
         try:
             await cleaning
         except BaseException as failure:
-            self.actor.fail(error if is_cancelled(failure) else failure)
+            self.actor.fail(error if is_cancelled(failure) else failure, message)
             if is_cancelled(failure):
                 raise
         else:
-            self.actor.fail(error)
+            self.actor.fail(error, message)
 
     def stop(self, reason: Any) -> None:
         """The process has ended: a running callback is cancelled, ``start`` raises."""

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.child_spec import ChildSpec
 from pyzen.actor.reasons import end_of
-from pyzen.contained import get_logger
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from pyzen.terms import Pid
 
 __all__ = ["answer"]
-
-log = get_logger("pyzen.actor")
 
 OK: Final = atoms.ok
 ERROR: Final = atoms.error
@@ -119,10 +116,10 @@ def started(children: Children, spec: Any) -> Any:
 
 
 def _outcome(start: Callable[[], Pid | None]) -> Any:
+    """Return what came of a start; who has asked for it is told why it failed."""
     try:
         return OK, start()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the constructor of a user's class raises
-        log.error("a child can't be started", exc_info=error)
         return ERROR, end_of(error)[0]

@@ -6,9 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pyzen.actor.actor import DOWN, EXIT
-from pyzen.actor.child_spec import is_orderly
 from pyzen.actor.children import TRY_AGAIN, Children
-from pyzen.actor.reasons import NORMAL
+from pyzen.actor.reasons import NORMAL, is_orderly
 from pyzen.actor.server_loop import ServerLoop
 
 if TYPE_CHECKING:

@@ -44,6 +44,8 @@ class Verbs:
     _pyzen_loop: ClassVar[type[Loop]]
     _pyzen_guarded: ClassVar[bool] = False
     _pyzen_module: Atom | None = None
+    _pyzen_label: str | None = None
+    _pyzen_reports: bool = True
     _pyzen_actor: Actor
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

@@ -14,7 +14,6 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
-from pyzen.contained import get_logger
 from pyzen.dist.flags import Flag, own_flags
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, Outcome
 from pyzen.dist.names import Verdict, check_name_form, check_node_name, simultaneous
@@ -27,9 +26,9 @@ from pyzen.errors import (
     NotAllowed,
     TLSError,
 )
+from pyzen.logs import get_logger
 from pyzen.node.link import DialQueue, Link, LinkDriver, down_error
 from pyzen.terms import Atom, Pid, atoms
-from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -44,9 +43,6 @@ __all__ = ["Connections"]
 log = get_logger("pyzen.dist")
 
 GLOBAL_NAME_SERVER: Final = atoms.global_name_server
-
-BURST: Final = 20
-"""Log lines about attempts that failed, per ten seconds and level."""
 
 EVENTS: Final = ("links_up", "links_lost", "dials_failed", "connections_refused")
 """What is counted."""
@@ -187,7 +183,6 @@ class Connections:
         self._ending: dict[int, tuple[Atom, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._throttles = {level: Throttle(BURST) for level in (logging.INFO, logging.WARNING)}
 
     def start(self, router: Router, system: Pid) -> None:
         """Get to know the router, and the pid that node-level messages come from."""
@@ -339,7 +334,7 @@ class Connections:
         del self._dials[node]
         self.counters["dials_failed"] += 1
         level = logging.WARNING if isinstance(error, HandshakeError) else logging.INFO
-        self._tell(level, f"no link to {node}: {error}")
+        log.log(level, "no link to %s: %s", node, error)
         if not dial.done.done():
             if isinstance(error, HandshakeError):
                 dial.done.set_exception(error)
@@ -368,7 +363,7 @@ class Connections:
         except (DistributionError, ConfigError) as error:
             channel.close("handshake failed")
             self.counters["connections_refused"] += 1
-            self._tell(logging.WARNING, f"refused a connection from {handshake.peer or address}: {error}")
+            log.warning("refused a connection from %s: %s", handshake.peer or address, error)
             self._give_up_accept(handshake.peer, channel, error)
         except BaseException:
             channel.close("handshake failed")
@@ -418,11 +413,6 @@ class Connections:
         dial = self._dials.get(node)
         if dial is not None and dial.task is None:
             self._fail(node, dial, ConnectionLost(f"the attempt of {peer} failed: {error}", peer=peer))
-
-    def _tell(self, level: int, text: str) -> None:
-        """Log what went wrong with an attempt; whoever tries again and again is not told of every time."""
-        if count := self._throttles[level].let(self._router.now()):
-            log.log(level, "%s%s", text, "" if count == 1 else f" ({count - 1} lines of this kind left out)")
 
     # ---- link up, link down
 

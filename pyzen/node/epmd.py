@@ -16,7 +16,6 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyzen.config import EpmdConfig
-from pyzen.contained import get_logger
 from pyzen.dist.epmd import (
     Alive2Request,
     NamesRequest,
@@ -32,6 +31,7 @@ from pyzen.dist.epmd import (
     serialize_request,
 )
 from pyzen.errors import EpmdError, NameTaken
+from pyzen.logs import get_logger
 from pyzen.node.addresses import resolve
 from pyzen.node.epmd_server import EpmdServer
 

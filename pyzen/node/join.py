@@ -9,8 +9,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final, Protocol, final
 
-from pyzen.contained import get_logger
 from pyzen.errors import PyzenError
+from pyzen.logs import get_logger
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:

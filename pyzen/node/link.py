@@ -35,7 +35,6 @@ from pyzen._native import (
 )
 from pyzen.actor.runtime import Sent
 from pyzen.actor.signals import Demonitor, Monitor, Signal, SpawnRequest
-from pyzen.contained import get_logger
 from pyzen.dist.control import ControlDecoder, Op
 from pyzen.dist.control_encoder import ControlEncoder
 from pyzen.errors import (
@@ -46,6 +45,7 @@ from pyzen.errors import (
     RemoteProtocolError,
     TLSError,
 )
+from pyzen.logs import get_logger
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.throttle import Throttle
 

@@ -26,8 +26,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, final
 from urllib.parse import urlsplit
 
-from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
+from pyzen.logs import get_logger
 from pyzen.node.addresses import resolve_host
 
 if TYPE_CHECKING:

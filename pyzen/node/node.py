@@ -21,9 +21,9 @@ from pyzen.actor.reasons import SHUTDOWN, as_atom
 from pyzen.actor.scheduler import Scheduler
 from pyzen.actor.verbs import actor_of
 from pyzen.config import EpmdConfig, Limits, ZenConfig
-from pyzen.contained import get_logger
 from pyzen.dist.names import check_node_name
 from pyzen.errors import ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit
+from pyzen.logs import get_logger
 from pyzen.metrics import Registry
 from pyzen.node.addresses import resolve_host
 from pyzen.node.connections import Connections

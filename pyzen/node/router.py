@@ -17,8 +17,8 @@ from pyzen.actor.reasons import as_atom, check_pid
 from pyzen.actor.runtime import NO_LINK, SENT, Sent
 from pyzen.actor.signals import AliasMessage, Demonitor, node_of
 from pyzen.actor.spawning import actor_for
-from pyzen.contained import get_logger
 from pyzen.errors import NameTaken, NoProcess
+from pyzen.logs import get_logger
 from pyzen.monitor_table import Unreads
 from pyzen.node.births import Births
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from pyzen.contained import get_logger
+from pyzen.logs import get_logger
 from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:

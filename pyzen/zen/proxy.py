@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.answers import NOREPLY, Continue
 from pyzen.brief import brief
-from pyzen.contained import get_logger
 from pyzen.etf import encoded_size
+from pyzen.logs import get_logger
 from pyzen.monitor_table import MONITOR
 from pyzen.terms import Atom, ImproperList, Pid, Reference
 from pyzen.throttle import Throttle

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.reasons import SHUTDOWN
 from pyzen.actor.supervisor import ChildSpec, children_of
-from pyzen.brief import brief
-from pyzen.contained import get_logger
 from pyzen.errors import NameTaken
+from pyzen.inspection import inspect
+from pyzen.logs import get_logger
 from pyzen.zen.batcher import Batchers
 from pyzen.zen.connectors import Connectors
 from pyzen.zen.dispatcher import Dispatcher
@@ -134,8 +134,8 @@ class Tree:
     def _failed(self, _child: Child, reason: Any) -> None:
         """Tell of the end of everything, and fire what is left."""
         count = self._context.fire_all("restarted")
-        text = "ZenMonitor of %s has ended: %s; it starts anew, %d references fire nodedown"
-        log.error(text, self._runtime.name, brief(reason), count)
+        text = "all of ZenMonitor on %s has ended: %s; it starts anew, and %d references fire nodedown"
+        log.error(text, self._runtime.name, inspect(reason), count)
 
     def _make_top(self) -> ZenSupervisor:
         halves = (LOCAL_SUPERVISOR, self._make_local), (PROXY_SUPERVISOR, self._make_proxy)

@@ -16,7 +16,7 @@ from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.flags import own_flags
 from pyzen.dist.handshake import Acceptor, Initiator
 from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
-from pyzen.node.connections import BURST
+from pyzen.logs import BURST
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.terms import Atom, Reference, atoms
 from tests.node.conftest import until

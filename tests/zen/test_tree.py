@@ -146,7 +146,7 @@ def test_end_of_everything_is_told_once(linked: World, caplog: pytest.LogCapture
     kill(linked, SUPERVISOR)
     linked.wait(3)
 
-    (line,) = [record for record in caplog.records if "has ended" in record.getMessage()]
+    (line,) = [record for record in caplog.records if "all of ZenMonitor" in record.getMessage()]
     assert line.levelname == "ERROR"
     assert "1 references fire nodedown" in line.getMessage()
 

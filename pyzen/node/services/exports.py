@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 from pyzen.actor.reasons import as_atom
-from pyzen.contained import get_logger
 from pyzen.errors import ConfigError
+from pyzen.logs import get_logger
 from pyzen.terms import Atom
 
 if TYPE_CHECKING:

@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from pyzen.actor.actor import running
 from pyzen.actor.process import Process
 from pyzen.actor.reasons import NORMAL, end_of, exception_reason, is_cancelled
-from pyzen.brief import brief
-from pyzen.contained import get_logger
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
+from pyzen.logs import get_logger
 from pyzen.terms import Atom, Export, Fun, Reference, atoms
 
 if TYPE_CHECKING:
@@ -128,11 +127,13 @@ class RemoteCall(Process):
         super().__init__()
         self._exports = exports
         self.initial_call = (module, function, args)
+        self._pyzen_label = f"{str(module)[:255]}:{str(function)[:255]}/{len(args)}"
 
     async def main(self, *_args: Any) -> None:
         """Apply the function, and end with the reason that says how that went."""
         match self.initial_call:
             case (atoms.erpc, atoms.execute_call, [Reference() as ref, module, function, list() as args]):
+                self._pyzen_reports = False  # the reason is the answer
                 self.exit(call_reason(ref, await apply(self._exports, module, function, args)))
             case (atoms.erpc, atoms.execute_cast, [module, function, list() as args]):
                 await self._spawned(module, function, args)
@@ -148,12 +149,8 @@ class RemoteCall(Process):
 
     async def _spawned(self, module: Any, function: Any, args: list[Any]) -> None:
         outcome = await apply(self._exports, module, function, args)
-        reason = spawn_reason(outcome)
-        if outcome.kind in {ERROR, THROW}:
-            log.error(
-                "%r, started as %s:%s/%d, ended with %s", self.pid, module, function, len(args), brief(reason, 500)
-            )
-        self.exit(reason)
+        self._pyzen_label = f"{module}:{function}/{len(args)}"
+        self.exit(spawn_reason(outcome))
 
 
 def call_reason(ref: Reference, outcome: Outcome) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Final, final
 from pyzen.actor.gen_server import log_stray
 from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.verbs import actor_of
-from pyzen.contained import get_logger
+from pyzen.logs import get_logger
 from pyzen.node.services.io_lib import characters, fwrite
 from pyzen.terms import Atom, Pid, atoms
 
