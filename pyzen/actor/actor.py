@@ -222,7 +222,11 @@ class Actor:
             return
         if self.trap_exit:
             self.mail.append(told((EXIT, from_pid, reason)))
-        elif reason is not NORMAL:
+        elif reason is NORMAL:
+            return
+        elif self.runtime.is_stopping and from_pid == self.parent:
+            self.loop.finish(reason)
+        else:
             self.end(reason)
 
     def refuses_exit(self, from_pid: Pid) -> bool:

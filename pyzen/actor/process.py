@@ -116,6 +116,11 @@ class BodyLoop(Inbox):
         else:
             actor.end(NORMAL)
 
+    def finish(self, reason: Any) -> None:
+        """Cancel the body: it ends ``shutdown`` once it has cleaned up."""
+        if self.task is not None and self.task is not current_task():
+            cancel(self.task)
+
     def stop(self, reason: Any) -> None:
         """Cancel the body, unless it is the body that ends the process."""
         super().stop(reason)

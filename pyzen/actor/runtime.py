@@ -69,6 +69,10 @@ class Loop:
         """Do what can be done now, at most ``budget`` messages; true when more is left."""
         return False
 
+    def finish(self, reason: Any) -> None:
+        """End in order: the code of the process has its last word first."""
+        self.actor.end(reason)
+
     def stop(self, reason: Any) -> None:
         """The process has ended; all others have been told."""
 
@@ -82,6 +86,7 @@ class Runtime(Protocol):
     scheduler: Scheduler
     unread: Unreads
     links_lost: int
+    is_stopping: bool
     thread_id: int
 
     @property

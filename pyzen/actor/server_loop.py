@@ -385,6 +385,15 @@ class ServerLoop(Loop):
         else:
             self.actor.fail(error, message)
 
+    def finish(self, reason: Any) -> None:
+        """End before the next message, ``terminate`` first; a callback that runs comes to its end."""
+        if self.phase is NEW:
+            self.actor.end(reason)
+        elif self.phase is PAUSED:
+            self.unpause()
+        self.actor.suspended = False
+        self.put(partial(self._stop, reason))
+
     def stop(self, reason: Any) -> None:
         """The process has ended: a running callback is cancelled, ``start`` raises."""
         self.phase = ENDED

@@ -50,7 +50,7 @@ class Births:
 
     def enqueue(self, request: Any) -> None:
         """Start a process, or say why not: the reply leaves before anything that the process sends."""
-        if self._router.is_closed:
+        if self._router.is_stopping:
             return  # the loss of the link, which is near, is the answer
         flags = flags_of(request.options)
         refusal = self._refusal(flags)

@@ -8,6 +8,7 @@ Source: OTP, "Distribution Protocol"; flow control after ``erts/emulator/beam/di
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
@@ -50,8 +51,6 @@ from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
-    import asyncio
-
     from pyzen.actor.actor import Actor
     from pyzen.actor.scheduler import Scheduler
     from pyzen.config import Limits
@@ -80,6 +79,9 @@ WATCHING: Final[dict[int, Any]] = {Op.MONITOR_P.value: Monitor, Op.DEMONITOR_P.v
 
 SENT_AS: Final = {SENT: Sent.SENT, BUSY: Sent.BUSY, NO_LINK: Sent.NO_LINK}
 """What the native link answers."""
+
+FLUSH_INTERVAL: Final = 0.002
+"""Seconds between two looks at what has not been written yet."""
 
 UNENCODABLE: Final = atoms.unencodable
 """The reason that stands for one without an Erlang form: the signal is never lost."""
@@ -286,6 +288,12 @@ class LinkDriver:
         self._handler = handler
         self._watched = self.thread.fileno()
         self._loop.add_reader(self._watched, self._drain)
+
+    async def flush(self, timeout: float) -> None:
+        """Wait until everything that was sent is on its way, for so many seconds at most."""
+        deadline = self._loop.time() + timeout
+        while self.thread.statistics()["unsent_bytes"] and self._loop.time() < deadline:  # noqa: ASYNC110 - native
+            await asyncio.sleep(FLUSH_INTERVAL)
 
     def stop(self) -> None:
         """Abort all links, join the thread, hear the last events."""

@@ -40,6 +40,7 @@ from pyzen.node.services.exports import Exports
 from pyzen.node.services.kernel import start_kernel
 from pyzen.node.services.remote_call import RemoteCall
 from pyzen.node.services.zen_exports import ZenExports
+from pyzen.node.shutdown import end_program, has_supervisor
 from pyzen.node.zen import Zen
 from pyzen.terms import Atom, Pid, atoms
 
@@ -260,12 +261,20 @@ class Node:
     async def stop(self) -> None:
         """Stop in order, and leave nothing behind: no thread, task, socket or file descriptor.
 
-        Processes end with ``shutdown``; ``async def`` bodies have 5 s to end. Idempotent. Cancelling it aborts the
-        links.
+        The processes of the program end first, with ``shutdown``, the last started first, and can still send: a
+        supervisor stops its children, each within its ``shutdown`` time; servers run ``terminate``, and ``async def``
+        bodies are cancelled; those that no supervisor keeps have 5 s. Then ZenMonitor ends, then the links.
+
+        Idempotent. Cancelling it aborts the links. A process may stop its own node.
         """
         if self._thread_id is not None:
             self._check_thread()
-            await self._shut_down()
+            asking = running.get()
+            if asking is not None and hasattr(self, "_router") and has_supervisor(self._router, asking):
+                # Its supervisor ends the process that asks, and the task of that, before everything has stopped.
+                await asyncio.shield(asyncio.get_running_loop().create_task(self._shut_down()))
+            else:
+                await self._shut_down()
 
     async def _shut_down(self) -> None:
         atexit.unregister(self._at_exit)
@@ -275,11 +284,7 @@ class Node:
                 self._mesh = None
             await self._close_registration()
             if hasattr(self, "_router"):
-                await self._connections.stop()
-                if self._zen is not None:
-                    self._zen.stop()
-                self._router.end_all(SHUTDOWN)
-                await self._router.join(STOP_TIMEOUT)
+                await self._end_processes()
         finally:
             self._driver.stop()
             self._exports.stop()
@@ -288,6 +293,16 @@ class Node:
         if self._epmd_server is not None:
             await self._epmd_server.stop()
             self._epmd_server, self._epmd = None, "embedded"
+
+    async def _end_processes(self) -> None:
+        """End what the program has started, then ZenMonitor, then what serves the peers."""
+        await end_program(self._router, STOP_TIMEOUT)
+        if self._zen is not None:
+            self._zen.stop()
+        await self._connections.stop()
+        self._router.end_all(SHUTDOWN)
+        await self._router.join(STOP_TIMEOUT)
+        await self._driver.flush(STOP_TIMEOUT)
 
     async def _close_registration(self) -> None:
         registration, self._registration = self._registration, None

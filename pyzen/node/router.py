@@ -53,7 +53,8 @@ class Router:
         unread: DOWNs in mailboxes, by reference.
         births: What starts processes for peers.
         refused: Names that no process may have.
-        is_closed: All processes have been ended, and none can be started any more.
+        is_stopping: The node stops: the processes of the program end in order, and none can be started any more.
+        is_closed: All processes have been ended, and none at all can be started.
         links_lost: How many links were lost so far.
         thread_id: The thread of the event loop, to which all processes belong.
     """
@@ -81,6 +82,7 @@ class Router:
         self.links_lost = 0
         self.thread_id = threading.get_ident()
         self._last_number = 0
+        self.is_stopping = False
         self.is_closed = False
         self._by_pid: dict[Pid, Actor] = {}
         self.by_number: dict[int, Actor] = {}
@@ -132,7 +134,7 @@ class Router:
         Raises:
             RuntimeError: The node stops.
         """
-        if self.is_closed:
+        if self.is_closed or (self.is_stopping and not actor.guarded):
             raise RuntimeError(f"{self.name} stops: no process can be started any more")
         actor.attach(self, parent)
         pid = actor.pid
@@ -165,9 +167,13 @@ class Router:
 
     def end_all(self, reason: Any) -> None:
         """End all processes; from now on none can be started, not even by what runs while others end."""
-        self.is_closed = True
+        self.is_stopping = self.is_closed = True
         for actor in list(self._by_pid.values()):
             actor.end(reason)
+
+    def actors(self) -> list[Actor]:
+        """Return the kernel's side of all live processes, in the order of their start."""
+        return list(self._by_pid.values())
 
     def processes(self) -> list[Pid]:
         """Return the pids of all live processes."""
