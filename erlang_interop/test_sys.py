@@ -126,3 +126,66 @@ async def test_supervisor_functions(pair: Pair) -> None:
     assert await pair.eval(code) == '{:worker, true, :worker, :"erlang_interop.test_sys.Counter"}'
     code = "Supervisor.count_children({:sup, py}) == %{active: 1, specs: 1, supervisors: 0, workers: 1}"
     assert await pair.eval(code) == "true"
+
+
+SHAPE = """
+shape = fn
+  pid when is_pid(pid) -> :pid
+  {:ok, pid} when is_pid(pid) -> {:ok, :pid}
+  {:error, {:already_started, pid}} when is_pid(pid) -> {:error, {:already_started, :pid}}
+  other -> other
+end
+rows = fn sup -> Supervisor.which_children(sup) |> Enum.map(fn {id, pid, type, _} -> {id, shape.(pid), type} end) end
+count = fn sup -> Supervisor.count_children(sup) end
+spec = fn sup, id ->
+  case :supervisor.get_childspec(sup, id) do
+    {:ok, map} -> Map.take(map, [:id, :restart, :shutdown, :type, :significant])
+    other -> other
+  end
+end
+"""
+
+THEIR_SUPERVISOR = """
+child = fn id, extra ->
+  Map.merge(%{id: id, start: {Agent, :start_link, [Function.capture(Map, :new, 0)]}}, extra)
+end
+{:ok, sup} = Supervisor.start_link(
+  [child.(:a, %{}), child.(:b, %{restart: :temporary, shutdown: :infinity}),
+   child.(:c, %{restart: :transient, shutdown: :brutal_kill})], strategy: :one_for_one)
+"""
+
+ASKED = {
+    "children": "[rows.(sup), Supervisor.count_children(sup)]",
+    "specifications": "Enum.map([:a, :b, :c, :d], &spec.(sup, &1))",
+    "terminate": "Enum.map([:a, :a, :d], &Supervisor.terminate_child(sup, &1)) ++ [rows.(sup), count.(sup)]",
+    "terminate a temporary one": "Enum.map([:b, :b], &Supervisor.terminate_child(sup, &1)) ++ [rows.(sup)]",
+    "restart": (
+        "[Supervisor.restart_child(sup, :a), Supervisor.terminate_child(sup, :a)] ++ "
+        "Enum.map([:a, :d], &shape.(Supervisor.restart_child(sup, &1))) ++ [rows.(sup)]"
+    ),
+    "delete": (
+        "[Supervisor.delete_child(sup, :a), Supervisor.terminate_child(sup, :a), Supervisor.delete_child(sup, :a), "
+        "Supervisor.delete_child(sup, :a), Supervisor.restart_child(sup, :a), rows.(sup)]"
+    ),
+    "an exit of a stranger": "[shape.(spawn(fn -> Process.exit(sup, :boom) end)), rows.(sup)]",
+    "a stray message": "[send(sup, :stray), rows.(sup)]",
+    "an exit as a message": "[shape.(send(sup, {:EXIT, spawn(fn -> :ok end), :boom}) && self()), rows.(sup)]",
+    "stop": "[Supervisor.stop(sup), (try do Supervisor.which_children(sup) catch :exit, {reason, _} -> reason end)]",
+}
+
+
+@pytest.mark.parametrize("code", ASKED.values(), ids=ASKED)
+async def test_supervisor_answers_as_theirs(pair: Pair, code: str) -> None:
+    pair.node.spawn(
+        Supervisor,
+        [
+            ChildSpec("a", Counter),
+            ChildSpec("b", Counter, restart="temporary", shutdown=None),
+            ChildSpec("c", Counter, restart="transient", shutdown=0),
+        ],
+        name="sup",
+    )
+
+    ours = await pair.eval(f"sup = :rpc.call(py, :erlang, :whereis, [:sup])\n{SHAPE}{code}")
+
+    assert ours == await pair.eval(f"{THEIR_SUPERVISOR}{SHAPE}{code}")

@@ -1,7 +1,7 @@
 """Our node for the benchmarks: a process that speaks the line protocol of ``mix_fixture``.
 
 The commands are those of its README, as far as a row needs them, with the same answers; ``probe_start``,
-``probe_stop`` are ours alone. Run by `rig`, which passes the cookie in the environment.
+``probe_stop`` and ``crash`` are ours alone. Run by `rig`, which passes the cookie in the environment.
 """
 
 from __future__ import annotations
@@ -153,6 +153,16 @@ class Worker:
 
     async def do_statistics(self) -> dict[str, int]:
         return self._node.zen.statistics().sizes()
+
+    async def do_crash(self, name: str) -> str:
+        """Kill a process of the node; the answer comes when it has ended."""
+        async with self._node.mailbox() as me:
+            pid = self._node.whereis(name)
+            assert pid is not None, f"nobody is called {name}"
+            ref = me.monitor(pid)
+            me.send_exit(pid, atoms.kill)
+            await me.receive(lambda message: message[1] == ref, timeout=5)
+        return ":ok"
 
     # ---- terms
 
