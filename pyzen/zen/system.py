@@ -37,7 +37,6 @@ from pyzen.zen.names import (
     PROXY_SUPERVISOR,
     PROXY_TABLES,
     SUPERVISOR,
-    ZEN_MONITOR,
     Compatibility,
     Loss,
 )
@@ -291,7 +290,8 @@ class ZenSystem:
 
         Args:
             ref: What ``monitor`` returned; any code of the node may demonitor.
-            flush: Also take back a DOWN that is in the mailbox: none is seen after this returns.
+            flush: Also take back a DOWN that is in the mailbox: none is seen after this returns, not even one of an
+                ordinary monitor that the reference is of. The monitor itself stays, as with the original.
 
         Returns:
             True, always.
@@ -300,10 +300,7 @@ class ZenSystem:
         if flags:
             self._context.act(flags)
         elif flush:
-            unreads = self._runtime.unread
-            down = unreads.get(ref)
-            if down is not None and is_zen_down(down):
-                unreads.withdraw(ref)
+            self._runtime.unread.withdraw(ref)
         return True
 
     def monitors(self, target: Target, subscriber: Pid) -> list[Reference]:
@@ -408,9 +405,3 @@ class ZenSystem:
     def register_metrics(self, registry: Registry) -> None:
         """Make metrics that read the statistics when asked for: the original's, and ours."""
         register_metrics(registry, self._context, lambda: self.statistics().sizes())
-
-
-def is_zen_down(message: Any) -> bool:
-    """Say whether a DOWN is one of ZenMonitor's."""
-    reason = message[4]
-    return type(reason) is tuple and len(reason) == 2 and reason[0] is ZEN_MONITOR
