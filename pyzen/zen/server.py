@@ -69,7 +69,13 @@ class ZenServer(Sturdy):
 
 
 class ZenRegistry(Sturdy, DynamicRegistry):
-    """A registry of processes of ZenMonitor."""
+    """A registry of processes of ZenMonitor.
+
+    Attributes:
+        key_type: What its keys are.
+    """
+
+    key_type: ClassVar[type[Atom] | type[Pid]]
 
     def __init__(self, counting: Counting, factory: Callable[[Any], Verbs]) -> None:
         super().__init__(factory)
