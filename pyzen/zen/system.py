@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
 
 from pyzen.actor.reasons import SHUTDOWN, as_atom
 from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.config import ZenConfig
 from pyzen.monitor_table import SUBSCRIBER
-from pyzen.terms import Pid, elixir
+from pyzen.terms import Pid
 from pyzen.zen.batcher import Batchers
 from pyzen.zen.connectors import Connectors
 from pyzen.zen.dispatcher import Dispatcher
@@ -57,8 +57,6 @@ Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
 
 STOP_TURNS: Final = 100
 """Turns of the scheduler in which all processes end, with plenty to spare."""
-
-SUBSCRIBERS: Final = elixir.ZenMonitor.Proxy.Tables.Subscribers
 
 CachedCompatibility: TypeAlias = (
     Literal["miss", "compatible", "incompatible", "unavailable"] | tuple[Literal["expired"], int]
@@ -365,6 +363,11 @@ class ZenSystem:
     # ---- what can be seen
 
     @property
+    def context(self) -> Context:
+        """The rows of both halves, for who shows them."""
+        return self._context
+
+    @property
     def is_running(self) -> bool:
         """Whether the processes are there."""
         return alive(self._supervisor) is not None
@@ -373,20 +376,6 @@ class ZenSystem:
         """Return the Connector of a node, None where there is none."""
         remote = self._remote(peer)
         return None if remote is None else remote.connector
-
-    def is_subscribed(self, target: Any, connector: Pid) -> bool:
-        """Say whether a remote Connector is subscribed to a process or name of this node that lives."""
-        return self._context.subscriptions.is_subscribed(connector, target)
-
-    def table_sizes(self) -> dict[Atom, int]:
-        """Return the rows of the tables that the original has, by its names; empty when not running."""
-        if not self.is_running:
-            return {}
-        return {
-            elixir.ZenMonitor.Local.Tables.Nodes: len(self._context.remotes),
-            elixir.ZenMonitor.Local.Tables.References: self._context.monitors.sizes()["references"],
-            SUBSCRIBERS: self._context.subscriptions.sizes()["subscriptions"],
-        }
 
     def statistics(self) -> ZenStatistics:
         """Return the sizes of all tables and pending sets, and the counters."""

@@ -8,7 +8,8 @@ import pytest
 from pyzen.actor.gen_server import GenServer
 from pyzen.config import ZenConfig, setting_names
 from pyzen.errors import RpcError
-from pyzen.node.services.zen_exports import SETTINGS, ZenExports
+from pyzen.node.services.zen_exports import SETTINGS
+from pyzen.node.services.zen_functions import ZenFunctions
 from pyzen.terms import Pid, atoms, elixir
 from pyzen.testing import Cluster
 
@@ -178,7 +179,7 @@ async def test_compatibility_is_read_under_the_names_of_the_original(two: Two) -
 def test_expired_cache_entry_is_read_with_its_attempts() -> None:
     cluster = Cluster()
     node, plain = cluster.node("a@memory", zen=ZenConfig()), cluster.node("plain@memory")
-    exports = ZenExports(node.zen, node.runtime)
+    exports = ZenFunctions(node.zen, node.runtime)
     cluster.connect(node, plain)
     node.zen.connect(plain.name, lambda _: None)
     cluster.advance(1)
