@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from pyzen.node.services.applications import Applications
 from pyzen.node.services.builtins import badarg
 from pyzen.node.services.ets import Ets
-from pyzen.node.services.zen_functions import ZenFunctions
+from pyzen.node.services.zen_functions import ZenFunctions, function_clause
 from pyzen.node.services.zen_processes import ZenProcesses
 from pyzen.node.services.zen_settings import SETTINGS, ZenSettings
 from pyzen.terms import Atom, Pid, atoms
@@ -62,7 +62,9 @@ class ZenExports:
         pid = self._runtime.whereis(process) if isinstance(process, Atom) else process
         if pid is None:
             return None
-        if not isinstance(pid, Pid) or pid.node is not self._runtime.name:
+        if not isinstance(pid, Pid):
+            raise function_clause()
+        if pid.node is not self._runtime.name:
             raise badarg()
         found = self._runtime.actor(pid)
         return None if found is None else found.message_queue_len

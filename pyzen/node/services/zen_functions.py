@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from pyzen.zen.server import ZenRegistry
     from pyzen.zen.system import ZenSystem
 
-__all__ = ["ZenFunctions"]
+__all__ = ["ZenFunctions", "function_clause"]
 
 ERROR: Final = atoms.error
 CONNECT_TIMEOUT: Final = 5.0
+
+
+def function_clause() -> RpcError:
+    """Return the error of a function that has no clause for its arguments."""
+    return RpcError("error", atoms.function_clause)
 
 
 @final
@@ -103,14 +108,14 @@ class ZenFunctions:
     def demonitor(self, ref: Any, _options: Any = ()) -> bool:
         """``ZenMonitor.demonitor/1`` and ``/2``; the monitors of other processes stay."""
         if not isinstance(ref, Reference):
-            raise RpcError("error", atoms.function_clause)
+            raise function_clause()
         if self._system.context.monitors.subscriber_of(ref) == self._runtime.running():
             self._system.demonitor(ref)
         return True
 
     def monitors(self, target: Any, subscriber: Any) -> list[Reference]:
         """``ZenMonitor.Local.Connector.monitors/2``: the live references between the two."""
-        node = named(self.find_node(target))
+        node = self.find_node(target)
         self.get_for_node(node)
         return references(self._system.context, node, target, subscriber) if isinstance(subscriber, Pid) else []
 
@@ -144,7 +149,9 @@ class ZenFunctions:
 
     def get_for_node(self, peer: Any) -> Pid:
         """``ZenMonitor.Local.Connector.get_for_node/1``: the Connector of a node, started when there is none."""
-        return self._started(alive(self._system.context.connectors), named(peer))
+        if not isinstance(peer, Atom):
+            raise function_clause()
+        return self._started(alive(self._system.context.connectors), peer)
 
     def batcher(self, connector: Any) -> Pid:
         """``ZenMonitor.Proxy.Batcher.get/1``: the Batcher of a Connector, started when there is none."""

@@ -137,8 +137,10 @@ async def test_mailboxes_are_measured_by_name_and_pid(two: Two) -> None:
         assert await ask(two, metrics, "message_queue_len", process) == 0
     for process in (nobody, atoms.nobody, None):
         assert await ask(two, metrics, "message_queue_len", process) is None
-    for process in (two.caller.whereis(elixir.ZenMonitor.Proxy), b"proxy", 5):
-        with pytest.raises(RpcError, match="badarg"):
+    with pytest.raises(RpcError, match="badarg"):
+        await ask(two, metrics, "message_queue_len", two.caller.whereis(elixir.ZenMonitor.Proxy))
+    for process in (b"proxy", 5):
+        with pytest.raises(RpcError, match="function_clause"):
             await ask(two, metrics, "message_queue_len", process)
 
 
