@@ -61,7 +61,12 @@ NOBODYS: Final = "a second process beside the one of the registry would be nobod
 FUNCTIONS: Final[dict[str, list[Call]]] = {
     "ZenMonitor.compatibility/1": [Call("worker"), Call("{:name, :nobody@nowhere}"), Call(":name")],
     "ZenMonitor.compatibility_for_node/1": [Call("node()"), Call(":nobody@nowhere")],
-    "ZenMonitor.connect/1": [Call("node()"), Call("there"), Call('"node"')],
+    "ZenMonitor.connect/1": [
+        Call("node()"),
+        Call("there"),
+        Call(":'nobody@127.0.0.1'"),
+        Call('"node"'),
+    ],
     "ZenMonitor.demonitor/1": [Call("ref"), Call("make_ref()"), Call(":no_reference")],
     "ZenMonitor.demonitor/2": [Call("ref, [:flush]")],
     "ZenMonitor.find_node/1": [Call("worker"), Call("{:name, node()}"), Call(":name")],

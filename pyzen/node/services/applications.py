@@ -30,6 +30,7 @@ PYZEN: Final = atoms.pyzen
 OK: Final = atoms.ok
 ERROR: Final = atoms.error
 UNDEFINED: Final = atoms.undefined
+UNSET: Final = object()
 
 ZEN_MONITOR_VERSION: Final = "2.1.0"
 """Whose functions, names and messages these are."""
@@ -133,24 +134,19 @@ class Applications:
         text += f"configuration at {shown(key)} was not set" if self._is_known(application) else NOT_LOADED
         raise RpcError("error", struct("ArgumentError", __exception__=True, message=text.encode()))
 
-    def erlang_get_env(self, *arguments: Any) -> Any:
+    def erlang_get_env(self, application: Any, key: Any = UNSET, default: Any = UNSET) -> Any:
         """``application:get_env/1``, ``/2`` and ``/3``; whoever calls by rpc belongs to no application."""
-        match arguments:
-            case (_key,):
-                return UNDEFINED
-            case (application, key):
-                return (OK, self._settings.get(key)) if self._has(application, key) else UNDEFINED
-            case (application, key, default):
-                return self.get_env(application, key, default)
-        raise RpcError("error", atoms.undef)
+        if default is not UNSET:
+            return self.get_env(application, key, default)
+        return (OK, self._settings.get(key)) if self._has(application, key) else UNDEFINED
 
     def put_env(self, application: Any, key: Any, value: Any, _options: Any = ()) -> Atom:
         """``Application.put_env/3`` and ``/4``; a key that nobody knows is ``ok``, as there."""
         return self._settings.set(key, value) if self._has(application, key) else OK
 
-    def set_env(self, *arguments: Any) -> Atom:
+    def set_env(self, config: Any, key: Any = (), value: Any = UNSET, _options: Any = ()) -> Atom:
         """``application:set_env/3`` and ``/4``, or ``/1`` and ``/2`` with many at once."""
-        return self.put_env(*arguments) if len(arguments) > 2 else self.put_all_env(*arguments)
+        return self.put_all_env(config) if value is UNSET else self.put_env(config, key, value)
 
     def put_all_env(self, config: Any, _options: Any = ()) -> Atom:
         """``Application.put_all_env/1`` and ``/2``."""
@@ -232,9 +228,9 @@ class Applications:
         """``Application.get_application/1``."""
         return ZEN_MONITOR if module in MODULES else None
 
-    def erlang_get_application(self, *arguments: Any) -> Any:
+    def erlang_get_application(self, module: Any = None) -> Any:
         """``application:get_application/0`` and ``/1``."""
-        return (OK, ZEN_MONITOR) if arguments and arguments[0] in MODULES else UNDEFINED
+        return (OK, ZEN_MONITOR) if module in MODULES else UNDEFINED
 
     # ---- to stop and to start it
 
