@@ -192,7 +192,7 @@ class Applications:
         found = self._keys(application)
         if key is None:
             return list(found.items())
-        if key not in found:
+        if not isinstance(key, Atom) or key not in found:
             raise RpcError("error", atoms.function_clause)
         return found[key]
 
@@ -203,7 +203,7 @@ class Applications:
     def get_key(self, application: Any, key: Any) -> Any:
         """``application:get_key/2``."""
         found = self._keys(application) if self._is_known(application) else {}
-        return (OK, found[key]) if key in found else UNDEFINED
+        return (OK, found[key]) if isinstance(key, Atom) and key in found else UNDEFINED
 
     def _keys(self, application: Atom) -> dict[Atom, Any]:
         """Return what stands in the file of an application, in the order of OTP."""
@@ -267,8 +267,8 @@ class Applications:
             self._system.start()
         return OK
 
-    def ensure_all_started(self, application: Any, _type: Any = None) -> Any:
-        """``Application.ensure_all_started/1``: answers what it has started."""
+    def ensure_all_started(self, application: Any, _type: Any = None, _mode: Any = None) -> Any:
+        """``Application.ensure_all_started/1`` and ``/2``, of one or a list: answers what it has started."""
         if isinstance(application, list):
             return self._ensure_all(application)
         if not self._is_known(application):

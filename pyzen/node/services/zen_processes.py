@@ -45,6 +45,7 @@ NAMED: Final = (LOCAL, DISPATCHER, LOCAL_TABLES, PROXY_TABLES, *SUPERVISORS)
 
 GEN_REGISTRY: Final = "Elixir.GenRegistry"
 START_LINK: Final = atoms.start_link
+NO_ARGUMENTS: Final[list[Any]] = []
 
 
 @final
@@ -97,13 +98,13 @@ class ZenProcesses:
         rows = self._ets.lookup(table, key)
         return (atoms.ok, rows[0][1]) if rows else (atoms.error, atoms.not_found)
 
-    def lookup_or_start(self, table: Any, key: Any, args: Any = (), _timeout: Any = None) -> Any:
+    def lookup_or_start(self, table: Any, key: Any, args: Any = NO_ARGUMENTS, _timeout: Any = None) -> Any:
         """``GenRegistry.lookup_or_start/2`` to ``/4``."""
-        return answer_registry(self._registry(table), (atoms.lookup_or_start, key, list(args)))
+        return answer_registry(self._registry(table), (atoms.lookup_or_start, key, args))
 
-    def start(self, table: Any, key: Any, args: Any = (), _timeout: Any = None) -> Any:
+    def start(self, table: Any, key: Any, args: Any = NO_ARGUMENTS, _timeout: Any = None) -> Any:
         """``GenRegistry.start/2`` to ``/4``."""
-        return answer_registry(self._registry(table), (atoms.start, key, list(args)))
+        return answer_registry(self._registry(table), (atoms.start, key, args))
 
     def sample(self, table: Any) -> Any:
         """``GenRegistry.sample/1``."""

@@ -10,6 +10,7 @@
     ZenMonitor.Proxy.Batcher                {Connector, Batcher}
 
 ``Until`` is in milliseconds of the clock that ``ZenMonitor.now/0`` reads. A target by name is ``{Name, Node}`` always.
+A subscriber has a row while it has references, and a sweep longer; a node's Connector is another after each loss.
 
 Source: ``ZenMonitor.Local.Tables``, ``ZenMonitor.Proxy.Tables``; Discord, GenRegistry.
 """
