@@ -385,7 +385,7 @@ class MonitorTable:
     def target_of(self, reference: Reference, /) -> Pid | tuple[Atom, Atom] | None: ...
     def rows(self, limit: int, /) -> list[tuple[Pid, Reference, Pid | tuple[Atom, Atom]]]:
         """At most `limit` references, each with its subscriber and its target, fired ones too, in no order."""
-    def is_subscriber(self, pid: Pid, /) -> bool:
+    def is_subscriber(self, subscriber: Pid, /) -> bool:
         """Whether a process of this node has references, or just had."""
     def subscribers(self, limit: int, /) -> list[Pid]:
         """At most `limit` subscribers that live, as far as is known, in no order."""
