@@ -82,7 +82,15 @@ def test_connector_answers_the_references_between_two(linked: World, asker: Aske
     connector = connector_of(linked)
 
     assert asker.ask(connector, (atoms.monitors, worker, linked.me)) == refs
-    for target, subscriber in ((worker, asker.pid), (linked.me, linked.me), (5, linked.me), (atoms._, linked.me)):
+    named = linked.monitor((atoms.named, linked.b.name))
+    assert asker.ask(connector, (atoms.monitors, (atoms.named, linked.b.name), linked.me)) == [named]
+    for target, subscriber in (
+        (atoms.named, linked.me),
+        (worker, asker.pid),
+        (linked.me, linked.me),
+        (5, linked.me),
+        (atoms._, linked.me),
+    ):
         assert asker.ask(connector, (atoms.monitors, target, subscriber)) == []
 
 
