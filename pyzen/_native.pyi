@@ -162,6 +162,8 @@ class BitString:
     def data(self) -> bytes: ...
     @property
     def bits(self) -> int: ...
+    def head(self, size: int, /) -> bytes:
+        """At most `size` bytes from the start, of those that count in full."""
     def __hash__(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
@@ -380,6 +382,13 @@ class MonitorTable:
     def remove(self, reference: Reference, /) -> int:
         """Consume a reference: LIVE or FIRED says what it was, 0 that it is unknown; WOKEN and IDLE may be set."""
     def subscriber_of(self, reference: Reference, /) -> Pid | None: ...
+    def target_of(self, reference: Reference, /) -> Pid | tuple[Atom, Atom] | None: ...
+    def rows(self, limit: int, /) -> list[tuple[Pid, Reference, Pid | tuple[Atom, Atom]]]:
+        """At most `limit` references, each with its subscriber and its target, fired ones too, in no order."""
+    def is_subscriber(self, subscriber: Pid, /) -> bool:
+        """Whether a process of this node has references, or just had."""
+    def subscribers(self, limit: int, /) -> list[Pid]:
+        """At most `limit` subscribers that live, as far as is known, in no order."""
     def monitors(self, target: Pid | Atom | str | tuple[Atom | str, Atom | str], subscriber: Pid, /) -> list[Reference]:
         """The live references between the two, in the order they were made. Raises as `add`."""
     def instructions(self, node: Atom, limit: int, /) -> list[tuple[Atom, Any]]:
@@ -471,6 +480,8 @@ class SubscriptionTable:
     def knows(self, connector: Pid, /) -> bool:
         """Whether a Connector lives, as far as is known."""
     def connectors(self) -> list[Pid]: ...
+    def rows(self, limit: int, /) -> list[tuple[Pid | tuple[Atom, Atom], Pid]]:
+        """At most `limit` subscriptions to what lives, as target and Connector, in no order."""
     def reap(self, limit: int, /) -> tuple[list[Reference], bool]:
         """Remove at most `limit` rows of ended Connectors; ERTS monitors nobody needs, and whether rows are left."""
     def sizes(self) -> dict[str, int]: ...

@@ -322,7 +322,55 @@ def test_cover_refuses_references_of_other_nodes(table: MonitorTable) -> None:
         table.cover(THERE, [Reference(THERE, 1, [2, 3, 0, 1, 0])])
 
 
+def test_rows_are_shown_until_their_down_is_taken(table: MonitorTable) -> None:
+    first, _ = table.add(TARGET, ME)
+    second, _ = table.add(NAMED, local(2))
+    assert sorted(table.rows(9)) == [(ME, first, TARGET), (local(2), second, NAMED)]
+    assert (len(table.rows(1)), table.rows(0)) == (1, [])
+    assert (table.target_of(first), table.target_of(second)) == (TARGET, NAMED)
+
+    table.lose(THERE)
+    table.settle(9)
+    assert len(table.rows(9)) == 2
+    take(table, 1)
+
+    assert table.rows(9) == [(local(2), second, NAMED)]
+    assert table.target_of(first) is None
+    assert table.target_of(Reference(THERE, 1, [1, 2, 3])) is None
+
+
+def test_subscribers_are_shown_until_they_retire_or_die(table: MonitorTable) -> None:
+    ref, _ = table.add(TARGET, ME)
+    table.add(TARGET, local(2))
+    table.remove(ref)
+    assert sorted(table.subscribers(9)) == [ME, local(2)]
+    assert table.is_subscriber(ME)
+    assert not table.is_subscriber(local(3))
+    assert not table.is_subscriber(TARGET)
+
+    table.retire(9)
+    assert (table.subscribers(9), table.subscribers(0)) == ([local(2)], [])
+    table.drop_subscriber(local(2))
+
+    assert table.subscribers(9) == []
+
+
 # ---- the Proxy half
+
+
+def test_subscriptions_are_shown_while_what_they_are_to_lives(subscriptions: SubscriptionTable) -> None:
+    watch = Reference(HERE, 1, [0, 0, 0, 1, 0])
+    subscriptions.subscribe(TARGET, local(1))
+    subscriptions.subscribe(TARGET, (atoms.name, HERE))
+    subscriptions.watch((atoms.name, HERE), watch)
+    assert sorted(subscriptions.rows(9), key=str) == [(local(1), TARGET), ((atoms.name, HERE), TARGET)]
+    assert len(subscriptions.rows(1)) == 1
+
+    subscriptions.died(watch, atoms.boom, 4)
+    assert subscriptions.rows(9) == [(local(1), TARGET)]
+    subscriptions.drop_connector(TARGET)
+
+    assert subscriptions.rows(9) == []
 
 
 def test_subscribe_tells_what_is_needed(subscriptions: SubscriptionTable) -> None:

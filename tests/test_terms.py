@@ -284,6 +284,12 @@ def test_bitstring_clears_unused_bits() -> None:
     assert BitString(b"\xff", 1) != BitString(b"\xff", 2)
 
 
+def test_head_of_a_bitstring_has_whole_bytes() -> None:
+    bits = BitString(b"ab\xff", 1)
+
+    assert [bits.head(size) for size in (0, 1, 2, 3)] == [b"", b"a", b"ab", b"ab"]
+
+
 @pytest.mark.parametrize(("data", "bits"), [(b"", 1), (b"a", 0), (b"a", 8)])
 def test_bitstring_refuses_whole_bytes(data: bytes, bits: int) -> None:
     with pytest.raises(ValueError, match="bytes"):

@@ -32,6 +32,12 @@ defmodule ZenMonitor.TruncatorTest do
     assert truncate(String.duplicate("x", 1025)) == String.duplicate("x", 1021) <> "..."
   end
 
+  test "a bitstring is cut where it has the bytes that a cut leaves, else it is no binary" do
+    head = String.duplicate("x", 1021)
+    assert truncate(<<head::binary, 1::1>>) == head <> "..."
+    assert truncate(<<binary_part(head, 0, 1020)::binary, 127::7>>) == :truncated
+  end
+
   test "containers pass with four elements, not with five" do
     assert truncate({1, 2, 3, 4}) == {1, 2, 3, 4}
     assert truncate({1, 2, 3, 4, 5}) == :truncated

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pyzen.brief import brief
 from pyzen.contained import contained
 from pyzen.etf import encode
-from pyzen.terms import FrozenList, TermMap, atoms
+from pyzen.terms import FrozenList, Reference, TermMap, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["attributes_of", "presentable", "state_of"]
+__all__ = ["attributes_of", "masked", "presentable", "state_of"]
 
 CUT: Final = atoms["..."]
 MAX_DEPTH: Final = 6
 MAX_ELEMENTS: Final = 1000
 MAX_PARTS: Final = 20_000
 MISSING: Final = atoms.unset
+RANDOM_WORDS: Final = 3
+"""Of a reference of ours, which has two more."""
 
 
 def attributes_of(instance: object) -> dict[str, Any]:
@@ -50,6 +52,15 @@ def state_of(attributes: Mapping[str, Any]) -> Any:
 def presentable(value: Any) -> Any:
     """Return a value in a form that can be sent: terms as they are, dataclasses as maps, others by their ``repr``."""
     return _Shown().form(value)
+
+
+def masked(ref: Reference) -> Reference:
+    """Return a reference without its random words: by it nobody can speak for a process that is shown to a peer.
+
+    What is left names it among all others of its node.
+    """
+    words = ref.words
+    return Reference(ref.node, ref.creation, [0, 0, 0, *words[3:]]) if len(words) == RANDOM_WORDS + 2 else ref
 
 
 def _atom(name: str) -> Any:
@@ -85,6 +96,8 @@ class _Shown:
                 return tuple(self._forms(value, depth))
             case dict() | TermMap():
                 return self._map(value.items(), depth)
+            case Reference():
+                return masked(value)
             case Enum():
                 return self.form(value.value, depth + 1)
         if is_dataclass(value) and not isinstance(value, type):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyzen.zen.names import Compatibility
     from pyzen.zen.system import CachedCompatibility, ZenStatistics
 
-__all__ = ["Zen"]
+__all__ = ["Zen", "compatibility_within"]
 
 
 @final
@@ -71,13 +71,7 @@ class Zen:
         Never raises for a peer that is down or slow: past ``timeout`` seconds the answer is ``"incompatible"`` and the
         attempt goes on.
         """
-        answer: asyncio.Future[Compatibility] = asyncio.get_running_loop().create_future()
-        self._system.connect(as_atom(peer), lambda compatibility: settle(answer, compatibility, None))
-        try:
-            async with asyncio.timeout(timeout):
-                return await answer
-        except TimeoutError:
-            return "incompatible"
+        return await compatibility_within(self._system, as_atom(peer), timeout)
 
     def compatibility(self, target: Target) -> Compatibility:
         """Return the effective compatibility of a target's node; never touches the network."""
@@ -102,3 +96,14 @@ class Zen:
     def statistics(self) -> ZenStatistics:
         """Return the sizes of all tables and pending sets, and the counters."""
         return self._system.statistics()
+
+
+async def compatibility_within(system: ZenSystem, peer: Atom, timeout: float) -> Compatibility:
+    """Return whether a node is compatible; ``"incompatible"`` past ``timeout`` seconds, and the attempt goes on."""
+    answer: asyncio.Future[Compatibility] = asyncio.get_running_loop().create_future()
+    system.connect(peer, lambda compatibility: settle(answer, compatibility, None))
+    try:
+        async with asyncio.timeout(timeout):
+            return await answer
+    except TimeoutError:
+        return "incompatible"

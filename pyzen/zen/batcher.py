@@ -9,7 +9,7 @@ Latency: up to one interval from a death to its summary.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, final
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import Stop
@@ -17,12 +17,13 @@ from pyzen.actor.reasons import SHUTDOWN
 from pyzen.actor.registry import rows_of
 from pyzen.actor.runtime import Sent
 from pyzen.errors import LinkOverloaded
+from pyzen.terms import Pid
+from pyzen.zen.calls import answer_registry
 from pyzen.zen.names import BATCHERS, DEAD, DOWN
 from pyzen.zen.server import Ticker, ZenRegistry, ZenServer
 from pyzen.zen.tables import alive
 
 if TYPE_CHECKING:
-    from pyzen.terms import Pid
     from pyzen.zen.tables import Context
 
 SUMMARY_SIZE: Final = 1024 * 1024
@@ -104,6 +105,8 @@ class Batcher(ZenServer):
 class Batchers(ZenRegistry):
     """The process ``Elixir.ZenMonitor.Proxy.Batcher``: one Batcher per remote Connector; looking up starts it."""
 
+    key_type: ClassVar = Pid
+
     def __init__(self, context: Context) -> None:
         super().__init__(context, lambda connector: Batcher(context, connector))
         self._context = context
@@ -112,6 +115,10 @@ class Batchers(ZenRegistry):
         """Take over from a predecessor, whose Batchers ended with it."""
         for connector in self._context.subscriptions.connectors():
             self.lookup_or_start(connector)
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer as the original's registry does."""
+        return answer_registry(self, request)
 
     def batcher(self, connector: Pid) -> Batcher:
         """Return the Batcher of a Connector; started when there is none."""

@@ -38,6 +38,7 @@ from pyzen.actor.verbs import actor_of
 from pyzen.errors import LinkOverloaded
 from pyzen.monitor_table import MORE
 from pyzen.terms import Atom, ImproperList, Reference
+from pyzen.zen.calls import answer_connector
 from pyzen.zen.fallback import Fallback
 from pyzen.zen.names import (
     CONNECTORS,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.actor.runtime import TimerHandle
+    from pyzen.terms import Pid
     from pyzen.zen.names import Compatibility, Loss
     from pyzen.zen.tables import Context, Remote
 
@@ -422,6 +424,11 @@ class Connector(ZenServer):
             case (tag, node, certificates) if tag is DEAD:
                 return self._dead(node, certificates)
         return self.stray(message)
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer what an operator asks."""
+        answer = answer_connector(self, self._context, self._remote, (request, from_))
+        return super().handle_call(request, from_) if answer is None else answer
 
     def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take answers, deaths, and the fate of link and Proxy."""

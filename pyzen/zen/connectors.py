@@ -3,16 +3,17 @@
 Duties: look-up and start are one step; a Connector whose epoch has ended is succeeded in the same step, with what it
 wrote into the cache; one that crashed an interval later, knowing nothing.
 
-In: the ends of Connectors. Out: nothing. Latency: none.
+In: the ends of Connectors, calls of operators (`pyzen.zen.calls`). Out: nothing. Latency: none.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.registry import rows_of
 from pyzen.terms import Atom, Pid
+from pyzen.zen.calls import answer_registry
 from pyzen.zen.connector import Connector
 from pyzen.zen.server import ZenRegistry
 from pyzen.zen.tables import Remote
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 @final
 class Connectors(ZenRegistry):
     """The process ``Elixir.ZenMonitor.Local.Connector``: one Connector per remote node; looking up starts it."""
+
+    key_type: ClassVar = Atom
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, self._make)
@@ -63,6 +66,10 @@ class Connectors(ZenRegistry):
     def succeed(self, remote: Remote) -> None:
         """Start the Connector of the next epoch. What its predecessor wrote into the cache stands."""
         remote.connector = rows_of(self).start(remote.node, Connector(self._context, remote))
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer as the original's registry does."""
+        return answer_registry(self, request)
 
     def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the end of a Connector; one that crashed gets a successor."""

@@ -3,7 +3,8 @@
 Duties: one reciprocal monitor per subscriber; the references of a dead one are removed; decided work (a lost node, a
 certified target, a large dead subscriber) is carried out in slices, so that no turn is long.
 
-In: ``{DOWN, _, process, Subscriber, _}``. Out: nothing but monitors. Latency: `tidy` begins in the next turn.
+In: ``{DOWN, _, process, Subscriber, _}``, ``batch_length``. Out: nothing but monitors. Latency: `tidy` begins in the
+next turn.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.monitor_table import MORE
-from pyzen.terms import Pid
+from pyzen.terms import Pid, atoms
 from pyzen.zen.names import DOWN, LOCAL
 from pyzen.zen.server import Ticker, ZenServer
 
 if TYPE_CHECKING:
     from pyzen.zen.tables import Context
+
+BATCH_LENGTH: Final = atoms.batch_length
 
 SLICE: Final = 5000
 """Rows in one turn: two or three milliseconds."""
@@ -51,6 +54,10 @@ class Local(ZenServer):
     def watch(self, subscriber: Pid) -> None:
         """Monitor a subscriber; called in the step that made its first reference."""
         self._context.monitors.watch(subscriber, self.monitor(subscriber))
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        """Answer ``batch_length``, as the original does."""
+        return self._context.monitors.fired if request is BATCH_LENGTH else super().handle_call(request, from_)
 
     def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the end of a subscriber."""

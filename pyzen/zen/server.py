@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyzen.actor.runtime import Runtime, TimerHandle
     from pyzen.actor.supervisor import ChildSpec, Strategy
     from pyzen.actor.verbs import Verbs
-    from pyzen.terms import Atom
+    from pyzen.terms import Atom, Pid
 
 
 SHARED: Final = frozenset({"_context", "_counting"})
@@ -75,7 +75,13 @@ class ZenServer(Sturdy):
 
 
 class ZenRegistry(Sturdy, DynamicRegistry):
-    """A registry of processes of ZenMonitor."""
+    """A registry of processes of ZenMonitor.
+
+    Attributes:
+        key_type: What its keys are.
+    """
+
+    key_type: ClassVar[type[Atom] | type[Pid]]
 
     _pyzen_module: Atom | None = elixir.GenRegistry
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
 
 from pyzen.actor.reasons import as_atom
 from pyzen.config import ZenConfig
 from pyzen.monitor_table import SUBSCRIBER
-from pyzen.terms import Pid, elixir
+from pyzen.terms import Pid
 from pyzen.zen.metrics import register_metrics
-from pyzen.zen.names import ZEN_MONITOR, Compatibility, Loss
 from pyzen.zen.tables import Context, Remote, alive
 from pyzen.zen.tree import Tree
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from pyzen.actor.runtime import Runtime
     from pyzen.metrics import Registry
     from pyzen.terms import Atom, Reference
+    from pyzen.zen.names import Compatibility, Loss
 
 __all__ = ["CachedCompatibility", "Target", "ZenStatistics", "ZenSystem"]
 
@@ -32,8 +32,6 @@ Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
 
 UNKNOWN: Final = -1
 """In place of the number of links that were lost when `monitor` last looked: it has to look."""
-
-SUBSCRIBERS: Final = elixir.ZenMonitor.Proxy.Tables.Subscribers
 
 CachedCompatibility: TypeAlias = (
     Literal["miss", "compatible", "incompatible", "unavailable"] | tuple[Literal["expired"], int]
@@ -200,7 +198,8 @@ class ZenSystem:
 
         Args:
             ref: What ``monitor`` returned; any code of the node may demonitor.
-            flush: Also take back a DOWN that is in the mailbox: none is seen after this returns.
+            flush: Also take back a DOWN that is in the mailbox: none is seen after this returns, not even one of an
+                ordinary monitor that the reference is of. The monitor itself stays, as with the original.
 
         Returns:
             True, always.
@@ -209,10 +208,7 @@ class ZenSystem:
         if flags:
             self._context.act(flags)
         elif flush:
-            unreads = self._runtime.unread
-            down = unreads.get(ref)
-            if down is not None and is_zen_down(down):
-                unreads.withdraw(ref)
+            self._runtime.unread.withdraw(ref)
         return True
 
     def monitors(self, target: Target, subscriber: Pid) -> list[Reference]:
@@ -277,6 +273,11 @@ class ZenSystem:
     # ---- what can be seen
 
     @property
+    def context(self) -> Context:
+        """The rows of both halves, for who shows them."""
+        return self._context
+
+    @property
     def is_running(self) -> bool:
         """Whether the processes are there."""
         return self._tree.is_running
@@ -285,20 +286,6 @@ class ZenSystem:
         """Return the Connector of a node, None where there is none."""
         remote = self._remote(peer)
         return None if remote is None else remote.connector
-
-    def is_subscribed(self, target: Any, connector: Pid) -> bool:
-        """Say whether a remote Connector is subscribed to a process or name of this node that lives."""
-        return self._context.subscriptions.is_subscribed(connector, target)
-
-    def table_sizes(self) -> dict[Atom, int]:
-        """Return the rows of the tables that the original has, by its names; empty when not running."""
-        if not self.is_running:
-            return {}
-        return {
-            elixir.ZenMonitor.Local.Tables.Nodes: len(self._context.remotes),
-            elixir.ZenMonitor.Local.Tables.References: self._context.monitors.sizes()["references"],
-            SUBSCRIBERS: self._context.subscriptions.sizes()["subscriptions"],
-        }
 
     def statistics(self) -> ZenStatistics:
         """Return the sizes of all tables and pending sets, and the counters."""
@@ -317,9 +304,3 @@ class ZenSystem:
     def register_metrics(self, registry: Registry) -> None:
         """Make metrics that read the statistics when asked for: the original's, and ours."""
         register_metrics(registry, self._context, lambda: self.statistics().sizes())
-
-
-def is_zen_down(message: Any) -> bool:
-    """Say whether a DOWN is one of ZenMonitor's."""
-    reason = message[4]
-    return type(reason) is tuple and len(reason) == 2 and reason[0] is ZEN_MONITOR

@@ -163,12 +163,12 @@ class Context:
         penalty: int = min(MAXIMUM_PENALTY, BASE_PENALTY * 2 ** min(attempt, MAXIMUM_ATTEMPT))
         return penalty * (1 + self.random() / 4) / 1000
 
-    def truncate(self, reason: Any) -> tuple[Any, int]:
-        """Return a reason bounded as the settings say, and how many bytes it encodes to."""
+    def truncate(self, reason: Any, depth: int | None = None) -> tuple[Any, int]:
+        """Return a reason bounded as the settings say, or to a depth of its own, and how many bytes it encodes to."""
         config = self.config
         return truncate(
             reason,
-            depth=config.truncation_depth,
+            depth=config.truncation_depth if depth is None else depth,
             max_binary_size=config.max_binary_size,
             max_reason_size=config.max_reason_size,
         )

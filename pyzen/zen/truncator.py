@@ -2,7 +2,8 @@
 
 At the top ``{shutdown, _}`` passes. Atoms, pids, ports, references and numbers pass; a long binary is cut; tuples and
 proper lists of at most 4 elements and maps of at most 4 pairs pass with their values truncated one level deeper;
-everything else, and everything at the depth limit, becomes ``truncated``. A result that still encodes to more than
+everything else, and everything at the depth limit, becomes ``truncated``. A bitstring that does not end on a byte is
+cut like a binary where it is long enough for that, as there. A result that still encodes to more than
 ``max_reason_size`` loses its largest part, until it fits. What has no Erlang form becomes ``truncated`` as well: a
 reason never fails a summary.
 
@@ -15,7 +16,7 @@ from codecs import getincrementaldecoder
 from typing import Any, Final, final
 
 from pyzen.etf import encoded_size
-from pyzen.terms import Atom, FrozenList, Pid, Port, Reference, TermMap, atoms
+from pyzen.terms import Atom, BitString, FrozenList, Pid, Port, Reference, TermMap, atoms
 from pyzen.zen.names import TRUNCATED
 
 SHUTDOWN: Final = atoms.shutdown
@@ -41,7 +42,7 @@ def truncate(
         max_binary_size: Bytes of a binary, a text counted as UTF-8, before it is cut.
         max_reason_size: Bytes of the whole, encoded.
     """
-    if type(reason) is Atom:
+    if type(reason) is Atom and depth > 0:
         return reason, len(str(reason)) + ATOM_HEAD
     if not is_shutdown(reason):
         reason = _Cutter(depth, max_binary_size, max_reason_size).cut_top(reason)
@@ -79,6 +80,8 @@ class _Cutter:
                 return term
             case bytes() | bytearray() | memoryview() | str():
                 return self.cut_binary(term)
+            case BitString():
+                return self.cut_bitstring(term)
             case tuple() if len(term) <= MAXIMUM_LENGTH:
                 return tuple(self.cut(element, level + 1) for element in term)
             case list() | FrozenList() if len(term) <= MAXIMUM_LENGTH:
@@ -89,11 +92,17 @@ class _Cutter:
 
     def cut_map(self, term: Any, level: int) -> Any:
         pairs = list(term.items()) if len(term) <= MAXIMUM_LENGTH + 1 else []
-        structs = [value for key, value in pairs if key is STRUCT and isinstance(value, Atom)]
+        structs = [value for key, value in pairs if key is STRUCT and isinstance(value, Atom | bool | None)]
         if not 0 <= len(pairs) - len(structs) <= MAXIMUM_LENGTH or (not pairs and len(term)):
             return TRUNCATED
         cut = [(k, v if k is STRUCT and structs else self.cut(v, level + 1)) for k, v in pairs]
         return dict(cut) if isinstance(term, dict) else TermMap(cut)
+
+    def cut_bitstring(self, term: BitString) -> Any:
+        """Cut a bitstring that has the bytes that a cut leaves; the original takes any shorter one for an odd term."""
+        size = self._max_binary_size - len(ELLIPSIS)
+        head = term.head(size)
+        return head + ELLIPSIS if len(head) == size else TRUNCATED
 
     def cut_binary(self, term: bytes | bytearray | memoryview | str) -> Any:
         window = self._max_binary_size + TEXT_WINDOW

@@ -85,6 +85,20 @@ def test_fault_13_a_death_is_reported_with_its_reason(plain: World) -> None:
     assert_nothing_is_left(plain)
 
 
+def test_flush_takes_a_down_that_an_ordinary_monitor_has_brought(plain: World) -> None:
+    hoarder, pid = plain.hoarder()
+    worker = plain.worker()
+    ref = plain.monitor(worker, pid)
+    plain.wait(0.2)
+    plain.b.kill(worker)
+    plain.wait()
+    assert [message[1] for message in hoarder.messages] == [ref]
+
+    plain.a.zen.demonitor(ref, flush=True)
+
+    assert hoarder.messages == []
+
+
 def test_fault_13_a_target_has_one_monitor(plain: World) -> None:
     worker, other = plain.worker(), plain.a.spawn(Recorder())
     refs = [plain.monitor(worker), plain.monitor(worker)]

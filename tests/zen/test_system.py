@@ -221,14 +221,28 @@ def test_demonitor_leaves_a_delivered_down_unless_flushed(linked: World) -> None
     assert hoarder.messages == []
 
 
-def test_demonitor_with_flush_leaves_ordinary_downs(linked: World) -> None:
+def test_demonitor_with_flush_takes_an_ordinary_down_as_the_original_does(linked: World) -> None:
+    hoarder, _pid = linked.hoarder()
+    worker, other = linked.worker(node=linked.a), linked.worker(node=linked.a)
+    ref, kept = hoarder.monitor(worker), hoarder.monitor(other)
+    linked.a.kill(worker)
+    linked.a.kill(other)
+    linked.wait()
+
+    linked.a.zen.demonitor(kept)
+    linked.a.zen.demonitor(ref, flush=True)
+
+    assert [message[1] for message in hoarder.messages] == [kept]
+
+
+def test_demonitor_with_flush_leaves_an_ordinary_monitor_standing(linked: World) -> None:
     hoarder, _pid = linked.hoarder()
     worker = linked.worker(node=linked.a)
     ref = hoarder.monitor(worker)
-    linked.a.kill(worker)
-    linked.wait()
 
     linked.a.zen.demonitor(ref, flush=True)
+    linked.a.kill(worker)
+    linked.wait()
 
     assert [message[1] for message in hoarder.messages] == [ref]
 

@@ -38,6 +38,10 @@ def test_truncate_passes_small_terms(reason: Any) -> None:
         (dict.fromkeys(range(5), 1), T),
         (ImproperList([1], 2), T),
         (BitString(b"\x80", 1), T),
+        (BitString(b"x" * 1020 + b"\x80", 1), T),
+        (BitString(b"x" * 1021 + b"\x80", 1), b"x" * 1021 + b"..."),
+        (BitString(b"x" * 3000, 7), b"x" * 1021 + b"..."),
+        ([BitString("\u00e9".encode() * 600, 3)], [("\u00e9".encode() * 511)[:1021] + b"..."]),
     ],
 )
 def test_truncate_keeps_at_most_four_elements(reason: Any, expected: Any) -> None:
@@ -68,6 +72,20 @@ def test_truncate_counts_structs_without_their_name() -> None:
     assert cut(four) == four
     assert cut(struct("Some", a=1, b=2, c=3, d=4, e=5)) is T
     assert cut({**four, Atom("__struct__"): 7}) is T
+
+
+@pytest.mark.parametrize("name", [True, False, None])
+def test_truncate_takes_every_atom_for_the_name_of_a_struct(name: Any) -> None:
+    four = {Atom("__struct__"): name, 1: 1, 2: 2, 3: 3, 4: 4}
+
+    assert cut(four) == four
+    assert cut({**four, 5: 5}) is T
+    assert cut([[{Atom("__struct__"): name}]]) == [[{Atom("__struct__"): name}]]
+
+
+def test_truncate_keeps_no_atom_at_depth_zero() -> None:
+    assert cut(atoms.x, depth=0) is T
+    assert cut(True, depth=0) is T
 
 
 def test_truncate_keeps_maps_of_near_equal_keys() -> None:
@@ -114,6 +132,7 @@ HUGE = 100 * 1024 * 1024
         (lambda: bytearray(HUGE), bytes(1021) + b"..."),
         (lambda: memoryview(bytes(HUGE)), bytes(1021) + b"..."),
         (lambda: "\u00e9" * HUGE, ("\u00e9" * 510 + "...").encode()),
+        (lambda: BitString(b"x" * HUGE, 1), b"x" * 1021 + b"..."),
         (lambda: 1 << (8 * HUGE), T),
         (lambda: (atoms.shutdown, b"x" * HUGE), (atoms.shutdown, T)),
         (lambda: (atoms.shutdown, "\u00e9" * HUGE), (atoms.shutdown, T)),
@@ -121,7 +140,7 @@ HUGE = 100 * 1024 * 1024
         (lambda: (atoms.shutdown, (7,) * (HUGE // 10)), (atoms.shutdown, T)),
         (lambda: (atoms.shutdown, {b"x" * HUGE: 1}), (atoms.shutdown, T)),
     ],
-    ids=["bytes", "bytearray", "memoryview", "text", "integer", "binary", "str", "list", "tuple", "key"],
+    ids=["bytes", "bytearray", "memoryview", "text", "bitstring", "integer", "binary", "str", "list", "tuple", "key"],
 )
 def test_truncate_takes_no_time_for_a_hundred_megabytes(make: Callable[[], Any], expected: Any) -> None:
     reason = make()

@@ -44,7 +44,7 @@ defmodule ZenMonitor.Truncator do
   defp shorten(_term, depth) when depth <= 0, do: :truncated
   defp shorten(term, _depth) when is_atom(term) or is_number(term), do: term
   defp shorten(term, _depth) when is_pid(term) or is_port(term) or is_reference(term), do: term
-  defp shorten(term, _depth) when is_binary(term), do: cut(term, max_binary_size())
+  defp shorten(term, _depth) when is_bitstring(term), do: cut(term, max_binary_size())
 
   defp shorten(term, depth) when is_tuple(term) and tuple_size(term) <= @max_elements do
     term |> Tuple.to_list() |> Enum.map(&shorten(&1, depth - 1)) |> List.to_tuple()
@@ -71,8 +71,17 @@ defmodule ZenMonitor.Truncator do
 
   defp shorten(_term, _depth), do: :truncated
 
-  defp cut(binary, limit) when byte_size(binary) <= limit, do: binary
-  defp cut(binary, limit), do: binary_part(binary, 0, limit - 3) <> "..."
+  defp cut(binary, limit) when is_binary(binary) and byte_size(binary) <= limit, do: binary
+
+  # A bitstring that does not end on a byte is cut as soon as it has the bytes that a cut leaves.
+  defp cut(bits, limit) do
+    size = limit - 3
+
+    case bits do
+      <<head::binary-size(size), _::bits>> -> head <> "..."
+      _ -> :truncated
+    end
+  end
 
   # Walks no further than it has to, and tells an improper list from a proper one.
   defp short_list?([], _left), do: true

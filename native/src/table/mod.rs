@@ -20,6 +20,7 @@ mod slab;
 mod subscriptions;
 mod sweep;
 mod unread;
+mod views;
 
 #[cfg(test)]
 mod model;

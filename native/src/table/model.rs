@@ -385,6 +385,8 @@ impl Pair {
         for (i, row) in self.model.rows.iter().enumerate() {
             let expected = (row.state != State::Done).then_some(row.subscriber);
             assert_eq!(self.table.subscriber_of(&words(i)), expected);
+            let place = self.table.target_of(&words(i)).map(|object| place_of(&object));
+            assert_eq!(place, expected.map(|_| row.place));
         }
     }
 

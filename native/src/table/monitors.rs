@@ -147,6 +147,11 @@ impl<R> Monitors<R> {
         Some(self.subscribers[self.rows[id].subscriber].number)
     }
 
+    /// Whether a process has a row of its own: it has, or just had, references.
+    pub fn is_subscriber(&self, number: u64) -> bool {
+        self.by_number.get(&number, &self.subscribers).is_some()
+    }
+
     /// The live references between a target and a subscriber, in the order they were made.
     pub fn between(&self, node: &Name, identity: &Identity, subscriber: u64) -> Vec<Words> {
         let target = self.find_target(node, identity).filter(|id| self.is_live(*id));

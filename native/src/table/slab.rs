@@ -145,6 +145,11 @@ impl<T> IndexMut<u32> for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// What is in every place that has ever been taken; a vacant one holds a default row.
+    pub fn places(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().flat_map(|page| &page.rows)
+    }
+
     /// The row of a number that may name none (then what a vacant place holds, or nothing).
     pub fn get(&self, id: u32) -> Option<&T> {
         let (page, slot) = place(id);

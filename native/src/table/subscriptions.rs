@@ -411,6 +411,15 @@ impl<R> Subscriptions<R> {
         self.by_pid.contains_key(connector)
     }
 
+    /// At most `limit` subscriptions to what lives as far as is known, in no order.
+    pub fn views(&self, limit: usize) -> Vec<(&Identity, &PidParts)> {
+        let of_one = |(pid, id): (_, &u32)| {
+            let rows = self.connectors[*id].rows.iter::<OWN, _>(&self.rows);
+            rows.map(move |row| (&self.targets[self.rows[row].target].identity, pid))
+        };
+        self.by_pid.iter().flat_map(of_one).take(limit).collect()
+    }
+
     /// The Connectors that live.
     pub fn connectors(&self) -> Vec<PidParts> {
         self.by_pid.keys().cloned().collect()

@@ -176,6 +176,12 @@ impl Pair {
         assert_eq!(sizes.watches, self.model.watches.len());
         assert!((0..4).all(|one| self.table.knows(&connector(one)) == self.model.known.contains(&one)));
         assert_eq!(self.table.certified(), self.model.certified);
+        let views = self.table.views(99);
+        assert_eq!(views.len(), self.model.subscribed.len());
+        let is_known = |(identity, pid): &(&Identity, &PidParts)| {
+            self.model.subscribed.iter().any(|(one, to)| connector(*one) == **pid && target(*to) == **identity)
+        };
+        assert!(views.iter().all(is_known));
         for (number, to) in (0..4).flat_map(|one| (0..5).map(move |to| (one, to))) {
             let expected = self.model.subscribed.contains(&(number, to));
             assert_eq!(self.table.is_subscribed(&connector(number), &target(to)), expected);

@@ -26,6 +26,11 @@ impl Bits {
         &self.bytes
     }
 
+    /// At most `size` bytes from the start, of those that count in full.
+    pub fn head(&self, size: usize) -> &[u8] {
+        &self.bytes[..size.min(self.bytes.len() - 1)]
+    }
+
     /// How many bits of the last byte count.
     pub fn last(&self) -> u8 {
         self.last
@@ -66,6 +71,11 @@ mod object {
             self.0.last()
         }
 
+        #[pyo3(signature = (size, /))]
+        fn head<'py>(&self, py: Python<'py>, size: usize) -> Bound<'py, PyBytes> {
+            PyBytes::new(py, self.0.head(size))
+        }
+
         fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
             Ok(format!("BitString({}, {})", self.data(py).repr()?, self.0.last()))
         }
@@ -83,6 +93,12 @@ mod tests {
     #[test]
     fn unused_bits_are_cleared() {
         assert_eq!(Bits::new(&[0xff, 0xff], 3).unwrap().bytes(), [0xff, 0xe0]);
+    }
+
+    #[test]
+    fn head_has_whole_bytes_only() {
+        let bits = Bits::new(&[1, 2, 0xff], 3).unwrap();
+        assert_eq!((bits.head(1), bits.head(2), bits.head(3)), (&[1][..], &[1, 2][..], &[1, 2][..]));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,8 +11,11 @@ import pytest
 from pyzen.actor.gen_server import GenServer
 from pyzen.config import ZenConfig, setting_names
 from pyzen.errors import RpcError
+from pyzen.etf import encode
+from pyzen.node.services.exports import exported
 from pyzen.node.services.zen_exports import SETTINGS, ZenExports
-from pyzen.terms import Pid, atoms, elixir
+from pyzen.node.services.zen_functions import ZenFunctions
+from pyzen.terms import ImproperList, Pid, Reference, atoms, elixir
 from pyzen.testing import Cluster
 
 if TYPE_CHECKING:
@@ -136,8 +142,10 @@ async def test_mailboxes_are_measured_by_name_and_pid(two: Two) -> None:
         assert await ask(two, metrics, "message_queue_len", process) == 0
     for process in (nobody, atoms.nobody, None):
         assert await ask(two, metrics, "message_queue_len", process) is None
-    for process in (two.caller.whereis(elixir.ZenMonitor.Proxy), b"proxy", 5):
-        with pytest.raises(RpcError, match="badarg"):
+    with pytest.raises(RpcError, match="badarg"):
+        await ask(two, metrics, "message_queue_len", two.caller.whereis(elixir.ZenMonitor.Proxy))
+    for process in (b"proxy", 5):
+        with pytest.raises(RpcError, match="function_clause"):
             await ask(two, metrics, "message_queue_len", process)
 
 
@@ -178,7 +186,7 @@ async def test_compatibility_is_read_under_the_names_of_the_original(two: Two) -
 def test_expired_cache_entry_is_read_with_its_attempts() -> None:
     cluster = Cluster()
     node, plain = cluster.node("a@memory", zen=ZenConfig()), cluster.node("plain@memory")
-    exports = ZenExports(node.zen, node.runtime)
+    exports = ZenFunctions(node.zen, node.runtime)
     cluster.connect(node, plain)
     node.zen.connect(plain.name, lambda _: None)
     cluster.advance(1)
@@ -200,3 +208,33 @@ async def test_table_that_is_no_name_is_badarg(two: Two, call: tuple[str, str]) 
 async def test_what_has_no_compatibility_is_badarg(two: Two, function: str, argument: Any) -> None:
     with pytest.raises(RpcError, match="badarg"):
         await ask(two, elixir.ZenMonitor, function, argument)
+
+
+JUNK: list[Any] = [
+    *(5, -1, 1.5, b"x", "x", None, True, (), [], {}, [1, 2], (1, 2), (atoms.a, atoms.b), (1, 2, 3), {1: 2}, atoms.x),
+    *(Pid("x@h", 1, 2, 3), Reference("x@h", 3, (1, 2, 3)), ImproperList([1], 2), [[]], [(atoms.zen_monitor, 5)]),
+    *(atoms.zen_monitor, SUBSCRIBERS, elixir.ZenMonitor.Local.Connector, elixir.ZenMonitor.Proxy.Batcher),
+]
+
+
+async def test_whatever_a_peer_hands_over_is_answered_or_an_error_of_erlang(two: Two) -> None:
+    """Nothing ends, no reference is left, and no Python error shows."""
+    two.callee.zen.config.auto_connect = False
+    names = {name: two.callee.whereis(name) for name in two.callee.runtime.names}
+    functions = ZenExports(two.callee.zen.system, two.callee.runtime).functions()
+    functions = {place: function for place, function in functions.items() if place[1] not in {"stop", "unload"}}
+
+    for function, arity in itertools.product(functions.values(), range(5)):
+        if exported(function).takes(arity):
+            mixed = [[first, *JUNK][:arity] for first in (SUBSCRIBERS, atoms.zen_monitor)]
+            for args in [[one] * arity for one in JUNK] + mixed:
+                with contextlib.suppress(RpcError):
+                    encode(await answer(function, args))
+
+    assert {name: two.callee.whereis(name) for name in two.callee.runtime.names} == names
+    assert two.callee.zen.statistics().references == 0
+
+
+async def answer(function: Any, args: list[Any]) -> Any:
+    value = function(*args)
+    return await value if inspect.isawaitable(value) else value

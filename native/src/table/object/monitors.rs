@@ -142,6 +142,37 @@ impl MonitorTable {
         number.map(|number| self.home.pid(py, number)).transpose()
     }
 
+    #[pyo3(signature = (reference, /))]
+    fn target_of<'py>(
+        &self,
+        py: Python<'py>,
+        reference: &Bound<'py, Reference>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let object = self.home.words(reference).and_then(|words| self.with(|core| core.target_of(&words)));
+        object.map(|object| object_of(py, object)).transpose()
+    }
+
+    #[pyo3(signature = (limit, /))]
+    fn rows<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let found = self.with(|core| core.references(limit));
+        let list = PyList::empty(py);
+        for (number, words, object) in found {
+            list.append((self.home.pid(py, number)?, self.home.reference(py, words)?, object_of(py, object)?))?;
+        }
+        Ok(list)
+    }
+
+    #[pyo3(signature = (subscriber, /))]
+    fn is_subscriber(&self, subscriber: &Bound<'_, Pid>) -> bool {
+        self.home.number(subscriber).is_some_and(|number| self.with(|core| core.is_subscriber(number)))
+    }
+
+    #[pyo3(signature = (limit, /))]
+    fn subscribers<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<Bound<'py, Pid>>> {
+        let numbers = self.with(|core| core.subscriber_numbers(limit));
+        numbers.into_iter().map(|number| self.home.pid(py, number)).collect()
+    }
+
     #[pyo3(signature = (target, subscriber, /))]
     fn monitors<'py>(
         &self,

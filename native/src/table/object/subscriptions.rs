@@ -184,6 +184,21 @@ impl SubscriptionTable {
     }
 
     #[pyo3(signature = (limit, /))]
+    fn rows<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let found: Vec<_> = self.with(|core| {
+            let views = core.views(limit);
+            views.into_iter().map(|(identity, pid)| (self.echo(identity), pid.clone())).collect()
+        });
+        let list = PyList::empty(py);
+        for (object, pid) in found {
+            if let Some(object) = object {
+                list.append((object_of(py, object)?, Bound::new(py, Pid(pid))?))?;
+            }
+        }
+        Ok(list)
+    }
+
+    #[pyo3(signature = (limit, /))]
     fn reap<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<(Vec<Bound<'py, Reference>>, bool)> {
         let (watches, more) = self.with(|core| core.reap(limit));
         let references: PyResult<_> = watches.into_iter().map(|words| self.home.reference(py, words)).collect();
