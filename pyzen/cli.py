@@ -20,6 +20,7 @@ from pyzen import commands, consult
 from pyzen.config import EpmdConfig, ZenConfig, parse_setting
 from pyzen.demo import demo
 from pyzen.errors import ConfigError, PyzenError
+from pyzen.logs import escaped
 from pyzen.node.epmd import EpmdServer, answers, names
 from pyzen.terms import Atom
 
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fail(message: str) -> int:
     """Tell in one line of stderr what went wrong; returns the exit code."""
-    print("pyzen:", " ".join(message.split()), file=sys.stderr)
+    print("pyzen:", escaped(" ".join(message.split())), file=sys.stderr)
     return 1
 
 
@@ -151,7 +152,7 @@ def tell(writing: int, message: bytes) -> None:
 def list_names(options: argparse.Namespace) -> int:
     """Print the nodes that are registered on a host, newest first."""
     for name, port in asyncio.run(names(options.host)):
-        print(f"name {name} at port {port}")
+        print(f"name {escaped(name)} at port {port}")
     return 0
 
 

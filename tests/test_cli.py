@@ -436,3 +436,21 @@ def test_reader_that_has_gone_is_no_traceback(
 
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+async def test_name_from_epmd_has_no_power_over_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever is on the host can register any bytes."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\x00\x00\x11\x11name evil\x1b[2J at port 5\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("ERL_EPMD_PORT", str(server.sockets[0].getsockname()[1]))
+
+        assert await asyncio.to_thread(main, ["names", "127.0.0.1"]) == 0
+
+    assert capsys.readouterr().out == "name evil\\x1b[2J at port 5\n"

@@ -8,15 +8,20 @@ Source: OTP, STDLIB User's Guide, "The Erlang I/O Protocol".
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pyzen.actor.gen_server import log_stray
 from pyzen.actor.guarded import GuardedServer
+from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
-from pyzen.logs import get_logger
+from pyzen.logs import escaped, get_logger
 from pyzen.node.services.io_lib import characters, fwrite
 from pyzen.terms import Atom, Pid, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["User"]
 
@@ -26,6 +31,12 @@ OK: Final = atoms.ok
 ERROR: Final = atoms.error
 ENOTSUP: Final = (ERROR, atoms.enotsup)
 BAD_REQUEST: Final = (ERROR, atoms.request)
+
+HARMLESS: Final = re.compile(r"(\x1b\[[0-9;]*m|[\n\t]|\r\n)|[^\x20-\x7e]")
+"""A colour or the end of a line; else a character that may have to be shown by an escape."""
+
+Put: TypeAlias = "Callable[[str], None]"
+"""Writes text to where the node's output goes."""
 
 
 @final
@@ -38,7 +49,7 @@ class User(GuardedServer):
         """Serve an I/O request; answers to what this node's own processes print are dropped."""
         match message:
             case (atoms.io_request, Pid() as from_pid, reply_as, request):
-                reply = self.serve(request)
+                reply = self.serve(request, output_of_peer if server_loop(actor_of(self)).via else output)
                 if from_pid != self.pid:
                     self.send(from_pid, (atoms.io_reply, reply_as, reply), dial=False)
             case (atoms.io_reply, _, _):
@@ -46,19 +57,19 @@ class User(GuardedServer):
             case _:
                 log_stray(actor_of(self), message)
 
-    def serve(self, request: Any) -> Any:
-        """Do what one request says and return its reply."""
+    def serve(self, request: Any, put: Put) -> Any:
+        """Do what one request says, with ``put`` for its text, and return its reply."""
         match request:
             case (atoms.put_chars, Atom() as encoding, data):
-                return write(data, latin1=encoding is atoms.latin1)
+                return write(data, put, latin1=encoding is atoms.latin1)
             case (atoms.put_chars, Atom(), module, function, list() as args):
-                return write_formatted(request, module, function, args)
+                return write_formatted(request, (module, function, args), put)
             case (atoms.put_chars, data):
-                return write(data, latin1=True)
+                return write(data, put, latin1=True)
             case (atoms.put_chars, module, function, list() as args):
-                return write_formatted(request, module, function, args)
+                return write_formatted(request, (module, function, args), put)
             case (atoms.requests, list() as requests):
-                return self._serve_all(requests)
+                return self._serve_all(requests, put)
             case (atoms.get_line | atoms.get_chars | atoms.get_until, *_):
                 return atoms.eof
             case (atoms.get_password | atoms.get_geometry, *_):
@@ -69,36 +80,42 @@ class User(GuardedServer):
                 return [(atoms.binary, False), (atoms.encoding, atoms.unicode)]
         return BAD_REQUEST
 
-    def _serve_all(self, requests: list[Any]) -> Any:
+    def _serve_all(self, requests: list[Any], put: Put) -> Any:
         """Serve requests in order, up to the first that fails; returns the last reply."""
         reply: Any = OK
         for request in requests:
-            reply = self.serve(request)
+            reply = self.serve(request, put)
             if type(reply) is tuple and reply[:1] == (ERROR,):
                 break
         return reply
 
 
-def write(data: Any, *, latin1: bool) -> Any:
+def write(data: Any, put: Put, *, latin1: bool) -> Any:
     """Write character data."""
     try:
         text = characters(data, latin1=latin1)
     except (ValueError, OverflowError):
         return ERROR, atoms.put_chars
-    output(text)
+    put(text)
     return OK
 
 
-def write_formatted(request: Any, module: Any, function: Any, args: list[Any]) -> Any:
+def write_formatted(request: Any, mfa: tuple[Any, Any, list[Any]], put: Put) -> Any:
     """Write what a function of the writer's module makes; only Erlang's own formatting is known here."""
+    module, function, args = mfa
     if (module, function) not in {(atoms.io_lib, atoms.format), (atoms.io_lib, atoms.fwrite)} or len(args) != 2:
         return ERROR, (atoms.put_chars, request[0])
     try:
         text = fwrite(args[0], args[1])
     except (ValueError, TypeError, OverflowError):
         return ERROR, atoms.format
-    output(text)
+    put(text)
     return OK
+
+
+def output_of_peer(text: str) -> None:
+    """Write what a peer has to say: in lines and colours, but without power over the terminal."""
+    output(HARMLESS.sub(lambda match: match[1] or escaped(match[0]), text))
 
 
 def output(text: str) -> None:

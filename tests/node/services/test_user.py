@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.node.services.user import User
+from pyzen.node.services.user import User, output
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ SERVED = [
 def test_every_request_has_its_reply(
     request_: Any, reply: Any, written: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert User().serve(request_) == reply
+    assert User().serve(request_, output) == reply
     assert capsys.readouterr().out == written
 
 
@@ -49,7 +49,7 @@ def test_without_standard_output_the_log_has_it(
     monkeypatch.setattr(sys, "stdout", None)
 
     with caplog.at_level(logging.INFO, "pyzen.io"):
-        User().serve((atoms.put_chars, atoms.unicode, b"text\n"))
+        User().serve((atoms.put_chars, atoms.unicode, b"text\n"), output)
 
     assert caplog.messages == ["text"]
 
@@ -71,3 +71,33 @@ async def test_lines_of_a_process_appear_in_order(two: Two, capsys: pytest.Captu
         await me.receive(timeout=5)
 
     assert capsys.readouterr().out == "line 0\nline 1\nline 2\n"
+
+
+SHOWN = [
+    ("two\nlines\tand a tab\r\n", "two\nlines\tand a tab\r\n"),
+    ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+    ("\x1b[2Jgone\x1b]0;title\x07", "\\x1b[2Jgone\\x1b]0;title\\x07"),
+    ("over\rwritten\x08", "over\\rwritten\\x08"),
+    ("gr\u00fc\u00dfe, \u65e9\u3044", "gr\u00fc\u00dfe, \u65e9\u3044"),
+    ("\u202eturned", "\\u202eturned"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), SHOWN)
+async def test_a_peer_has_no_power_over_the_terminal(
+    two: Two, capsys: pytest.CaptureFixture[str], text: str, shown: str
+) -> None:
+    async with two.caller.mailbox() as me:
+        request = (atoms.put_chars, atoms.unicode, text)
+        me.send((atoms.user, two.callee.name), (atoms.io_request, me.pid, 7, request))
+
+        assert await me.receive(timeout=5) == (atoms.io_reply, 7, OK)
+    assert capsys.readouterr().out == shown
+
+
+async def test_what_the_program_prints_is_written_as_it_is(two: Two, capsys: pytest.CaptureFixture[str]) -> None:
+    async with two.callee.mailbox() as me:
+        me.puts("\x1b[2Jclear")
+        assert await me.call("rex", atoms.nonsense) is atoms.ignored
+
+    assert capsys.readouterr().out == "\x1b[2Jclear\n"
