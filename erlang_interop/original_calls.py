@@ -197,6 +197,10 @@ def rpc(function: str, arguments: str, why: str = "", *, volatile: bool = False)
     return Call(f":rpc.call(there, {module}, :{name}, [{arguments}])", why, volatile)
 
 
+SUPERVISORS: Final = ("Supervisor", "Local.Supervisor", "Proxy.Supervisor")
+TOP: Final = "{ZenMonitor.Supervisor, there}"
+PROXIES: Final = "{ZenMonitor.Proxy.Supervisor, there}"
+STARTED: Final = "in place of the arguments of `start_link` stand those that Python starts it with"
 SECTIONS: Final[dict[str, list[Call]]] = {
     "Calls of processes": [
         Call("GenServer.call({ZenMonitor.Local, there}, :batch_length)"),
@@ -254,6 +258,29 @@ SECTIONS: Final[dict[str, list[Call]]] = {
         rpc(":ets.whereis", ":nothing"),
         rpc(":ets.lookup", ":nothing, 1"),
         rpc(":ets.delete_all_objects", "ZenMonitor.Local.Tables.Nodes", "tables are views in ours: nobody writes them"),
+    ],
+    "Supervisors": [
+        *(Call(f"Supervisor.which_children({{ZenMonitor.{one}, there}})") for one in SUPERVISORS),
+        *(Call(f"Supervisor.count_children({{ZenMonitor.{one}, there}})") for one in SUPERVISORS),
+        Call(f":supervisor.get_childspec({TOP}, ZenMonitor.Proxy.Supervisor)", STARTED),
+        Call(f":supervisor.get_childspec({TOP}, :nothing)"),
+        Call(f"Supervisor.terminate_child({TOP}, ZenMonitor.Proxy.Supervisor)"),
+        Call(f"Supervisor.terminate_child({TOP}, ZenMonitor.Proxy.Supervisor)"),
+        Call(f"Supervisor.which_children({TOP})"),
+        Call("GenServer.call({ZenMonitor.Proxy, there}, :ping)"),
+        Call(f"Supervisor.restart_child({TOP}, ZenMonitor.Proxy.Supervisor)"),
+        Call(f"Supervisor.restart_child({TOP}, ZenMonitor.Proxy.Supervisor)"),
+        Call("GenServer.call({ZenMonitor.Proxy, there}, :ping)"),
+        Call(f"Supervisor.terminate_child({TOP}, :nothing)"),
+        Call(f"Supervisor.restart_child({TOP}, :nothing)"),
+        Call(f"Supervisor.delete_child({TOP}, ZenMonitor.Local.Supervisor)"),
+        Call(f"Supervisor.delete_child({TOP}, :nothing)"),
+        Call(f"Supervisor.start_child({TOP}, %{{id: 1}})", "no code of Elixir runs in ours"),
+        Call(f"Supervisor.start_child({TOP}, :nonsense)"),
+        *(Call(f"Supervisor.{word}_child({PROXIES}, ZenMonitor.Proxy)") for word in ("terminate", "restart")),
+        Call("GenServer.call({ZenMonitor.Proxy, there}, :ping)"),
+        Call(f"GenServer.call({PROXIES}, :batch_length)", "a supervisor of OTP ends for a call that it does not know"),
+        Call(f"GenServer.cast({PROXIES}, :nonsense)"),
     ],
     "The application": [
         rpc("Application.spec", ":zen_monitor, :vsn"),

@@ -190,5 +190,80 @@ Nothing here was exported by its program: every node with ZenMonitor answers so.
     ],
 )
 
-SCRIPTS: Final = {"iex": IEX, "operator": OPERATOR}
+SUPERVISION: Final = Script(
+    title="Supervision, from iex",
+    introduction="""\
+Recorded by `python -m erlang_interop.transcript supervision`: a real iex, and a Python node that runs this beside what
+`iex.md` shows:
+
+```python
+node.spawn(Supervisor, [ChildSpec("worker", Counter), ChildSpec("once", Counter, restart="temporary")], name="sup")
+```
+
+`original-functions.md` has the answers of ZenMonitor's supervisors beside those of the original.""",
+    releases=("25", releases.NUMBERS[-1]),
+    sections=[
+        Section(
+            "ZenMonitor: which parts there are.",
+            [
+                'py = :"py@127.0.0.1"',
+                "Node.ping(py)",
+                "Supervisor.which_children({ZenMonitor.Supervisor, py})",
+                "Supervisor.which_children({ZenMonitor.Local.Supervisor, py})",
+                "Supervisor.which_children({ZenMonitor.Proxy.Supervisor, py})",
+                "Supervisor.count_children({ZenMonitor.Local.Supervisor, py})",
+                ":supervisor.get_childspec({ZenMonitor.Supervisor, py}, ZenMonitor.Proxy.Supervisor)",
+            ],
+        ),
+        Section(
+            "A half of it is stopped and started.",
+            [
+                "Supervisor.terminate_child({ZenMonitor.Supervisor, py}, ZenMonitor.Proxy.Supervisor)",
+                "Supervisor.which_children({ZenMonitor.Supervisor, py})",
+                "GenServer.call({ZenMonitor.Proxy, py}, :ping)",
+                "Supervisor.restart_child({ZenMonitor.Supervisor, py}, ZenMonitor.Proxy.Supervisor)",
+                "Supervisor.restart_child({ZenMonitor.Supervisor, py}, ZenMonitor.Proxy.Supervisor)",
+                "GenServer.call({ZenMonitor.Proxy, py}, :ping)",
+                "Supervisor.terminate_child({ZenMonitor.Supervisor, py}, :proxy)",
+                "Supervisor.delete_child({ZenMonitor.Supervisor, py}, ZenMonitor.Local.Supervisor)",
+                "Supervisor.start_child({ZenMonitor.Supervisor, py}, {Agent, fn -> 0 end})",
+            ],
+        ),
+        Section(
+            "What ends nothing: unknown calls and casts, orders and exits of a peer.",
+            [
+                "GenServer.call({ZenMonitor.Supervisor, py}, :batch_length)",
+                "GenServer.cast({ZenMonitor.Supervisor, py}, :nonsense)",
+                "send({ZenMonitor.Supervisor, py}, {:EXIT, self(), :boom})",
+                ":sys.terminate({ZenMonitor.Supervisor, py}, :boom)",
+                ":rpc.call(py, Process, :whereis, [ZenMonitor.Supervisor]) |> Process.exit(:kill)",
+                "GenServer.call({ZenMonitor.Proxy, py}, :ping)",
+                "GenServer.call({ZenMonitor.Local, py}, :batch_length)",
+            ],
+        ),
+        Section(
+            "A supervisor of the program is the operator's: it is stopped in order.",
+            [
+                "Supervisor.which_children({:sup, py})",
+                "Supervisor.terminate_child({:sup, py}, :once)",
+                "Supervisor.terminate_child({:sup, py}, :worker)",
+                "Supervisor.which_children({:sup, py})",
+                "Supervisor.restart_child({:sup, py}, :worker)",
+                "GenServer.call({:sup, py}, :nonsense)",
+                "Supervisor.stop({:sup, py})",
+                "Supervisor.count_children({:sup, py})",
+            ],
+        ),
+        Section(
+            "The processes of the node itself.",
+            [
+                "Supervisor.which_children({:kernel_sup, py})",
+                "Supervisor.terminate_child({:kernel_sup, py}, :rex)",
+                "Supervisor.restart_child({:kernel_sup, py}, :rex)",
+            ],
+        ),
+    ],
+)
+
+SCRIPTS: Final = {"iex": IEX, "operator": OPERATOR, "supervision": SUPERVISION}
 """The scripts by the name of their page."""

@@ -1,7 +1,7 @@
 """Records sessions of a real iex with a node of ours: ``python -m erlang_interop.transcript [PAGE]...``.
 
-``iex`` writes ``docs/iex.md``, ``operator`` writes ``docs/operator.md``. What is typed is in `scripts`; what iex
-answers is recorded as it stands on its terminal.
+A page is named after its file in ``docs``: ``iex``, ``operator``, ``supervision``. What is typed is in `scripts`; what
+iex answers is recorded as it stands on its terminal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from erlang_interop import releases
 from erlang_interop.nodes import Epmd
 from erlang_interop.scripts import SCRIPTS
-from pyzen import EpmdConfig, GenServer, Node, atoms, current_process
+from pyzen import ChildSpec, EpmdConfig, GenServer, Node, Supervisor, atoms, current_process
 
 if TYPE_CHECKING:
     from erlang_interop.releases import Release
@@ -116,6 +116,9 @@ async def session(script: Script, release: Release) -> str:
             Node(PYTHON, cookie=cookie, epmd=EpmdConfig(port=epmd.port, start=False))
         )
         await Counter.start(node, name="counter")
+        node.spawn(
+            Supervisor, [ChildSpec("worker", Counter), ChildSpec("once", Counter, restart="temporary")], name="sup"
+        )
         node.export("reports", "summary", summary)
         node.export("reports", "greet", greet)
         iex = Iex(release, epmd, cookie)
