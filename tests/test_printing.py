@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyzen.printing import MAX_DEPTH, format
+from pyzen.printing import MAX_DEPTH, format, one_line
 from pyzen.terms import Atom, BitString, Export, ImproperList, Pid, Port, Reference
 
 
@@ -106,3 +106,39 @@ def test_depth_is_bounded(depth: int, ends: bool) -> None:
         term = (term,)
 
     assert ("..." in format(term)) is ends
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ([1, 2, 3, 4, 5, 6], "[1,2,3,...]"),
+        (b"abcdefghijkl", '<<"abcdefgh"...>>'),
+        (bytes(12), "<<0,0,0,0,0,0,0,0,...>>"),
+        ("\u00fc" * 12, '<<"\u00fc\u00fc\u00fc\u00fc"/utf8...>>'),
+        ([97] * 12, '"aaaaaaaa"...'),
+        (1 << 300, "..."),
+        ((1, [2, (3, 4, 5)]), "{1,[2,...]}"),
+        ({1: 2, 3: 4, 5: 6}, "#{1 => 2,3 => ...,...}"),
+    ],
+)
+def test_a_bounded_text_ends_about_where_it_should(term: Any, text: str) -> None:
+    assert format(term, size=10) == text
+
+
+def test_a_term_that_fits_is_printed_whole() -> None:
+    term: Any = [(Atom("a"), b"text", {1: [2.5]}), [[], ()]]
+
+    assert format(term, size=1000) == format(term)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("plain \u00fc", "plain \u00fc"),
+        ("a\nb\r\n", "a\\nb\\r\\n"),
+        ("\x1b[2J", "\\e[2J"),
+        ("\x00\x9b\u2028\u202e", "\\x{0}\\x{9B}\\x{2028}\\x{202E}"),
+    ],
+)
+def test_a_line_has_nothing_that_ends_it_or_does_not_show(text: str, line: str) -> None:
+    assert one_line(text) == line
