@@ -186,9 +186,37 @@ async def test_processes_are_started_linked_and_monitored(pair: Pair) -> None:
     assert await pair.eval(code) == ":killed"
 
 
-async def test_a_fun_from_elixir_is_undef_here(pair: Pair) -> None:
-    code = "{_, ref} = Node.spawn_monitor(py, fn -> :ok end); receive do {:DOWN, ^ref, _, _, {reason, _}} -> reason end"
-    assert await pair.eval(code) == ":undef"
+async def test_apply_calls_exported_functions(pair: Pair) -> None:
+    pair.node.export("calc", "add", lambda one, other: one + other)
+    pair.node.export("calc", "one", lambda: 1)
+
+    for api in ("rpc", "erpc"):
+        assert await pair.eval(f":{api}.call(py, :erlang, :apply, [:calc, :add, [1, 2]])") == "3"
+        assert await pair.eval(f":{api}.call(py, :erlang, :apply, [&:calc.add/2, [1, 2]])") == "3"
+    assert await pair.eval(":erpc.call(py, &:calc.one/0)") == "1"
+    assert await pair.eval(":erpc.multicall([py], &:calc.one/0)") == "[ok: 1]"
+
+
+@pytest.mark.parametrize("called", ["&:calc.nothing/0", "&:calc.add/2", "1, []"])
+async def test_apply_of_what_can_not_be_called_is_as_on_a_real_node(pair: Pair, called: str) -> None:
+    code = (
+        f"args = case [{called}] do [fun] -> [fun, []]; other -> other end; "
+        "[ours, theirs] = for node <- [py, node()] do "
+        "try do :erpc.call(node, :erlang, :apply, args) catch kind, {:exception, reason, _} -> {kind, reason} end end; "
+        "{ours == theirs, ours}"
+    )
+    assert (await pair.eval(code)).startswith("{true, {:error, ")
+
+
+async def test_a_fun_from_elixir_is_refused_with_a_reason(pair: Pair) -> None:
+    refused = "is not here: call an exported function by its name"
+    code = "try do :erpc.call(py, fn -> :ok end) catch :error, {:exception, reason, _} -> reason.message end"
+    assert refused in await pair.eval(code)
+    code = (
+        "{_, ref} = Node.spawn_monitor(py, fn -> :ok end); "
+        "receive do {:DOWN, ^ref, _, _, {reason, _}} -> reason.message end"
+    )
+    assert refused in await pair.eval(code)
 
 
 async def test_options_about_scheduling_are_taken_without_effect(pair: Pair) -> None:
