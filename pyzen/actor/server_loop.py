@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyzen.actor.actor import Actor
+    from pyzen.actor.debugging import Watch
     from pyzen.throttle import Throttle
 
 Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
@@ -88,9 +89,10 @@ class ServerLoop(Loop):
         strays: How often messages that no callback handles are logged.
         via: The link by which the message came that a guarded process is handling; 0 if ZenMonitor of this node itself
             has sent it, None if any other process of this node has.
+        watch: What ``sys`` has switched on, if anything: see `pyzen.actor.debugging`.
     """
 
-    __slots__ = ("_due", "_timers", "context", "phase", "started", "strays", "task", "via")
+    __slots__ = ("_due", "_timers", "context", "phase", "started", "strays", "task", "via", "watch")
 
     hears_first: ClassVar[bool] = False
     """Whether DOWNs pass `_told`."""
@@ -104,6 +106,7 @@ class ServerLoop(Loop):
         self.started: asyncio.Future[Any] | None = None
         self.via: int | None = None
         self.strays: Throttle | None = None  # few servers ever need it
+        self.watch: Watch | None = None
         self._due: deque[Callable[[], Any]] = deque()
         self._timers: set[ServerTimer] = set()
 
@@ -261,7 +264,7 @@ class ServerLoop(Loop):
             self._reply(from_, (atoms.error, atoms.refused))
             return NOREPLY
         try:
-            self._reply(from_, reply_to(self, request))
+            self._reply(from_, reply_to(self, request, from_[0]))
         except EncodeError as error:
             self._reply(from_, show_failure(self, error))
         if type(request) is tuple and len(request) == 2 and request[0] is TERMINATE:
