@@ -37,6 +37,10 @@ class SafeLogger:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
+    def is_enabled_for(self, level: int) -> bool:
+        """Say whether a line at a level is wanted by anybody."""
+        return self._logger.isEnabledFor(level)
+
     def log(self, level: int, text: str, *args: Any, **options: Any) -> None:
         """Write a line at a level."""
         self._write(level, text, args, options)

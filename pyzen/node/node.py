@@ -37,6 +37,7 @@ from pyzen.node.router import Router
 from pyzen.node.services.builtins import Builtins
 from pyzen.node.services.caller import Caller
 from pyzen.node.services.exports import Exports
+from pyzen.node.services.logger_proxy import LoggerProxy
 from pyzen.node.services.net_kernel import NetKernel
 from pyzen.node.services.remote_call import RemoteCall
 from pyzen.node.services.rex import Rex
@@ -247,6 +248,7 @@ class Node:
         self._caller = Caller()
         self._router.user = self._router.spawn(User(), name=atoms.user)
         self._router.spawn(self._caller)
+        self._router.spawn(LoggerProxy(), name=atoms.logger_proxy)
         self._router.spawn(NetKernel(), name=atoms.net_kernel)
         self._router.spawn(Rex(exports), name=atoms.rex)
         self._router.refused = RESERVED
