@@ -15,7 +15,7 @@ from pyzen import current_process
 from pyzen.config import EpmdConfig
 from pyzen.errors import CallTimeout, NodeDown, RpcError
 from pyzen.node.node import Node
-from pyzen.terms import Pid, atoms
+from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -276,6 +276,55 @@ async def test_builtins_answer_what_operators_ask(pair: Pair) -> None:
     assert await pair.eval(":rpc.call(py, :erlang, :memory, [:total]) > 1_000_000") == "true"
     assert await pair.eval(":rpc.call(py, Process, :sleep, [1])") == ":ok"
     assert (await pair.eval(":rpc.call(py, :erlang, :process_info, [:rex])")).startswith("{:badrpc, {:EXIT, {:badarg, ")
+
+
+ITEMS = """
+    async_dist backtrace binary catchlevel current_function current_location current_stacktrace dictionary
+    error_handler fullsweep_after garbage_collection garbage_collection_info group_leader heap_size initial_call label
+    last_calls links max_heap_size memory message_queue_data message_queue_len messages min_bin_vheap_size
+    min_heap_size monitored_by monitors parent priority priority_messages reductions sequential_trace_token stack_size
+    status suspending total_heap_size trace trap_exit
+"""
+
+
+def shape(term: Any) -> Any:
+    """Return of what kind a term is; of a map and a list of pairs what it tells about."""
+    match term:
+        case tuple():
+            return tuple(map(shape, term))
+        case dict():
+            return {key: shape(value) for key, value in term.items() if key is not atoms.include_shared_binaries}
+        case [(atoms.file, _), *_]:
+            return []  # a place, which functions of the machine itself do not have
+        case [(Atom(), _), *_]:
+            return [(name, shape(value)) for name, value in term]
+        case list():
+            return []
+    return type(term)
+
+
+async def test_items_of_process_info_have_the_shape_of_a_real_node(pair: Pair) -> None:
+    async def info(pid: Pid) -> dict[str, Any]:
+        return {item: await info_of(pid, item) for item in ITEMS.split()}
+
+    async def info_of(pid: Pid, item: str) -> Any:
+        try:
+            return shape(await pair.node.rpc(pid.node, "erlang", "process_info", [pid, atoms[item]]))
+        except RpcError as error:
+            return error.reason
+
+    async def wait(process: Process) -> None:
+        await process.receive()
+
+    async with pair.node.mailbox() as me:
+        # Its function needs no code to be loaded: the process would wait for the loader, and monitor it.
+        args = [atoms.timer, atoms.sleep, [60_000]]
+        theirs, _ = await me.spawn_request(pair.elixir.name, "erlang", "hibernate", args)
+        ours, real = await info(me.spawn_link(wait)), await info(theirs)
+
+    unknown = {item for item, value in real.items() if value is atoms.badarg}
+    assert unknown <= {"async_dist", "label", "priority_messages"}
+    assert {item for item in ours.keys() - unknown if ours[item] != real[item]} == set()
 
 
 async def test_our_call_tells_how_a_function_there_ended(pair: Pair) -> None:
