@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from pyzen.actor.actor import running
@@ -57,8 +58,7 @@ class Outcome(NamedTuple):
 async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -> Outcome:
     """Apply an exported function; whatever it does becomes an outcome, and only the end of the process is raised."""
     try:
-        while module is ERLANG and function is APPLY:
-            module, function, args = applied(args)
+        module, function, args = meant(module, function, args)
     except RpcError as error:
         return raised_again(error, [(ERLANG, APPLY, len(args), [])])
     exported = exports.find(module, function, len(args))
@@ -71,6 +71,13 @@ async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -
         if must_pass(error):
             raise
         return sendable(outcome_of(error, here))
+
+
+def meant(module: Any, function: Any, args: list[Any]) -> tuple[Any, Any, list[Any]]:
+    """Return the function that is to be called, which ``erlang:apply`` only names. Raises ``RpcError``."""
+    while module is ERLANG and function is APPLY:
+        module, function, args = applied(args)
+    return module, function, args
 
 
 def applied(args: list[Any]) -> tuple[Any, Any, list[Any]]:
@@ -178,6 +185,8 @@ class RemoteCall(Process):
         outcome = await apply(self._exports, module, function, args)
         reason = spawn_reason(outcome)
         if outcome.kind in {ERROR, THROW}:
+            with suppress(RpcError):
+                module, function, args = meant(module, function, args)
             log.error(
                 "%r, started as %s:%s/%d, ended with %s", self.pid, module, function, len(args), brief(reason, 500)
             )

@@ -189,6 +189,18 @@ async def test_a_started_apply_takes_exported_functions_and_no_code(two: Two) ->
     assert [b"anonymous" in reason[0][atoms.message] for reason in reasons if reason is not atoms.normal] == [True]
 
 
+async def test_a_started_apply_that_fails_is_logged_under_the_name_of_the_function(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.callee.export("bad", "fail", fail)
+    async with two.caller.mailbox() as me:
+        with caplog.at_level(logging.ERROR):
+            await me.spawn_request(two.callee.name, "erlang", "apply", [Export("bad", "fail", 0), []], monitor=True)
+            await me.receive(timeout=5)
+
+    assert "started as bad:fail/0, ended with" in caplog.text
+
+
 @pytest.mark.parametrize(
     "args",
     [
