@@ -114,7 +114,7 @@ chaos: native tools erlang ## Break everything for MINUTES with SEED; every moni
 matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29; writes docs/conformance.md.
 	$(BIN)/python -m erlang_interop.releases || :
 	$(BIN)/python -m pytest --releases all --table docs/conformance.md erlang_interop/conformance \
-	    $(addprefix erlang_interop/test_, $(addsuffix .py, handshake node rpc signals sys tls zen_local))
+	    $(addprefix erlang_interop/test_, $(addsuffix .py, handshake logs node rpc signals sys tls zen_local))
 
 clean: ## Remove what the targets have made.
 	rm -rf $(VENV) native/target mix_fixture/_build .build

@@ -15,7 +15,7 @@ from pyzen import current_process
 from pyzen.config import EpmdConfig
 from pyzen.errors import CallTimeout, NodeDown, RpcError
 from pyzen.node.node import Node
-from pyzen.terms import Pid, atoms
+from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -186,9 +186,37 @@ async def test_processes_are_started_linked_and_monitored(pair: Pair) -> None:
     assert await pair.eval(code) == ":killed"
 
 
-async def test_a_fun_from_elixir_is_undef_here(pair: Pair) -> None:
-    code = "{_, ref} = Node.spawn_monitor(py, fn -> :ok end); receive do {:DOWN, ^ref, _, _, {reason, _}} -> reason end"
-    assert await pair.eval(code) == ":undef"
+async def test_apply_calls_exported_functions(pair: Pair) -> None:
+    pair.node.export("calc", "add", lambda one, other: one + other)
+    pair.node.export("calc", "one", lambda: 1)
+
+    for api in ("rpc", "erpc"):
+        assert await pair.eval(f":{api}.call(py, :erlang, :apply, [:calc, :add, [1, 2]])") == "3"
+        assert await pair.eval(f":{api}.call(py, :erlang, :apply, [&:calc.add/2, [1, 2]])") == "3"
+    assert await pair.eval(":erpc.call(py, &:calc.one/0)") == "1"
+    assert await pair.eval(":erpc.multicall([py], &:calc.one/0)") == "[ok: 1]"
+
+
+@pytest.mark.parametrize("called", ["&:calc.nothing/0", "&:calc.add/2", "1, []"])
+async def test_apply_of_what_can_not_be_called_is_as_on_a_real_node(pair: Pair, called: str) -> None:
+    code = (
+        f"args = case [{called}] do [fun] -> [fun, []]; other -> other end; "
+        "[ours, theirs] = for node <- [py, node()] do "
+        "try do :erpc.call(node, :erlang, :apply, args) catch kind, {:exception, reason, _} -> {kind, reason} end end; "
+        "{ours == theirs, ours}"
+    )
+    assert (await pair.eval(code)).startswith("{true, {:error, ")
+
+
+async def test_a_fun_from_elixir_is_refused_with_a_reason(pair: Pair) -> None:
+    refused = "is not here: call an exported function by its name"
+    code = "try do :erpc.call(py, fn -> :ok end) catch :error, {:exception, reason, _} -> reason.message end"
+    assert refused in await pair.eval(code)
+    code = (
+        "{_, ref} = Node.spawn_monitor(py, fn -> :ok end); "
+        "receive do {:DOWN, ^ref, _, _, {reason, _}} -> reason.message end"
+    )
+    assert refused in await pair.eval(code)
 
 
 async def test_options_about_scheduling_are_taken_without_effect(pair: Pair) -> None:
@@ -248,6 +276,55 @@ async def test_builtins_answer_what_operators_ask(pair: Pair) -> None:
     assert await pair.eval(":rpc.call(py, :erlang, :memory, [:total]) > 1_000_000") == "true"
     assert await pair.eval(":rpc.call(py, Process, :sleep, [1])") == ":ok"
     assert (await pair.eval(":rpc.call(py, :erlang, :process_info, [:rex])")).startswith("{:badrpc, {:EXIT, {:badarg, ")
+
+
+ITEMS = """
+    async_dist backtrace binary catchlevel current_function current_location current_stacktrace dictionary
+    error_handler fullsweep_after garbage_collection garbage_collection_info group_leader heap_size initial_call label
+    last_calls links max_heap_size memory message_queue_data message_queue_len messages min_bin_vheap_size
+    min_heap_size monitored_by monitors parent priority priority_messages reductions sequential_trace_token stack_size
+    status suspending total_heap_size trace trap_exit
+"""
+
+
+def shape(term: Any) -> Any:
+    """Return of what kind a term is; of a map and a list of pairs what it tells about."""
+    match term:
+        case tuple():
+            return tuple(map(shape, term))
+        case dict():
+            return {key: shape(value) for key, value in term.items() if key is not atoms.include_shared_binaries}
+        case [(atoms.file, _), *_]:
+            return []  # a place, which functions of the machine itself do not have
+        case [(Atom(), _), *_]:
+            return [(name, shape(value)) for name, value in term]
+        case list():
+            return []
+    return type(term)
+
+
+async def test_items_of_process_info_have_the_shape_of_a_real_node(pair: Pair) -> None:
+    async def info(pid: Pid) -> dict[str, Any]:
+        return {item: await info_of(pid, item) for item in ITEMS.split()}
+
+    async def info_of(pid: Pid, item: str) -> Any:
+        try:
+            return shape(await pair.node.rpc(pid.node, "erlang", "process_info", [pid, atoms[item]]))
+        except RpcError as error:
+            return error.reason
+
+    async def wait(process: Process) -> None:
+        await process.receive()
+
+    async with pair.node.mailbox() as me:
+        # Its function needs no code to be loaded: the process would wait for the loader, and monitor it.
+        args = [atoms.timer, atoms.sleep, [60_000]]
+        theirs, _ = await me.spawn_request(pair.elixir.name, "erlang", "hibernate", args)
+        ours, real = await info(me.spawn_link(wait)), await info(theirs)
+
+    unknown = {item for item, value in real.items() if value is atoms.badarg}
+    assert unknown <= {"async_dist", "label", "priority_messages"}
+    assert {item for item in ours.keys() - unknown if ours[item] != real[item]} == set()
 
 
 async def test_our_call_tells_how_a_function_there_ended(pair: Pair) -> None:

@@ -112,6 +112,59 @@ async def test_sys_replace_state_says_that_it_can_not(pair: Pair) -> None:
     assert await pair.eval("GenServer.call({:counter, py}, :get)") == "0"
 
 
+async def test_sys_statistics(pair: Pair) -> None:
+    assert await pair.eval(":sys.statistics({:counter, py}, :get)") == "{:ok, :no_statistics}"
+    code = (
+        ":ok = :sys.statistics({:counter, py}, true); GenServer.cast({:counter, py}, 2); "
+        "GenServer.call({:counter, py}, :get); {:ok, shown} = :sys.statistics({:counter, py}, :get); "
+        ":ok = :sys.statistics({:counter, py}, false); {Keyword.keys(shown), shown[:messages_in], shown[:messages_out]}"
+    )
+    keys = "[:start_time, :current_time, :reductions, :messages_in, :messages_out]"
+    assert await pair.eval(code) == f"{{{keys}, 2, 1}}"
+
+
+async def test_sys_log(pair: Pair) -> None:
+    code = (
+        ":ok = :sys.log({:counter, py}, {true, 2}); GenServer.cast({:counter, py}, 1); "
+        "2 = GenServer.call({:counter, py}, :get) + 1; {:ok, events} = :sys.log({:counter, py}, :get); "
+        ":ok = :sys.log({:counter, py}, false); "
+        '[{:in, {:"$gen_call", {pid, _}, :get}}, {:out, 1, {pid, _}}] = events; '
+        "{pid == self(), :sys.log({:counter, py}, :get)}"
+    )
+    assert await pair.eval(code) == "{true, {:ok, []}}"
+
+
+async def test_sys_trace_is_printed_where_it_was_asked_for(pair: Pair) -> None:
+    # The fixture answers through the group leader, so it is borrowed.
+    code = (
+        '{:ok, io} = StringIO.open(""); mine = Process.group_leader(); Process.group_leader(self(), io); '
+        ":ok = :sys.trace({:counter, py}, true); GenServer.cast({:counter, py}, 3); "
+        "3 = GenServer.call({:counter, py}, :get); "
+        "wait = fn wait -> {_, text} = StringIO.contents(io); "
+        'if String.contains?(text, "sent"), do: text, else: (Process.sleep(5); wait.(wait)) end; '
+        "text = wait.(wait); Process.group_leader(self(), mine); :ok = :sys.trace({:counter, py}, false); "
+        'text |> String.split("\n") |> Enum.map(&(&1 |> String.split(" ") |> Enum.take(5) |> Enum.join(" ")))'
+    )
+    expected = '["*DBG* counter got cast 3", "*DBG* counter got call get", "*DBG* counter sent 3 to", ""]'
+    assert await pair.eval(code) == expected
+
+
+async def test_sys_no_debug_and_what_can_not_be_installed(pair: Pair) -> None:
+    code = (
+        ":ok = :sys.statistics({:counter, py}, true); :ok = :sys.no_debug({:counter, py}); "
+        "{:ok, :no_statistics} = :sys.statistics({:counter, py}, :get); "
+        "{:error, _} = :sys.install({:counter, py}, {fn s, _, _ -> s end, 0}); "
+        "{:error, _} = :sys.remove({:counter, py}, fn s, _, _ -> s end); "
+        "{:error, :open_file} = :sys.log_to_file({:counter, py}, 'x')"
+    )
+    assert await pair.eval(code) == "{:error, :open_file}"
+
+
+async def test_sys_switches_nothing_on_at_a_process_of_the_node(pair: Pair) -> None:
+    code = "{:sys.statistics({:rex, py}, :get), :sys.log({:rex, py}, :get), :sys.trace({:rex, py}, true)}"
+    assert await pair.eval(code) == "{{:ok, :no_statistics}, {:ok, []}, {:error, :refused}}"
+
+
 @pytest.mark.parametrize(
     "name", ["ZenMonitor.Local", "ZenMonitor.Proxy", "ZenMonitor.Local.Dispatcher", "ZenMonitor.Supervisor", ":rex"]
 )
@@ -189,3 +242,46 @@ async def test_supervisor_answers_as_theirs(pair: Pair, code: str) -> None:
     ours = await pair.eval(f"sup = :rpc.call(py, :erlang, :whereis, [:sup])\n{SHAPE}{code}")
 
     assert ours == await pair.eval(f"{THEIR_SUPERVISOR}{SHAPE}{code}")
+
+
+class Neighbour(GenServer):
+    def init(self, trap_exit: bool) -> None:
+        self.trap_exit = trap_exit
+
+
+CRASHER = """
+defmodule Crasher do
+  use GenServer
+  def init(pid) do
+    if pid, do: Process.link(pid)
+    {:ok, pid}
+  end
+  def handle_cast(:raise, _), do: raise "boom"
+end
+defmodule Observer do
+  def reason(pid) do
+    {:ok, server} = GenServer.start(Crasher, pid)
+    ref = Process.monitor(server)
+    GenServer.cast(server, :raise)
+    receive do {:DOWN, ^ref, _, _, reason} -> reason after 10_000 -> :nothing end
+  end
+end
+Enum.each(:logger.get_handler_ids(), &:logger.remove_handler/1)
+"""
+"""The crash reports have to be made, for then we are asked; nobody has to read them."""
+
+
+@pytest.mark.parametrize("trap_exit", [False, True])
+async def test_a_crash_beside_a_process_of_ours_has_its_own_reason(pair: Pair, trap_exit: bool) -> None:
+    for name in ("one", "other"):
+        pair.node.spawn(Neighbour, trap_exit, name=name)
+    assert await pair.eval(CRASHER) == ":ok"
+
+    code = """
+    {%RuntimeError{message: "boom"}, [_ | _]} = alone = Observer.reason(nil)
+    for name <- [:one, :other] do
+      reason = :rpc.call(py, :erlang, :whereis, [name]) |> Observer.reason()
+      if reason == alone, do: :same, else: reason
+    end
+    """
+    assert await pair.eval(code) == "[:same, :same]"

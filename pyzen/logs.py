@@ -93,10 +93,16 @@ class Log:
 
     Args:
         name: As for ``logging.getLogger``.
+        bounded: Whether lines of one kind have a bound; who says no has a bound of its own.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, bounded: bool = True) -> None:
         self._logger = logging.getLogger(name)
+        self._bounded = bounded
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Say whether a line at a level is wanted by anybody."""
+        return self._logger.isEnabledFor(level)
 
     def log(self, level: int, text: str, *args: Any, **options: Any) -> None:
         """Write a line at a level."""
@@ -124,7 +130,10 @@ class Log:
 
     def _write(self, level: int, text: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         with contained:
-            if not self._logger.isEnabledFor(level) or not (count := let(level, text)):
+            if not self._logger.isEnabledFor(level):
+                return
+            count = let(level, text) if self._bounded else 1
+            if not count:
                 return
             if count > 1:
                 text, args = text + " (%d more of this kind left out)", (*args, count - 1)
@@ -153,6 +162,6 @@ def forget_bounds() -> None:
     _kinds.clear()
 
 
-def get_logger(name: str) -> Log:
+def get_logger(name: str, *, bounded: bool = True) -> Log:
     """Return the logger of a part of the package."""
-    return Log(name)
+    return Log(name, bounded=bounded)

@@ -106,3 +106,26 @@ def test_depth_is_bounded(depth: int, ends: bool) -> None:
         term = (term,)
 
     assert ("..." in format(term)) is ends
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ([1, 2, 3, 4, 5, 6], "[1,2,3,...]"),
+        (b"abcdefghijkl", '<<"abcdefgh"...>>'),
+        (bytes(12), "<<0,0,0,0,0,0,0,0,...>>"),
+        ("\u00fc" * 12, '<<"\u00fc\u00fc\u00fc\u00fc"/utf8...>>'),
+        ([97] * 12, '"aaaaaaaa"...'),
+        (1 << 300, "..."),
+        ((1, [2, (3, 4, 5)]), "{1,[2,...]}"),
+        ({1: 2, 3: 4, 5: 6}, "#{1 => 2,3 => ...,...}"),
+    ],
+)
+def test_a_bounded_text_ends_about_where_it_should(term: Any, text: str) -> None:
+    assert format(term, size=10) == text
+
+
+def test_a_term_that_fits_is_printed_whole() -> None:
+    term: Any = [(Atom("a"), b"text", {1: [2.5]}), [[], ()]]
+
+    assert format(term, size=1000) == format(term)

@@ -88,8 +88,8 @@ class Actor:
     def __init__(self, instance: Any, loop: type[Loop]) -> None:
         self.instance = instance
         self.arguments: tuple[Any, ...] = ()
-        self.trap_exit = False
-        self.async_dist = bool(type(instance).async_dist)
+        self.trap_exit: bool = False
+        self.async_dist: bool = bool(type(instance).async_dist)
         self.guarded: bool = type(instance)._pyzen_guarded
         self.registered_name: Atom | None = None
         self.ended = False

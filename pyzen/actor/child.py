@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.reasons import as_atom
-from pyzen.actor.states import presentable
-from pyzen.actor.system import module_of, name_of
+from pyzen.actor.states import module_of, name_of, presentable
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:

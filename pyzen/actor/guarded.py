@@ -93,7 +93,7 @@ class GuardedSupervisor(GuardedServer, Supervisor):
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer as any supervisor does."""
-        if not answer(children_of(self), request, partial(self.reply, from_)):
+        if not answer(children_of(self), request, partial(server_loop(actor_of(self)).reply, from_)):
             self.stray((request, from_))
         return NOREPLY
 

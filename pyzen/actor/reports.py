@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.mailbox import NOTHING, Sourced
-from pyzen.actor.states import attributes_of
-from pyzen.actor.system import module_of
+from pyzen.actor.states import attributes_of, module_of
 from pyzen.inspection import inspect
 from pyzen.logs import Lazy, get_logger
 from pyzen.terms import atoms

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyzen.actor.actor import Actor
+    from pyzen.actor.debugging import Watch
     from pyzen.throttle import Throttle
 
 Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
@@ -88,9 +89,10 @@ class ServerLoop(Loop):
         strays: How often messages that no callback handles are logged.
         via: The link by which the message came that a guarded process is handling; 0 if ZenMonitor of this node itself
             has sent it, None if any other process of this node has.
+        watch: What ``sys`` has switched on, if anything: see `pyzen.actor.debugging`.
     """
 
-    __slots__ = ("_due", "_timers", "context", "phase", "started", "strays", "task", "via")
+    __slots__ = ("_due", "_timers", "context", "phase", "started", "strays", "task", "via", "watch")
 
     hears_first: ClassVar[bool] = False
     """Whether DOWNs pass `_told`."""
@@ -104,6 +106,7 @@ class ServerLoop(Loop):
         self.started: asyncio.Future[Any] | None = None
         self.via: int | None = None
         self.strays: Throttle | None = None  # few servers ever need it
+        self.watch: Watch | None = None
         self._due: deque[Callable[[], Any]] = deque()
         self._timers: set[ServerTimer] = set()
 
@@ -258,12 +261,12 @@ class ServerLoop(Loop):
         """Reply to a system message; always with an answer: what is next depends on it."""
         if self.via and is_order(request):
             self.actor.instance.refused("a sys message", self.actor.runtime.peer_of(self.via))
-            self._reply(from_, (atoms.error, atoms.refused))
+            self.reply(from_, (atoms.error, atoms.refused))
             return NOREPLY
         try:
-            self._reply(from_, reply_to(self, request))
+            self.reply(from_, reply_to(self, request, from_[0]))
         except EncodeError as error:
-            self._reply(from_, show_failure(self, error))
+            self.reply(from_, show_failure(self, error))
         if type(request) is tuple and len(request) == 2 and request[0] is TERMINATE:
             self._stop(request[1])
         return NOREPLY
@@ -323,7 +326,7 @@ class ServerLoop(Loop):
             elif type(answer) is Continue:
                 answer, then = NOREPLY, answer
             if answer is not NOREPLY:
-                self._reply(from_, answer)
+                self.reply(from_, answer)
             answer = then
         elif type(answer) is Reply:
             raise TypeError("a Reply has nobody to reply to: only handle_call answers one")
@@ -336,7 +339,8 @@ class ServerLoop(Loop):
         if self.started is not None:
             settle(self.started, None, None)
 
-    def _reply(self, from_: tuple[Pid, Any], value: Any) -> None:
+    def reply(self, from_: tuple[Pid, Any], value: Any) -> None:
+        """Answer a call."""
         self.actor.send(reply_address(from_), (from_[1], value))
 
     # ---- the end
@@ -346,7 +350,7 @@ class ServerLoop(Loop):
         try:
             request = request_in(error)
             if from_ is not None and isinstance(request, Stop) and request.reply is not NOREPLY:
-                self._reply(from_, request.reply)
+                self.reply(from_, request.reply)
         except BaseException as failure:
             error = failure
         self._terminate(error, message)

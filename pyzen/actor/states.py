@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pyzen.brief import brief
 from pyzen.contained import contained
 from pyzen.etf import encode
-from pyzen.terms import FrozenList, Reference, TermMap, atoms
+from pyzen.terms import Atom, FrozenList, Reference, TermMap, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["attributes_of", "masked", "presentable", "state_of"]
+    from pyzen.actor.verbs import Verbs
+
+__all__ = ["attributes_of", "masked", "module_of", "name_of", "presentable", "state_of"]
 
 CUT: Final = atoms["..."]
 MAX_DEPTH: Final = 6
@@ -41,6 +43,18 @@ def _slots_of(cls: type) -> Iterator[str]:
     for name, value in vars(cls).items():
         if type(value) is MemberDescriptorType and not name.startswith("__"):
             yield name
+
+
+def module_of(server: Verbs) -> Atom:
+    """Return the module that a process of Erlang with the same duties has, or the class as the name of a module."""
+    return server._pyzen_module or name_of(type(server))
+
+
+def name_of(target: Any) -> Atom:
+    """Return a class or a function as the name of a module."""
+    if not hasattr(target, "__qualname__"):
+        target = type(target)
+    return Atom(f"{target.__module__}.{target.__qualname__}"[:255])
 
 
 def state_of(attributes: Mapping[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from pyzen.actor.answers import NOREPLY
 from pyzen.actor.child_spec import ChildSpec, Restart
 from pyzen.actor.children import Children, Settings, Strategy
 from pyzen.actor.gen_server import GenServer, log_stray
+from pyzen.actor.server_loop import server_loop
 from pyzen.actor.supervisor_calls import answer
 from pyzen.actor.supervisor_loop import SupervisorLoop
 from pyzen.actor.verbs import actor_of, next_life
@@ -72,7 +73,7 @@ class Supervisor(GenServer):
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer the calls that any supervisor knows."""
-        if not answer(children_of(self), request, partial(self.reply, from_)):
+        if not answer(children_of(self), request, partial(server_loop(actor_of(self)).reply, from_)):
             log_stray(actor_of(self), (request, from_))
         return NOREPLY
 

@@ -8,7 +8,7 @@
     get_status                    {status, Pid, {module, Module}, [PDict, running | suspended, Parent, Debug, Misc]}
     suspend, resume               ok; a suspended server takes system messages only
     {terminate, Reason}           ok, then the server ends
-    {debug, _}                    ok, without effect
+    {debug, Request}              what `pyzen.actor.debugging` says
     anything else                 {error, {unknown_system_msg, Request}}
 
 Source: OTP, "sys"; ``get_state`` is answered with ``{ok, State}`` as from 26.1 on, which older callers print as it is.
@@ -19,21 +19,26 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+from pyzen.actor.debugging import debug, events_of, options_of
 from pyzen.actor.reasons import end_of
-from pyzen.terms import Atom, atoms
+from pyzen.actor.states import module_of
+from pyzen.terms import atoms
 
 if TYPE_CHECKING:
     from pyzen.actor.server_loop import ServerLoop
-    from pyzen.actor.verbs import Verbs
+    from pyzen.terms import Pid
 
-__all__ = [
-    "SYSTEM", "TERMINATE", "is_order", "is_system", "module_of", "name_of", "reply_to", "show_failure", "status_of",
-]  # fmt: skip
+__all__ = ["SYSTEM", "TERMINATE", "is_order", "is_system", "reply_to", "show_failure", "status_of"]
 
 SYSTEM: Final = atoms.system
 TERMINATE: Final = atoms.terminate
 OK: Final = atoms.ok
-QUESTIONS: Final = (atoms.get_state, atoms.get_status)
+QUESTIONS: Final = (
+    atoms.get_state,
+    atoms.get_status,
+    (atoms.debug, (atoms.statistics, atoms.get)),
+    (atoms.debug, (atoms.log, atoms.get)),
+)
 
 
 def is_system(message: Any) -> bool:
@@ -46,10 +51,10 @@ def is_order(request: Any) -> bool:
     return request not in QUESTIONS
 
 
-def reply_to(loop: ServerLoop, request: Any) -> Any:
+def reply_to(loop: ServerLoop, request: Any, asker: Pid) -> Any:
     """Do what a system message asks, except to end, and return the reply; code of the user that fails is part of it."""
     try:
-        return _reply_to(loop, request)
+        return _reply_to(loop, request, asker)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -65,7 +70,7 @@ def show_failure(loop: ServerLoop, error: BaseException) -> Any:
     return atoms.error, (atoms.callback_failed, where, (atoms.error, end_of(error)[0]))
 
 
-def _reply_to(loop: ServerLoop, request: Any) -> Any:
+def _reply_to(loop: ServerLoop, request: Any, asker: Pid) -> Any:
     match request:
         case atoms.get_state:
             return OK, shown_state(loop)
@@ -79,8 +84,10 @@ def _reply_to(loop: ServerLoop, request: Any) -> Any:
         case atoms.resume:
             loop.unpause()
             return OK
-        case (atoms.terminate, _) | (atoms.debug, _):
+        case (atoms.terminate, _):
             return OK
+        case (atoms.debug, asked):
+            return debug(loop, asked, asker)
     return atoms.error, (atoms.unknown_system_msg, request)
 
 
@@ -103,21 +110,15 @@ def status_of(loop: ServerLoop) -> Any:
     state = atoms.suspended if loop.is_paused else atoms.running
     parent: Any = actor.parent or actor.pid
     name = actor.registered_name or actor.pid
+    options = options_of(loop)
     misc = [
         (atoms.header, f"Status for Python server {name!s}"),
-        (atoms.data, [("Status", state), ("Parent", parent), ("Logged events", [])]),
+        (atoms.data, [("Status", state), ("Parent", parent), ("Logged events", events_of(loop))]),
         (atoms.data, [("State", shown_state(loop))]),
     ]
-    return atoms.status, actor.pid, (atoms.module, module_of(actor.instance)), [[], state, parent, [], misc]
-
-
-def module_of(server: Verbs) -> Atom:
-    """Return the module that a process of Erlang with the same duties has, or the class as the name of a module."""
-    return server._pyzen_module or name_of(type(server))
-
-
-def name_of(target: Any) -> Atom:
-    """Return a class or a function as the name of a module."""
-    if not hasattr(target, "__qualname__"):
-        target = type(target)
-    return Atom(f"{target.__module__}.{target.__qualname__}"[:255])
+    return (
+        atoms.status,
+        actor.pid,
+        (atoms.module, module_of(actor.instance)),
+        [[], state, parent, options, misc],
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyzen.actor.mailbox import NOTHING, Mailqueue
+from pyzen.actor.mailbox import MAX_LOOKED_AT, NOTHING, Mailqueue
 from pyzen.monitor_table import Unreads
 from pyzen.terms import Reference, ReferenceSource, atoms
 
@@ -142,3 +142,18 @@ def test_downs_that_were_withdrawn_are_not_first(queue: Mailqueue, unreads: Unre
 
 def test_nothing_shows_what_it_is() -> None:
     assert repr(NOTHING) == "NOTHING"
+
+
+def test_a_long_queue_is_counted_without_a_look_at_its_end(unreads: Unreads) -> None:
+    queue = Mailqueue()
+    for number in range(MAX_LOOKED_AT):
+        queue.append(number)
+    downs = unreads.add(ref(1), down(1))
+    queue.append(downs)
+    assert len(queue) == MAX_LOOKED_AT + 1
+
+    downs.clear()
+
+    assert len(queue) == MAX_LOOKED_AT + 1
+    queue.take_first()
+    assert len(queue) == MAX_LOOKED_AT - 1

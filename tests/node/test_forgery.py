@@ -190,6 +190,21 @@ async def test_refusals_are_counted(scene: Scene) -> None:
     assert scene.a.zen.statistics().counters["orders_refused"] == before + 2
 
 
+async def test_peer_may_read_what_sys_has_noted_and_switch_nothing_on(scene: Scene) -> None:
+    async def ask(request: Any) -> Any:
+        async with scene.b.mailbox() as me:
+            me.send((ZenMonitor.Proxy, scene.a.name), (atoms.system, (me.pid, atoms.x), (atoms.debug, request)))
+            return (await me.receive(timeout=5))[1]
+
+    refused = atoms.error, atoms.refused
+    for word in ("statistics", "log", "trace", "install", "log_to_file"):
+        assert await ask((atoms[word], True)) == refused
+    assert await ask((atoms.log, atoms.print)) == refused
+    assert await ask(atoms.no_debug) == refused
+    assert await ask((atoms.statistics, atoms.get)) == (atoms.ok, atoms.no_statistics)
+    assert await ask((atoms.log, atoms.get)) == (atoms.ok, [])
+
+
 async def test_refusal_names_the_peer_and_nobody_that_it_names(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """Else a peer could have others blamed, and fill the log with names that it makes up."""
     logging.disable(logging.NOTSET)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.signals import Exit2
 from pyzen.errors import RpcError
+from pyzen.node.services.process_info import item_of, usual_items
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Builtins", "badarg", "named"]
 
 UNDEFINED: Final = atoms.undefined
+NO_NAME: Final[Any] = (atoms.registered_name, [])
 
 
 def badarg() -> RpcError:
@@ -105,16 +107,15 @@ class Builtins:
         actor = self._own(pid)
         if actor is None:
             return UNDEFINED
-        known = items_of(actor)
         if items is None:
-            return [(name, value) for name, value in known.items() if name is not REGISTERED_NAME or value != []]
+            return usual_items(actor)
         try:
             if isinstance(items, list):
-                return [(name, known[name]) for name in items]
-            found = known[items]
-        except (KeyError, TypeError):
+                return [item_of(actor, item) for item in items]
+            found = item_of(actor, items)
+        except LookupError:
             raise badarg() from None
-        return [] if items is REGISTERED_NAME and found == [] else (items, found)
+        return [] if found == NO_NAME else found
 
     def info(self, pid: Any, items: Any = None) -> Any:
         """``Process.info/1`` and ``/2``."""
@@ -132,44 +133,6 @@ class Builtins:
             return True
         self._router.route(Exit2(pid, sender, reason))
         return True
-
-
-REGISTERED_NAME: Final = atoms.registered_name
-
-
-def items_of(actor: Actor) -> dict[Atom, Any]:
-    """Return what ``process_info`` knows of a process; what only ERTS has is zero or empty."""
-    relations, kind = actor.relations, type(actor.instance)
-    running = actor.runtime.scheduler.current is actor
-    code = (atoms[kind.__module__[:255]], atoms[kind.__qualname__[:255]], 0)
-    return {
-        REGISTERED_NAME: actor.registered_name or [],
-        atoms.initial_call: code,
-        atoms.status: atoms.running if running else atoms.waiting,
-        atoms.message_queue_len: actor.message_queue_len,
-        atoms.links: [pid for pid, state in relations.links.items() if state.active],
-        atoms.monitors: [monitored(target) for target in relations.monitors.values()],
-        atoms.monitored_by: [watcher for watcher, _ in relations.watchers.values()],
-        atoms.dictionary: [],
-        atoms.trap_exit: actor.trap_exit,
-        atoms.error_handler: atoms.error_handler,
-        atoms.priority: atoms.normal,
-        atoms.group_leader: actor.leader,
-        atoms.total_heap_size: 0,
-        atoms.heap_size: 0,
-        atoms.stack_size: 0,
-        atoms.reductions: 0,
-        atoms.memory: 0,
-        atoms.garbage_collection: [],
-        atoms.suspending: [],
-        atoms.current_function: code,
-        atoms.current_stacktrace: [],
-    }
-
-
-def monitored(target: Any) -> tuple[Atom, Any]:
-    """Return how ``process_info`` shows what a process monitors."""
-    return atoms.process, target
 
 
 def named(name: Any) -> Atom:

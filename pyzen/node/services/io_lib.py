@@ -6,7 +6,9 @@ Source: OTP, "io", ``fwrite/3``.
 from __future__ import annotations
 
 import bisect
+import codecs
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.printing import format as format_term
@@ -24,25 +26,32 @@ CONTROL: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 MAX_WIDTH: Final = 10_000
+MAX_BITS: Final = 1000
+"""Of an integer whose digits are written where the text is bounded."""
+
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def characters(data: Any, *, latin1: bool = False) -> str:
+def characters(data: Any, *, latin1: bool = False, size: int = sys.maxsize) -> str:
     """Return the text of Erlang's ``chardata``: binaries, code points, and lists of both.
 
     Args:
         data: The chardata; deep lists are read without recursion.
         latin1: Binaries are Latin-1 instead of UTF-8.
+        size: Characters after which the text may end; what comes then is not looked at.
 
     Raises:
         ValueError: It is no chardata.
     """
     texts: list[str] = []
     waiting: list[Any] = [data]
-    while waiting:
+    room = size
+    while waiting and room > 0:
+        room -= 1
         match waiting.pop():
             case bytes() as binary:
-                texts.append(binary.decode("latin-1" if latin1 else "utf-8"))
+                texts.append(decoded(binary, room, "latin-1" if latin1 else "utf-8"))
+                room -= len(texts[-1])
             case str() as text:  # of a process of this node: to others it goes as a binary
                 texts.append(text)
             case bool():
@@ -50,48 +59,86 @@ def characters(data: Any, *, latin1: bool = False) -> str:
             case int() as code:
                 texts.append(chr(code))
             case list() | FrozenList() as elements:
-                waiting.extend(reversed(list(elements)))
+                waiting.extend(reversed(list(elements[: room + 1])))
             case ImproperList() as improper:
                 waiting.append(improper.tail)
-                waiting.extend(reversed(improper.elements))
+                waiting.extend(reversed(improper.elements[: room + 1]))
             case other:
                 raise ValueError(f"{type(other).__name__} is no character data")
     return "".join(texts)
 
 
-def fwrite(control: Any, arguments: list[Any]) -> str:
+def decoded(binary: bytes, size: int, encoding: str) -> str:
+    """Return the text of a binary, up to about ``size`` characters."""
+    end = 4 * size  # bytes, of which no character has more than four
+    return codecs.getincrementaldecoder(encoding)().decode(binary[:end], final=len(binary) <= end)[:size]
+
+
+def fwrite(control: Any, arguments: list[Any], *, size: int | None = None) -> str:
     """Return what ``io_lib:format(control, arguments)`` gives.
+
+    With ``size`` the text has not many more characters than that, ends in ``...`` where it was longer, and takes no
+    time for the rest: what a wrong format would make there is not found out.
 
     Raises:
         ValueError: The format does not fit the arguments, as ``badarg``.
     """
-    text = str(control) if isinstance(control, Atom) else characters(control)
+    text = str(control) if isinstance(control, Atom) else characters(control, size=size or sys.maxsize)
     left = iter(arguments)
     try:
-        written = CONTROL.sub(lambda found: directive(found, left), text)
-    except StopIteration:
+        written = "".join(pieces(text, left, size))
+    except EndOfArguments:
         raise ValueError("the format has more directives than arguments") from None
+    if size is not None and len(written) >= size:
+        return written[:size].rstrip(".") + "..."
     if next(left, None) is not None:
         raise ValueError("the format has fewer directives than arguments")
     return written
 
 
-def directive(found: re.Match[str], arguments: Iterator[Any]) -> str:
-    """Return what one directive writes."""
+class EndOfArguments(Exception):
+    """No argument is left for a directive."""
+
+
+def following(arguments: Iterator[Any]) -> Any:
+    """Return the next argument. Raises ``EndOfArguments``."""
+    try:
+        return next(arguments)
+    except StopIteration:
+        raise EndOfArguments from None
+
+
+def pieces(text: str, arguments: Iterator[Any], size: int | None) -> Iterator[str]:
+    """Yield what the parts of a format write, up to about ``size`` characters."""
+    room, at = size or sys.maxsize, 0
+    for found in CONTROL.finditer(text):
+        piece = text[at : found.start()] + directive(found, arguments, room if size else None)
+        at = found.end()
+        room -= len(piece)
+        yield piece
+        if room <= 0:
+            return
+    yield text[at:]
+
+
+def directive(found: re.Match[str], arguments: Iterator[Any], room: int | None) -> str:
+    """Return what one directive writes; of what would be longer than ``room`` only the beginning."""
     letter = found["letter"]
     width, precision = (size(found[name], arguments) for name in ("width", "precision"))
     if letter == "~":
         return "~"
     if letter == "n":
         return "\n" * max(1, width or 1)
-    argument = next(arguments)
+    argument = following(arguments)
+    if room is not None and type(argument) is int and argument.bit_length() > MAX_BITS:
+        return "..."
     if letter == "c" and precision is None and width is not None:
         precision = abs(width)
     if letter == "i":
         return ""
     if letter not in WRITERS:
         raise ValueError(f"~{letter} is no directive")
-    written: str = WRITERS[letter](argument, precision, arguments)
+    written: str = WRITERS[letter](argument, precision, arguments, room)
     if letter in "pP":
         return written  # a width is that of the line there, and all is on one line here
     return padded(written, width, precision if letter == "s" else None, found["pad"] or " ")
@@ -101,7 +148,7 @@ def size(text: str | None, arguments: Iterator[Any]) -> int | None:
     """Return a width or precision; ``*`` takes it from the arguments."""
     if text is None:
         return None
-    number = next(arguments) if text == "*" else int(text)
+    number = following(arguments) if text == "*" else int(text)
     if type(number) is not int or abs(number) > MAX_WIDTH:
         raise ValueError("a width is an integer, and no larger than 10000")
     return number
@@ -118,9 +165,9 @@ def padded(text: str, width: int | None, precision: int | None, pad: str) -> str
     return text.ljust(-width, pad) if width < 0 else text.rjust(width, pad)
 
 
-def written_text(argument: Any) -> str:
+def written_text(argument: Any, room: int | None) -> str:
     """Return what ``~s`` writes."""
-    return str(argument) if isinstance(argument, Atom) else characters(argument)
+    return str(argument) if isinstance(argument, Atom) else characters(argument, size=room or sys.maxsize)
 
 
 def integer(argument: Any, base: int | None, *, upper: bool) -> str:
@@ -135,9 +182,9 @@ def integer(argument: Any, base: int | None, *, upper: bool) -> str:
     return ("-" if argument < 0 else "") + (digits.upper() if upper else digits)
 
 
-def based(argument: Any, base: int | None, arguments: Iterator[Any], *, upper: bool) -> str:
+def based(argument: Any, base: int | None, arguments: Iterator[Any], room: int | None, *, upper: bool) -> str:
     """Return an integer with a prefix that is an argument of its own."""
-    prefix = written_text(next(arguments))
+    prefix = written_text(following(arguments), room)
     digits = integer(argument, base, upper=upper)
     return f"-{prefix}{digits[1:]}" if digits.startswith("-") else prefix + digits
 
@@ -171,20 +218,20 @@ def real(argument: Any) -> float:
 
 
 WRITERS: Final[dict[str, Any]] = {
-    "s": lambda one, _precision, _rest: written_text(one),
-    "p": lambda one, _precision, _rest: format_term(one),
-    "w": lambda one, _precision, _rest: format_term(one, texts=False),
+    "s": lambda one, _precision, _rest, room: written_text(one, room),
+    "p": lambda one, _precision, _rest, room: format_term(one, size=room),
+    "w": lambda one, _precision, _rest, room: format_term(one, texts=False, size=room),
     # A depth is asked for where a term may be huge; ours are cut by their nesting already.
-    "P": lambda one, _precision, rest: (next(rest), format_term(one))[1],
-    "W": lambda one, _precision, rest: (next(rest), format_term(one, texts=False))[1],
-    "c": lambda one, count, _rest: chr(one) * (1 if count is None else count),
-    "b": lambda one, base, _rest: integer(one, base, upper=False),
-    "B": lambda one, base, _rest: integer(one, base, upper=True),
-    "#": lambda one, base, _rest: f"{10 if base is None else base}#{integer(one, base, upper=True)}",
-    "+": lambda one, base, _rest: f"{10 if base is None else base}#{integer(one, base, upper=False)}",
-    "x": lambda one, base, rest: based(one, base, rest, upper=False),
-    "X": lambda one, base, rest: based(one, base, rest, upper=True),
-    "e": lambda one, precision, _rest: scientific(one, precision),
-    "f": lambda one, precision, _rest: fixed(one, precision),
-    "g": lambda one, precision, _rest: general(one, precision),
+    "P": lambda one, _precision, rest, room: (following(rest), format_term(one, size=room))[1],
+    "W": lambda one, _precision, rest, room: (following(rest), format_term(one, texts=False, size=room))[1],
+    "c": lambda one, count, _rest, _room: chr(one) * (1 if count is None else count),
+    "b": lambda one, base, _rest, _room: integer(one, base, upper=False),
+    "B": lambda one, base, _rest, _room: integer(one, base, upper=True),
+    "#": lambda one, base, _rest, _room: f"{10 if base is None else base}#{integer(one, base, upper=True)}",
+    "+": lambda one, base, _rest, _room: f"{10 if base is None else base}#{integer(one, base, upper=False)}",
+    "x": lambda one, base, rest, room: based(one, base, rest, room, upper=False),
+    "X": lambda one, base, rest, room: based(one, base, rest, room, upper=True),
+    "e": lambda one, precision, _rest, _room: scientific(one, precision),
+    "f": lambda one, precision, _rest, _room: fixed(one, precision),
+    "g": lambda one, precision, _rest, _room: general(one, precision),
 }

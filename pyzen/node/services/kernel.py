@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyzen.actor.guarded import GuardedSupervisor
 from pyzen.actor.supervisor import ChildSpec, children_of
+from pyzen.node.services.logger_proxy import LoggerProxy
 from pyzen.node.services.net_kernel import NetKernel
 from pyzen.node.services.rex import Rex
 from pyzen.node.services.user import User
@@ -40,6 +41,7 @@ def start_kernel(router: Router, exports: Exports, caller: Callable[[], Caller])
         [
             ChildSpec("user", User, name=atoms.user),
             ChildSpec("caller", caller),
+            ChildSpec("logger_proxy", LoggerProxy, name=atoms.logger_proxy),
             ChildSpec("net_kernel", NetKernel, name=atoms.net_kernel),
             ChildSpec("rex", lambda: Rex(exports), name=atoms.rex),
         ]

@@ -6,8 +6,10 @@
     erpc:execute_call/4                 [Ref, M, F, Args]      {Ref, return, Value}, {Ref, throw, T}, {Ref, exit, R},
                                                                {Ref, error, R, Stack}
     erpc:execute_cast/3                 [M, F, Args]           as spawned
-    erlang:apply/2, erlang:apply/3      [Fun, Args], ...       as spawned
     any other, as spawned               its arguments          normal, R, {{nocatch, T}, Stack}, {R, Stack}
+
+``erlang:apply/2`` of an external fun and ``erlang:apply/3`` are calls of the function that they name, wherever they
+stand. An anonymous fun is refused: its code lives in the module it was made in, which no Python node has.
 
 Source: OTP, ``lib/kernel/src/erpc.erl``; Erlang Reference Manual, "Exit Reasons".
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from pyzen.actor.actor import running
@@ -39,6 +42,8 @@ ERROR: Final = atoms.error
 EXIT: Final = atoms.exit
 THROW: Final = atoms.throw
 UNDEF: Final = atoms.undef
+ERLANG: Final = atoms.erlang
+APPLY: Final = atoms.apply
 
 
 class Outcome(NamedTuple):
@@ -51,6 +56,10 @@ class Outcome(NamedTuple):
 
 async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -> Outcome:
     """Apply an exported function; whatever it does becomes an outcome, and only the end of the process is raised."""
+    try:
+        module, function, args = meant(module, function, args)
+    except RpcError as error:
+        return raised_again(error, [(ERLANG, APPLY, len(args), [])])
     exported = exports.find(module, function, len(args))
     if exported is None:
         return Outcome(ERROR, UNDEF, [(module, function, args, [])])
@@ -61,6 +70,39 @@ async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -
         if must_pass(error):
             raise
         return sendable(outcome_of(error, here))
+
+
+def meant(module: Any, function: Any, args: list[Any]) -> tuple[Any, Any, list[Any]]:
+    """Return the function that is to be called, which ``erlang:apply`` only names. Raises ``RpcError``."""
+    while module is ERLANG and function is APPLY:
+        module, function, args = applied(args)
+    return module, function, args
+
+
+def applied(args: list[Any]) -> tuple[Any, Any, list[Any]]:
+    """Return the function that ``erlang:apply`` with these arguments calls, and its arguments.
+
+    Raises:
+        RpcError: It can't be called.
+    """
+    match args:
+        case [Export() as fun, list() as given] if fun.arity == len(given):
+            return fun.module, fun.function, given
+        case [Atom() as module, Atom() as function, list() as given]:
+            return module, function, given
+        case [Export() as fun, list() as given]:
+            raise RpcError("error", (atoms.badarity, (fun, given)))
+        case [Fun() as fun, list()]:
+            raise RpcError("error", why_not(fun))
+        case [other, list()]:
+            raise RpcError("error", (atoms.badfun, other))
+    raise RpcError("error", atoms.badarg)
+
+
+def why_not(fun: Fun) -> Any:
+    """Return the reason for which an anonymous fun does not run here, in words for who has sent it."""
+    text = f"the code of an anonymous function of {fun.module} is not here: call an exported function by its name"
+    return exception_reason(TypeError(text))[0]
 
 
 def sendable(outcome: Outcome) -> Outcome:
@@ -137,18 +179,13 @@ class RemoteCall(Process):
                 self.exit(call_reason(ref, await apply(self._exports, module, function, args)))
             case (atoms.erpc, atoms.execute_cast, [module, function, list() as args]):
                 await self._spawned(module, function, args)
-            case (atoms.erlang, atoms.apply, [Export() as fun, list() as args]) if fun.arity == len(args):
-                await self._spawned(fun.module, fun.function, args)
-            case (atoms.erlang, atoms.apply, [Fun() as fun, list() as args]):
-                # The code of a fun lives in the module it was made in, which no Python node has.
-                await self._spawned(fun.module, Atom("-fun-"), args)
-            case (atoms.erlang, atoms.apply, [module, function, list() as args]):
-                await self._spawned(module, function, args)
             case (module, function, args):
                 await self._spawned(module, function, args)
 
     async def _spawned(self, module: Any, function: Any, args: list[Any]) -> None:
         outcome = await apply(self._exports, module, function, args)
+        with suppress(RpcError):
+            module, function, args = meant(module, function, args)
         self._pyzen_label = f"{module}:{function}/{len(args)}"
         self.exit(spawn_reason(outcome))
 

@@ -85,3 +85,22 @@ def test_formats_are_written_as_by_erlang(control: bytes, arguments: list[Any], 
 def test_a_format_that_does_not_fit_is_refused(control: bytes, arguments: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         fwrite(control, arguments)
+
+
+def test_bounded_chardata_ends_about_where_it_should() -> None:
+    assert characters([b"abc", [b"def", 103], b"hij"], size=6) == "abc"
+    assert characters(b"\xc3\xbc" * 100, size=5) == "\u00fc" * 4
+
+
+@pytest.mark.parametrize(
+    ("control", "arguments", "text"),
+    [
+        (b"~p and ~p", [[1] * 100, 2], "[1,1,..."),
+        (b"~s", [b"x" * 100], "xxxxxxx"),
+        (b"~b|", [1 << 100_000], "...|"),
+        (b"~9999c" * 1000, [97] * 1000, "aaaaaaaa..."),
+        (b"~p ~p", [1, 2], "1 2"),
+    ],
+)
+def test_a_bounded_format_ends_about_where_it_should(control: bytes, arguments: list[Any], text: str) -> None:
+    assert fwrite(control, arguments, size=8) == text

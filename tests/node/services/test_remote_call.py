@@ -173,15 +173,71 @@ async def test_a_started_process_that_fails_ends_as_there(
     assert "(bad:choose/0)" in caplog.text
 
 
-async def test_apply_takes_exported_functions_and_no_code(two: Two) -> None:
+FUN = Fun("shell", 0, bytes(16), 0, 0, 0, Pid("a@h", 1, 0, 1), ())
+
+
+async def test_a_started_apply_takes_exported_functions_and_no_code(two: Two) -> None:
     got: list[Any] = []
     two.callee.export("calc", "keep", got.append)
-    fun = Fun("shell", 0, bytes(16), 0, 0, 0, Pid("a@h", 1, 0, 1), ())
     async with two.caller.mailbox() as me:
-        for args in ([Export("calc", "keep", 1), [1]], [atoms.calc, atoms.keep, [2]], [fun, []]):
+        for args in ([Export("calc", "keep", 1), [1]], [atoms.calc, atoms.keep, [2]], [FUN, []]):
             await me.spawn_request(two.callee.name, "erlang", "apply", args, monitor=True)
         reasons = [(await me.receive(timeout=5))[4] for _ in range(3)]
 
     assert sorted(got) == [1, 2]
     assert reasons.count(atoms.normal) == 2
-    assert [reason[0] for reason in reasons if reason is not atoms.normal] == [atoms.undef]
+    assert [b"anonymous" in reason[0][atoms.message] for reason in reasons if reason is not atoms.normal] == [True]
+
+
+async def test_a_started_apply_that_fails_is_logged_under_the_name_of_the_function(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.callee.export("bad", "fail", fail)
+    async with two.caller.mailbox() as me:
+        with caplog.at_level(logging.ERROR):
+            await me.spawn_request(two.callee.name, "erlang", "apply", [Export("bad", "fail", 0), []], monitor=True)
+            await me.receive(timeout=5)
+
+    assert "(bad:fail/0)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [atoms.calc, atoms.add, [1, 2]],
+        [Export("calc", "add", 2), [1, 2]],
+        [atoms.erlang, atoms.apply, [Export("calc", "add", 2), [1, 2]]],
+    ],
+)
+async def test_a_call_of_apply_is_one_of_the_function(two: Two, args: list[Any]) -> None:
+    two.callee.export("calc", "add", lambda one, other: one + other)
+
+    assert await two.caller.rpc(two.callee.name, "erlang", "apply", args) == 3
+    request = (atoms.call, atoms.erlang, atoms.apply, args, atoms.user)
+    assert await two.caller.call(("rex", two.callee.name), request) == 3
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        ([atoms.calc, atoms.nothing, []], atoms.undef),
+        ([Export("calc", "nothing", 0), []], atoms.undef),
+        ([Export("calc", "add", 2), [1]], (atoms.badarity, (Export("calc", "add", 2), [1]))),
+        ([1, []], (atoms.badfun, 1)),
+        ([1, atoms.f, []], atoms.badarg),
+        ([1], atoms.badarg),
+        ([FUN, 1], atoms.badarg),
+    ],
+)
+async def test_an_apply_of_what_can_not_be_called_has_the_reason_of_a_real_node(
+    two: Two, args: list[Any], reason: Any
+) -> None:
+    with pytest.raises(RpcError) as caught:
+        await two.caller.rpc(two.callee.name, "erlang", "apply", args)
+
+    assert (caught.value.kind, caught.value.reason) == ("error", reason)
+
+
+async def test_a_call_of_an_anonymous_fun_is_refused_with_a_reason(two: Two) -> None:
+    with pytest.raises(RpcError, match="code of an anonymous function of shell is not"):
+        await two.caller.rpc(two.callee.name, "erlang", "apply", [FUN, []])
