@@ -29,6 +29,9 @@ AT_ONCE: Final = 4
 ZEN_PAUSE: Final = 2.5
 """Between two ends of ZenMonitor's processes on one node: its supervisors give up at three in five seconds."""
 
+ALL_PAUSE: Final = 70.0
+"""Between two ends of all of ZenMonitor on one node: sooner it waits longer before it comes back, up to a minute."""
+
 KILL_PAUSE: Final = 15.0
 """Between two ends of nodes."""
 
@@ -37,7 +40,7 @@ FOR_LONG: Final = 0.3
 
 PYTHON_PROCESSES: Final = (
     "local", "dispatcher", "connectors", "connector", "connector", "proxy", "batchers", "batcher", "batcher",
-    "local-tables", "local-supervisor", "proxy-tables", "proxy-supervisor",
+    "local-tables", "local-supervisor", "proxy-tables", "proxy-supervisor", "supervisor",
 )  # fmt: skip
 
 
@@ -197,6 +200,10 @@ class Breaker:
         now = time.monotonic()
         if not member.is_running or now - member.zen_killed_at < ZEN_PAUSE:
             return
+        if what == "supervisor":
+            if now - member.all_killed_at < ALL_PAUSE:
+                return
+            member.all_killed_at = now
         member.zen_killed_at = now
         fault = self._truth.begin("zen", member.alive, detail=what)
         try:

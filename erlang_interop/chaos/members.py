@@ -48,6 +48,7 @@ class Member:
         blocks: First indices of the blocks that live, in the present life.
         live: What a Python node has said of its live monitors last.
         zen_killed_at: When a process of its ZenMonitor was killed last.
+        all_killed_at: When all of it was.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Member:
         self.blocks: list[int] = []
         self.live = 0
         self.zen_killed_at = 0.0
+        self.all_killed_at = -math.inf
         self._spawned = 0
         self._cluster = cluster
         self._folder = folder

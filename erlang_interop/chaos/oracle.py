@@ -165,7 +165,9 @@ class Judgement:
             if death is not None and was_told:
                 return not self._was_subscribed(life, entry, death[0])
             return self._truth.lives[entry.label].end <= time
-        return reason == "nodedown" and time < self._truth.ending_at and life.is_bad(peer_of(entry), entry.made, time)
+        if reason != "nodedown" or time >= self._truth.ending_at:
+            return False
+        return life.is_bad(peer_of(entry), entry.made, time) or self._lost_everything(entry, time)
 
     def _is_allowed_of_a_name(self, life: Life, entry: Entry, time: float, reason: str) -> bool:
         if reason == "nodedown":
@@ -184,11 +186,18 @@ class Judgement:
 
     def _lost_a_connector(self, entry: Entry, time: float) -> bool:
         """Say whether the watching Connector crashed: a name may belong to another process by then."""
-        peer = alive(entry.label)
+        lost = {"connectors", "local-supervisor", "supervisor", f"connector to {alive(entry.label)}"}
+        return self._has_lost(lost, entry, time)
+
+    def _lost_everything(self, entry: Entry, time: float) -> bool:
+        """Say whether all of the watching ZenMonitor crashed: every monitor of that moment fires."""
+        return self._has_lost({"supervisor"}, entry, time)
+
+    def _has_lost(self, processes: set[str], entry: Entry, time: float) -> bool:
         return any(
             fault.kind == "zen"
             and fault.nodes == (alive(entry.watcher),)
-            and fault.detail in {"connectors", "local-supervisor", f"connector to {peer}"}
+            and fault.detail in processes
             and fault.overlaps(entry.made, time, grace=2)
             for fault in self._truth.faults
         )
@@ -252,7 +261,7 @@ class Judgement:
         ends = [
             fault
             for fault in faults
-            if (fault.kind == "start" or (fault.kind == "zen" and fault.detail.startswith("proxy")))
+            if (fault.kind == "start" or (fault.kind == "zen" and fault.detail.startswith(("proxy", "supervisor"))))
             and fault.nodes == (alive(peer),)
             and fault.overlaps(time, time, grace=4 + slack)
         ]

@@ -38,6 +38,7 @@ from pyzen.zen.names import (
     PROXY,
     PROXY_SUPERVISOR,
     PROXY_TABLES,
+    SUPERVISOR,
 )
 
 COOKIE: Final = "PYZEN_CHAOS_COOKIE"
@@ -61,6 +62,7 @@ ZEN_PROCESSES: Final = {
     "proxy-tables": PROXY_TABLES,
     "proxy-supervisor": PROXY_SUPERVISOR,
     "batchers": BATCHERS,
+    "supervisor": SUPERVISOR,
 }
 
 FAST: Final = ZenConfig(connector_sweep_interval=20, batcher_sweep_interval=20, demand_interval=20, demand_amount=2000)
