@@ -53,6 +53,9 @@ __all__ = ["Tree"]
 
 log = get_logger("pyzen.zen")
 
+SUPERVISING: Final = frozenset({SUPERVISOR, LOCAL_SUPERVISOR, PROXY_SUPERVISOR, CONNECTORS, BATCHERS})
+"""Those that have all the time they need to stop what they have started."""
+
 STOP_TURNS: Final = 100
 """Turns of the scheduler in which all processes end, with plenty to spare."""
 
@@ -184,5 +187,7 @@ class Tree:
         max_restarts: int = 3,
     ) -> ZenSupervisor:
         """Return a supervisor of processes whose names are their ids, as in the original."""
-        specs = [ChildSpec(name, start, name=name) for name, start in children]
+        specs = [
+            ChildSpec(name, start, name=name, shutdown=None if name in SUPERVISING else 5.0) for name, start in children
+        ]
         return ZenSupervisor(self._context, module, specs, strategy, max_restarts)
