@@ -44,7 +44,6 @@ class Verbs:
     _pyzen_loop: ClassVar[type[Loop]]
     _pyzen_guarded: ClassVar[bool] = False
     _pyzen_module: Atom | None = None
-    _pyzen_label: str | None = None
     _pyzen_reports: bool = True
     _pyzen_actor: Actor
 
@@ -66,6 +65,11 @@ class Verbs:
         check_class(cls)
 
     # ---- who it is
+
+    @property
+    def _pyzen_label(self) -> str | None:
+        """What it was started as, where its class does not say so."""
+        return None
 
     @property
     def pid(self) -> Pid:

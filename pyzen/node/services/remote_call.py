@@ -169,7 +169,14 @@ class RemoteCall(Process):
         super().__init__()
         self._exports = exports
         self.initial_call = (module, function, args)
-        self._pyzen_label = f"{str(module)[:255]}:{str(function)[:255]}/{len(args)}"
+
+    @property
+    def _pyzen_label(self) -> str:
+        """The function that it was started for."""
+        module, function, args = self.initial_call
+        with suppress(RpcError):
+            module, function, args = meant(module, function, args)
+        return f"{str(module)[:255]}:{str(function)[:255]}/{len(args)}"
 
     async def main(self, *_args: Any) -> None:
         """Apply the function, and end with the reason that says how that went."""
@@ -184,9 +191,6 @@ class RemoteCall(Process):
 
     async def _spawned(self, module: Any, function: Any, args: list[Any]) -> None:
         outcome = await apply(self._exports, module, function, args)
-        with suppress(RpcError):
-            module, function, args = meant(module, function, args)
-        self._pyzen_label = f"{module}:{function}/{len(args)}"
         self.exit(spawn_reason(outcome))
 
 
