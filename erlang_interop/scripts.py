@@ -244,10 +244,10 @@ node.spawn(Supervisor, [ChildSpec("worker", Counter), ChildSpec("once", Counter,
         Section(
             "A supervisor of the program is the operator's: it is stopped in order.",
             [
-                "Supervisor.which_children({:sup, py})",
+                "Supervisor.which_children({:sup, py}) |> Enum.map(&Tuple.delete_at(&1, 3))",
                 "Supervisor.terminate_child({:sup, py}, :once)",
                 "Supervisor.terminate_child({:sup, py}, :worker)",
-                "Supervisor.which_children({:sup, py})",
+                "Supervisor.which_children({:sup, py}) |> Enum.map(&Tuple.delete_at(&1, 3))",
                 "Supervisor.restart_child({:sup, py}, :worker)",
                 "GenServer.call({:sup, py}, :nonsense)",
                 "Supervisor.stop({:sup, py})",
