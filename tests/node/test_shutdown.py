@@ -9,6 +9,7 @@ import pytest
 
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
+from pyzen.errors import ProcessExit
 from pyzen.terms import atoms
 from pyzen.zen.names import PROXY
 
@@ -162,6 +163,29 @@ async def test_program_can_start_nothing_more(node: Node, peer: Node) -> None:
     await asyncio.sleep(0)
 
     await node.stop()
+
+
+@pytest.mark.parametrize("kind", ["call", "block_call"])
+async def test_call_of_a_peer_meanwhile_ends_with_the_node(
+    node: Node, peer: Node, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    asked: list[Any] = []
+
+    class Asking(GenServer):
+        async def terminate(self, reason: Any) -> None:
+            request: Any = (atoms[kind], atoms.erlang, atoms.node, [], None)
+            asked.append(asyncio.ensure_future(peer.call((atoms.rex, node.name), request)))
+            peer.cast((atoms.rex, node.name), (atoms.cast, *request[1:]))
+            await asyncio.sleep(0.05)  # the node still reads
+
+    node.spawn(Asking)
+    await asyncio.sleep(0)
+
+    await node.stop()
+
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    with pytest.raises(ProcessExit, match="shutdown"):
+        await asked[0]
 
 
 async def test_supervised_process_stops_its_node(node: Node, peer: Node) -> None:

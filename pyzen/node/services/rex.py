@@ -112,7 +112,11 @@ class Rex(GuardedServer):
         if self._blocking is None and self._blocked:
             self._blocking = self._start(*self._blocked.popleft())
 
-    def _start(self, mfa: MFA, leader: Any, done: Done) -> Reference:
+    def _start(self, mfa: MFA, leader: Any, done: Done) -> Reference | None:
+        """Start the process of a call; while the node stops the loss of the link is the answer."""
+        if actor_of(self).runtime.is_stopping:
+            return None
+
         async def body(_process: Process) -> None:
             result = rpc_result(await apply(self._exports, *mfa))
             if self._calls.pop(ref, None) is not None:
