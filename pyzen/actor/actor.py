@@ -24,10 +24,10 @@ from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
 from pyzen.actor.relations import Relations
 from pyzen.actor.reports import told_end
-from pyzen.actor.runtime import BUSY
+from pyzen.actor.runtime import BUSY, NO_LINK
 from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
 from pyzen.contained import contained
-from pyzen.errors import NoProcess, ProcessExit
+from pyzen.errors import LinkOverloaded, NoProcess, ProcessExit
 from pyzen.logs import get_logger
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
@@ -334,8 +334,18 @@ class Actor:
         )
 
     def send(self, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
-        """Send a message; a busy link suspends the process, unless it has asked for ``async_dist``."""
-        sent = self.alive().send(self.pid, dest, message, dial=dial, priority=priority)
+        """Send a message; a busy link suspends the process, unless it has asked for ``async_dist``.
+
+        A guarded process never dials, for a peer can name any node, and is never ended by one that reads nothing: what
+        there is no room for is dropped.
+        """
+        try:
+            sent = self.alive().send(self.pid, dest, message, dial=dial and not self.guarded, priority=priority)
+        except LinkOverloaded as error:
+            if not self.guarded:
+                raise
+            log.warning("%s drops a message: %s", self.registered_name or self.pid, error)
+            return NO_LINK
         if sent is BUSY and not self.async_dist:
             self.suspended = self.runtime.resume_when_writable(dest, self)
         return sent

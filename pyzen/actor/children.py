@@ -24,6 +24,7 @@ from pyzen.actor.reports import told_give_up, told_no_start, told_restart
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.stopping import Stopping, send_exit
 from pyzen.brief import brief
+from pyzen.contained import contained
 from pyzen.errors import ConfigError
 from pyzen.terms import Atom, atoms
 
@@ -169,6 +170,7 @@ class Children:
         if stopping is not None and stopping.waits_for(pid):
             stopping.go_on()
         else:
+            child.is_restarting = child.spec.wants_restart(reason)
             self.when_free(partial(self._failed, child, reason))
         return True
 
@@ -221,10 +223,12 @@ class Children:
 
     def _failed(self, child: Child, reason: Any) -> None:
         """A child has ended by itself: restart it as its specification says, unless that was done with another."""
-        if child.pid is None and self._knows(child) and child.spec.wants_restart(reason):
+        if not child.is_restarting or not self._knows(child) or self._supervisor.runtime.is_stopping:
+            return
+        with contained:
             if self.on_failure is not None:
                 self.on_failure(child, reason)
-            self._restart_soon(child, reason)
+        self._restart_soon(child, reason)
 
     def _knows(self, child: Child) -> bool:
         return self._rows.get(str(child.spec.id)) is child
@@ -266,10 +270,11 @@ class Children:
 
     def _start_group(self, children: Sequence[Child]) -> None:
         """Start what was stopped, up to the first that can't be: those after it are started with it."""
-        for number, child in enumerate(children):
+        for child in children:
+            child.is_restarting = False
+        for child in children:
             if not self._could_start(child):
-                for one in children[number:]:
-                    one.is_restarting = True
+                child.is_restarting = True
                 self._supervisor.enqueue(told((TRY_AGAIN, child)))  # behind the calls that wait, as in OTP
                 return
 

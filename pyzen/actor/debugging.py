@@ -29,7 +29,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from pyzen.actor.mailbox import message_of
 from pyzen.actor.remote import Remote
@@ -273,7 +273,7 @@ def _local_time() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
 
 
 def _events(watch: Watch | None) -> list[Any]:
-    return [] if watch is None or watch.log is None else [presentable(event) for event in watch.log]
+    return [] if watch is None or watch.log is None else cast("list[Any]", presentable(list(watch.log)))
 
 
 def _print_log(loop: ServerLoop, watch: Watch, asker: Pid) -> None:

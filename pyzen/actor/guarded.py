@@ -41,6 +41,8 @@ class GuardedServer(GenServer):
     replies to requests, in order with all else.
     """
 
+    async_dist: ClassVar[bool] = True  # a peer that reads nothing must not stop what serves all
+
     _pyzen_guarded: ClassVar[bool] = True
     _pyzen_refused: frozenset[Atom] = frozenset()
 
@@ -71,7 +73,7 @@ class GuardedServer(GenServer):
         runtime = actor_of(self).runtime
         to, node = (dest.number, dest.node) if isinstance(dest, Pid) else dest
         if node is not runtime.name:
-            return self.send(dest, message, dial=False)
+            return runtime.send(self.pid, dest, message, dial=False)
         runtime.deliver(to, [Sourced(message, 0)])
         return SENT
 

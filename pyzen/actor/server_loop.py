@@ -41,7 +41,8 @@ from pyzen.actor.server_timer import ServerTimer
 from pyzen.actor.system import SYSTEM, TERMINATE, is_order, is_system, reply_to, show_failure
 from pyzen.actor.verbs import bind
 from pyzen.brief import brief
-from pyzen.errors import EncodeError, ProcessExit
+from pyzen.errors import EncodeError, LinkOverloaded, ProcessExit
+from pyzen.logs import get_logger
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
     from pyzen.actor.debugging import Watch
     from pyzen.throttle import Throttle
+
+log = get_logger("pyzen.actor")
 
 Work: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Any]"
 """A callback, its arguments, and whom to reply to."""
@@ -340,8 +343,16 @@ class ServerLoop(Loop):
             settle(self.started, None, None)
 
     def reply(self, from_: tuple[Pid, Any], value: Any) -> None:
-        """Answer a call."""
-        self.actor.send(reply_address(from_), (from_[1], value))
+        """Answer a call; one that can't leave, since its caller reads nothing, is dropped and ends nobody."""
+        actor = self.actor
+        try:
+            actor.send(reply_address(from_), (from_[1], value))
+        except LinkOverloaded as error:
+            log.warning("%s drops an answer: %s", actor.registered_name or actor.pid, error)
+        except EncodeError:
+            if not (actor.guarded or self.supervises):
+                raise
+            actor.send(reply_address(from_), (from_[1], (atoms.error, atoms.unencodable)))
 
     # ---- the end
 

@@ -6,6 +6,7 @@ shown by its ``repr``: a look at a process must neither end it nor hold up the e
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from types import MemberDescriptorType
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pyzen.brief import brief
 from pyzen.contained import contained
 from pyzen.etf import encode
-from pyzen.terms import Atom, FrozenList, Reference, TermMap, atoms
+from pyzen.terms import Atom, FrozenList, Fun, ImproperList, Record, Reference, TermMap, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,8 @@ CUT: Final = atoms["..."]
 MAX_DEPTH: Final = 6
 MAX_ELEMENTS: Final = 1000
 MAX_PARTS: Final = 20_000
+REFERENCE: Final = re.compile(r"(#Reference<)[^>]*>?")
+"""A reference in the text of an object."""
 MISSING: Final = atoms.unset
 RANDOM_WORDS: Final = 3
 """Of a reference of ours, which has two more."""
@@ -82,8 +85,8 @@ def _atom(name: str) -> Any:
 
 
 def _text(text: str) -> str:
-    """Return a text that has an Erlang form: lone surrogates have none."""
-    return text.encode("utf-8", "replace").decode()
+    """Return a text that has an Erlang form (lone surrogates have none), and holds no reference in whole."""
+    return REFERENCE.sub(r"\1...>", text).encode("utf-8", "replace").decode()
 
 
 @final
@@ -112,6 +115,10 @@ class _Shown:
                 return self._map(value.items(), depth)
             case Reference():
                 return masked(value)
+            case ImproperList():
+                return ImproperList(self._forms(value.elements, depth), self.form(value.tail, depth + 1))
+            case Fun() | Record():
+                return _text(brief(value))
             case Enum():
                 return self.form(value.value, depth + 1)
         if is_dataclass(value) and not isinstance(value, type):

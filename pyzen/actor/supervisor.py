@@ -50,6 +50,8 @@ class Supervisor(GenServer):
         ConfigError: A value can't be used.
     """
 
+    async_dist: ClassVar[bool] = True  # who keeps others running is not stopped by a caller that reads nothing
+
     _pyzen_loop: ClassVar[type[Loop]] = SupervisorLoop
 
     def __init__(

@@ -34,8 +34,6 @@ class Counting(Protocol):
 class Sturdy(GuardedServer):
     """A server never suspended by a busy link, and never ended by what a peer sends."""
 
-    async_dist: ClassVar[bool] = True
-
     _counting: Counting
 
     def get_state(self) -> Any:

@@ -200,7 +200,10 @@ class Context:
 
 def alive(process: Living | None) -> Living | None:
     """Return a process that has not ended, else None."""
-    return None if process is None or actor_of(process).ended else process
+    if process is None:
+        return None
+    actor = actor_of(process)
+    return process if actor.is_started and not actor.ended else None
 
 
 @final

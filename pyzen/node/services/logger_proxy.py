@@ -70,8 +70,6 @@ class Rate:
 class LoggerProxy(GuardedServer):
     """Hands log events of peers to ``logging``."""
 
-    async_dist = True
-
     def init(self) -> None:
         """Begin with nobody known."""
         self._all = Throttle(ALL_LINES, INTERVAL)

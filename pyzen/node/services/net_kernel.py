@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 class NetKernel(GuardedServer):
     """Says ``yes`` to who asks whether it is known here: the handshake has proved that."""
 
-    async_dist = True
-
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer ``is_auth``."""
         match request:

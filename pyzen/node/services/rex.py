@@ -47,8 +47,6 @@ class Rex(GuardedServer):
         exports: What they may call.
     """
 
-    async_dist = True
-
     def __init__(self, exports: Exports) -> None:
         super().__init__()
         self._exports = exports
@@ -68,6 +66,10 @@ class Rex(GuardedServer):
                 return NOREPLY
         log_stray(actor_of(self), request)
         return atoms.ignored
+
+    def get_state(self) -> Any:
+        """Show how many calls there are; what they are is their callers' own."""
+        return {atoms.calls: len(self._calls), atoms.blocked: len(self._blocked)}
 
     def handle_cast(self, request: Any) -> None:
         """Run a function whose result nobody wants."""

@@ -43,8 +43,6 @@ Put: TypeAlias = "Callable[[str], None]"
 class User(GuardedServer):
     """Writes what processes here and elsewhere print."""
 
-    async_dist = True
-
     def handle_info(self, message: Any) -> None:
         """Serve an I/O request; answers to what this node's own processes print are dropped."""
         match message:
