@@ -80,7 +80,9 @@ class Children:
 
     Attributes:
         has_started: They were started, all that could be.
+        is_fixed: No call stops, starts, adds or deletes a child.
         never_gives_up: Past the allowed restarts a child is restarted after a wait.
+        on_change: Told when a call has stopped, started or deleted a child, and when the supervisor has ended.
         on_failure: Told of each child that has ended and is to be restarted, before anything else is done about it.
     """
 
@@ -95,7 +97,9 @@ class Children:
         self._later: deque[Callable[[], object]] = deque()
         self._is_catching_up = False
         self._back_off = BackOff()
+        self.is_fixed = False
         self.never_gives_up = False
+        self.on_change: Callable[[], None] = _nothing
         self.on_failure: Callable[[Child, Any], None] | None = None
 
     def __repr__(self) -> str:
@@ -110,7 +114,8 @@ class Children:
     def inherit(self, former: Children) -> None:
         """Have the same settings as another supervisor."""
         self._settings = former._settings
-        self.never_gives_up, self.on_failure = former.never_gives_up, former.on_failure
+        self.is_fixed, self.never_gives_up = former.is_fixed, former.never_gives_up
+        self.on_change, self.on_failure = former.on_change, former.on_failure
 
     def start(self) -> None:
         """Start all of them, once."""
@@ -146,6 +151,7 @@ class Children:
     def remove(self, child: Child) -> None:
         """Forget a child that does not run."""
         self._rows.pop(str(child.spec.id), None)
+        self.on_change()
 
     def _start(self, child: Child) -> None:
         self._by_pid[child.start(self._supervisor)] = child
@@ -210,6 +216,7 @@ class Children:
         def ended() -> None:
             if child.spec.restart == "temporary":
                 self.remove(child)
+            self.on_change()
             then()
 
         self.stop([child], ended)
@@ -217,6 +224,7 @@ class Children:
     def restart(self, child: Child) -> Pid | None:
         """Start a child that has been stopped. Raises what the start raises."""
         self._start(child)
+        self.on_change()
         return child.pid
 
     # ---- failures
@@ -307,6 +315,11 @@ class Children:
         for child in reversed(self._rows.values()):
             if child.pid is not None:
                 send_exit(self._supervisor, child.pid, SHUTDOWN)
+        self.on_change()
+
+
+def _nothing() -> None:
+    """Be told of a change that nobody wants to hear of."""
 
 
 def _stop(reason: Any) -> None:

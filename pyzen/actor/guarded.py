@@ -18,10 +18,10 @@ from pyzen.actor.mailbox import Sourced
 from pyzen.actor.runtime import SENT, Sent
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.supervisor import Supervisor, children_of
-from pyzen.actor.supervisor_calls import answer
+from pyzen.actor.supervisor_calls import REFUSED, answer
 from pyzen.actor.verbs import actor_of
 from pyzen.logs import get_logger
-from pyzen.terms import Pid
+from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
     from pyzen.terms import Atom
@@ -91,13 +91,24 @@ class GuardedServer(GenServer):
 
 
 class GuardedSupervisor(GuardedServer, Supervisor):
-    """A supervisor of the node itself. Its calls are an operator's, who may make them from any node."""
+    """A supervisor of the node itself.
+
+    Its calls are an operator's, who may make them from any node. A child is not deleted for one: nobody could start it
+    again from there.
+    """
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer as any supervisor does."""
+        if server_loop(actor_of(self)).via and is_deletion(request):
+            return REFUSED
         if not answer(children_of(self), request, partial(server_loop(actor_of(self)).reply, from_)):
             self.stray((request, from_))
         return NOREPLY
+
+
+def is_deletion(request: Any) -> bool:
+    """Say whether a call asks a supervisor to forget a child."""
+    return type(request) is tuple and len(request) == 2 and request[0] is atoms.delete_child
 
 
 def came_by(server: GuardedServer, node: Atom) -> bool:

@@ -52,6 +52,11 @@ def message_of(item: Any) -> Any:
     return item.message if type(item) is Sourced else item
 
 
+def itself(item: Any) -> Any:
+    """Return an item as it is, source included."""
+    return item
+
+
 class _Nothing:
     """The type of ``NOTHING``: no message."""
 
@@ -102,8 +107,12 @@ class Mailqueue:
         """Remove and return the first message; ``NOTHING`` when there is none."""
         return next(self.downs() or self.taking(), NOTHING)
 
-    def take_match(self, match: Callable[[Any], bool]) -> Any:
+    def take_match(self, match: Callable[[Any], bool], of: Callable[[Any], Any] = message_of) -> Any:
         """Remove and return the first message that ``match`` accepts; ``NOTHING`` when none fits.
+
+        Args:
+            match: Predicate.
+            of: Returns what the predicate is asked about for an item.
 
         Raises:
             Exception: Whatever ``match`` raises; nothing is changed then.
@@ -113,7 +122,7 @@ class Mailqueue:
                 for down in item.peek():
                     if match(down) and item.take(down[1]):
                         return down
-            elif match(message_of(item)):
+            elif match(of(item)):
                 del self._items[index]
                 return item
         return NOTHING

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop, close_unstarted, is_awaitable
-from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced
+from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced, itself
 from pyzen.actor.process import actor_context, current_task
 from pyzen.actor.reasons import cancel, end_of, is_cancelled, request_in, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
@@ -178,13 +178,22 @@ class ServerLoop(Loop):
         if self.phase is NEW:
             return iter([self._init]), as_it_is
         if self.phase is PAUSED:
-            return iter(partial(mail.take_match, is_system), NOTHING), self._route
+            return iter(partial(mail.take_match, self._is_urgent, itself), NOTHING), self._route
         if self._due:
             return iter([self._due.popleft()]), as_it_is
         downs = mail.downs()
         if downs is None:
             return mail.taking(), self._route
         return downs, self._told if self.hears_first or self.actor.guarded else None
+
+    def _is_urgent(self, item: Any) -> bool:
+        """Say whether a suspended server takes an item: a system message, or the exit of its parent."""
+        message = item
+        if type(item) is Sourced:
+            message = item.message
+            if item.via == KERNEL:
+                return message[0] is EXIT and message[1] == self.actor.parent
+        return is_system(message)
 
     def _route(self, message: Any) -> Work | None:
         """Return the callback for a message, its arguments, and whom to reply to; None for ``handle_info``."""

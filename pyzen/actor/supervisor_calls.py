@@ -12,6 +12,8 @@
     {start_child, Spec}        {ok, Pid} | {error, already_present | {already_started, Pid} | Reason}
     anything else              {error, badcall}
 
+A supervisor whose children are fixed answers ``{error, refused}`` to what would change one.
+
 A specification is one that Python has made: one of Erlang's names code that is not here.
 
 Source: OTP, "supervisor".
@@ -32,17 +34,21 @@ if TYPE_CHECKING:
     from pyzen.actor.children import Children
     from pyzen.terms import Pid
 
-__all__ = ["answer"]
+__all__ = ["REFUSED", "answer"]
 
 OK: Final = atoms.ok
 ERROR: Final = atoms.error
 NOT_FOUND: Final = (ERROR, atoms.not_found)
+CHANGING: Final = (atoms.terminate_child, atoms.restart_child, atoms.delete_child, atoms.start_child)
+REFUSED: Final = (ERROR, atoms.refused)
 BAD_CALL: Final = (ERROR, atoms.badcall)
 
 
 def answer(children: Children, request: Any, reply: Callable[[Any], object]) -> bool:
     """Answer a call, at once or when nothing is being stopped any more; false for one that no supervisor knows."""
     match request:
+        case (word, _) if children.is_fixed and word in CHANGING:
+            reply(REFUSED)
         case atoms.which_children:
             reply([child.shown() for child in reversed(list(children))])
         case atoms.count_children:

@@ -53,7 +53,9 @@ class SupervisorLoop(ServerLoop):
         super()._has_begun()
 
     def _stop(self, reason: Any) -> None:
-        """Stop the children in order, then end."""
+        """Stop the children in order, then end; one that was suspended has to hear of their ends."""
+        if self.is_paused:
+            self.unpause()
         self.children.give_up(reason)
 
     def _notice(self, message: tuple[Any, ...]) -> Work:

@@ -108,7 +108,7 @@ class ZenSystem:
         self._random = random
         self._context = Context(runtime, self.config, random)
         self._monitors = self._context.monitors
-        self._tree = Tree(self._context)
+        self._tree = Tree(self._context, self._changed)
         self._links_lost = UNKNOWN
         self.config.watch(self._setting_changed)
 
@@ -167,6 +167,13 @@ class ZenSystem:
                 self._watch(subscriber)
             self._context.act(flags)
         return ref
+
+    def _changed(self) -> None:
+        """A part of ZenMonitor was stopped or started on purpose: see about it before the next reference is made."""
+        self._links_lost = UNKNOWN
+        if self._tree.is_local_stopped:
+            for remote in list(self._context.remotes.values()):
+                remote.answer("incompatible")
 
     def _look(self) -> None:
         """See whether references can be made, and let links that are lost already fire what was made before.
@@ -228,7 +235,7 @@ class ZenSystem:
         ``done`` is called once, in this step where the answer is known. It must not raise.
         """
         connectors = alive(self._context.connectors)
-        if connectors is None:
+        if connectors is None or self._tree.is_local_stopped:
             done("incompatible")
         else:
             connectors.connector(as_atom(peer)).connect(done)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.reasons import SHUTDOWN
 from pyzen.actor.supervisor import ChildSpec, children_of
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import NameTaken
 from pyzen.inspection import inspect
 from pyzen.logs import get_logger
@@ -56,8 +57,13 @@ log = get_logger("pyzen.zen")
 SUPERVISING: Final = frozenset({SUPERVISOR, LOCAL_SUPERVISOR, PROXY_SUPERVISOR, CONNECTORS, BATCHERS})
 """Those that have all the time they need to stop what they have started."""
 
-STOP_TURNS: Final = 100
-"""Turns of the scheduler in which all processes end, with plenty to spare."""
+NAMES: Final = (
+    SUPERVISOR, LOCAL_SUPERVISOR, LOCAL_TABLES, LOCAL, CONNECTORS, DISPATCHER, PROXY_SUPERVISOR, PROXY_TABLES, PROXY,
+    BATCHERS,
+)  # fmt: skip
+LOCAL_PARTS: Final = 4
+START_TURNS: Final = 100
+"""Turns of the scheduler in which all processes start, with plenty to spare."""
 
 
 @final
@@ -66,14 +72,16 @@ class Tree:
 
     Args:
         context: What they work on.
+        on_change: Called when a part was stopped or started on purpose.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
         self._context = context
         self._runtime = context.runtime
         self._guardian: ZenSupervisor | None = None
-        self._stopping: ZenSupervisor | None = None
         self._top: ZenSupervisor | None = None
+        self._local: ZenSupervisor | None = None
 
     @property
     def is_running(self) -> bool:
@@ -82,14 +90,15 @@ class Tree:
 
     @property
     def is_local_stopped(self) -> bool:
-        """Whether the Local half was stopped on purpose: alone, or with everything else."""
+        """Whether the Local half, or a part of it, was stopped on purpose: alone, or with everything else."""
         if not self.is_running:
             return True
-        top = alive(self._top)
-        if top is None or not children_of(top).has_started:
-            return False
-        local = children_of(top).find(LOCAL_SUPERVISOR)
-        return local is None or (local.pid is None and not local.is_restarting)
+        halves = _parts_of(self._top)
+        local = halves.get(LOCAL_SUPERVISOR)
+        if halves and (local is None or _is_stopped(local)):
+            return True
+        parts = _parts_of(self._local)
+        return any(_is_stopped(part) for part in parts.values()) or (bool(parts) and len(parts) < LOCAL_PARTS)
 
     # ---- life
 
@@ -97,40 +106,42 @@ class Tree:
         """Start all processes; the Proxy is registered when this returns.
 
         Raises:
-            NameTaken: Something else is registered as ``Elixir.ZenMonitor.Supervisor``.
+            NameTaken: Something else has the name of one of them.
         """
         if self.is_running:
             return
-        self._await_stop()
-        if self._runtime.whereis(SUPERVISOR) is not None:
-            raise NameTaken(str(SUPERVISOR))
+        for name in NAMES:
+            if self._runtime.whereis(name) is not None:
+                raise NameTaken(str(name))
         self._guardian = guardian = self._guard()
         self._runtime.spawn(guardian)
         # Each level starts in the turn after the one above; an Elixir Connector pings as soon as there is a link.
-        while self._runtime.whereis(BATCHERS) is None and alive(guardian) is not None:
-            self._runtime.scheduler.run()
-
-    def _await_stop(self) -> None:
-        """Let a predecessor end, which has the names until then. One that hangs never does."""
-        for _ in range(STOP_TURNS):
-            if alive(self._stopping) is None:
+        for _ in range(START_TURNS):
+            if self._runtime.whereis(BATCHERS) is not None:
                 break
             self._runtime.scheduler.run()
-        self._stopping = None
 
     def stop(self) -> None:
-        """Tell all processes to end, in order."""
+        """End all processes, the last started first: none of them has anything to clean up."""
         guardian, self._guardian = alive(self._guardian), None
         if guardian is not None:
-            self._stopping = guardian
-            guardian.send_exit(guardian.pid, SHUTDOWN)
+            self._end(guardian)
+
+    def _end(self, supervisor: ZenSupervisor) -> None:
+        for child in reversed(list(children_of(supervisor))):
+            process = None if child.pid is None else self._runtime.process(child.pid)
+            if isinstance(process, ZenSupervisor):
+                self._end(process)
+            elif process is not None:
+                actor_of(process).end(SHUTDOWN)
+        actor_of(supervisor).end(SHUTDOWN)
 
     # ---- what is started
 
     def _guard(self) -> ZenSupervisor:
         guardian = self._supervisor(None, (SUPERVISOR, self._make_top), max_restarts=0)
         children = children_of(guardian)
-        children.never_gives_up = True
+        children.never_gives_up = children.is_fixed = True
         children.on_failure = self._failed
         return guardian
 
@@ -161,9 +172,9 @@ class Tree:
             return context.dispatcher
 
         tables = LOCAL_TABLES, lambda: Tables(context, LOCAL_TABLES)
-        return self._supervisor(
-            LOCAL_SUPERVISOR, tables, (LOCAL, local), (CONNECTORS, connectors), (DISPATCHER, dispatcher)
-        )
+        parts = (LOCAL, local), (CONNECTORS, connectors), (DISPATCHER, dispatcher)
+        self._local = self._supervisor(LOCAL_SUPERVISOR, tables, *parts)
+        return self._local
 
     def _make_proxy(self) -> ZenSupervisor:
         context = self._context
@@ -190,4 +201,18 @@ class Tree:
         specs = [
             ChildSpec(name, start, name=name, shutdown=None if name in SUPERVISING else 5.0) for name, start in children
         ]
-        return ZenSupervisor(self._context, module, specs, strategy, max_restarts)
+        supervisor = ZenSupervisor(self._context, module, specs, strategy, max_restarts)
+        children_of(supervisor).on_change = self._on_change
+        return supervisor
+
+
+def _parts_of(supervisor: ZenSupervisor | None) -> dict[Any, Child]:
+    """Return the children of a supervisor by their ids; none while it is away or has not begun."""
+    if alive(supervisor) is None or supervisor is None or not children_of(supervisor).has_started:
+        return {}
+    return {child.spec.id: child for child in children_of(supervisor)}
+
+
+def _is_stopped(child: Child) -> bool:
+    """Say whether a child was stopped on purpose."""
+    return child.pid is None and not child.is_restarting

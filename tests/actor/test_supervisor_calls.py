@@ -9,6 +9,7 @@ import pytest
 
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
+from pyzen.actor.supervisor import children_of as supervisor_children
 from pyzen.errors import CallTimeout
 from pyzen.terms import Atom, Pid, atoms
 
@@ -259,3 +260,72 @@ async def test_call_to_a_supervisor_that_stops_ends_with_it(router: Router, me: 
     with pytest.raises(Exception, match="shutdown") as caught:
         await ask(me, supervisor, "restart_child", atoms.slow)
     assert not isinstance(caught.value, CallTimeout)
+
+
+# ---- calls and crashes in one moment
+
+
+async def test_child_that_crashes_before_its_turn_to_be_terminated_stays_down(router: Router, me: Mailbox) -> None:
+    """Its end waits in the queue behind the call, which has said ok by then."""
+    supervisor = router.spawn(Supervisor, [ChildSpec("a", Worker, name="a"), ChildSpec("slow", slow, name="slow")])
+    while router.whereis("slow") is None:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    words = [ask(me, supervisor, "terminate_child", name) for name in (atoms.slow, atoms.a)]
+    asked = [asyncio.ensure_future(word) for word in words]
+    await asyncio.sleep(0)
+    await end(router, me, "a")
+
+    assert await asyncio.gather(*asked) == [atoms.ok, atoms.ok]
+    assert await children_of(me, supervisor) == {atoms.slow: atoms.undefined, atoms.a: atoms.undefined}
+
+
+async def test_children_behind_one_that_fails_to_start_can_be_restarted(router: Router, me: Mailbox) -> None:
+    class Once(GenServer):
+        starts = 0
+
+        def __init__(self) -> None:
+            Once.starts += 1
+            if Once.starts > 1:
+                raise ValueError("it starts once")
+
+    specs = [ChildSpec("once", Once, name="once"), ChildSpec("a", Worker, name="a")]
+    supervisor = router.spawn(Supervisor, specs, "one_for_all", 10**6)
+    while router.whereis("a") is None:
+        await asyncio.sleep(0)
+    await end(router, me, "once")
+
+    assert await ask(me, supervisor, "terminate_child", atoms.once) is atoms.ok
+    assert await ask(me, supervisor, "restart_child", atoms.a) == (atoms.ok, router.whereis("a"))
+
+
+async def test_fixed_children_are_nobodys_to_change(router: Router, me: Mailbox) -> None:
+    supervisor = Supervisor([ChildSpec("a", Worker, name="a")])
+    supervisor_children(supervisor).is_fixed = True
+    router.spawn(supervisor)
+    while router.whereis("a") is None:
+        await asyncio.sleep(0)
+
+    for word in ("terminate_child", "restart_child", "delete_child"):
+        assert await ask(me, supervisor.pid, word, atoms.a) == (atoms.error, atoms.refused)
+    assert await ask(me, supervisor.pid, "start_child", ChildSpec("b", Worker)) == (atoms.error, atoms.refused)
+    assert await children_of(me, supervisor.pid) == {atoms.a: router.whereis("a")}
+
+
+async def test_suspended_supervisor_ends_when_told(router: Router, me: Mailbox, supervisor: Pid) -> None:
+    ref = me.monitor(supervisor)
+    me.send(supervisor, (atoms.system, (me.pid, 1), atoms.suspend))
+    me.send(supervisor, (atoms.system, (me.pid, 2), (atoms.terminate, atoms.shutdown)))
+
+    assert (await me.receive(lambda message: message[1] == ref, timeout=2))[4] is atoms.shutdown
+    assert router.whereis("a") is None
+
+
+async def test_suspended_child_ends_with_its_supervisor(router: Router, me: Mailbox) -> None:
+    child = ChildSpec("below", lambda: Supervisor([]), shutdown=None, name="below")
+    supervisor = router.spawn(Supervisor, [child])
+    while (below := router.whereis("below")) is None:
+        await asyncio.sleep(0)
+    me.send(below, (atoms.system, (me.pid, 1), atoms.suspend))
+
+    assert await ask(me, supervisor, "terminate_child", atoms.below) is atoms.ok

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pyzen.actor.requests import GEN_CALL
+from pyzen.errors import NameTaken
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.testing import Recorder
 from pyzen.zen.names import (
@@ -233,6 +234,87 @@ def test_nothing_can_be_monitored_while_everything_is_stopped(linked: World) -> 
 
     with pytest.raises(RuntimeError, match="is stopped"):
         linked.monitor(linked.worker())
+
+
+@pytest.mark.parametrize("part", [LOCAL, CONNECTORS, DISPATCHER])
+def test_nothing_can_be_monitored_while_a_part_of_the_local_half_is_stopped(linked: World, part: Atom) -> None:
+    """It was possible a moment before."""
+    linked.monitor(linked.worker())
+    ask(linked, LOCAL_SUPERVISOR, (atoms.terminate_child, part))
+
+    with pytest.raises(RuntimeError, match="is stopped"):
+        linked.monitor(linked.worker())
+
+    ask(linked, LOCAL_SUPERVISOR, (atoms.restart_child, part))
+    linked.monitor(linked.worker())
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "part"),
+    [(SUPERVISOR, LOCAL_SUPERVISOR), (LOCAL_SUPERVISOR, DISPATCHER), (PROXY_SUPERVISOR, BATCHERS)],
+)
+def test_nobody_elsewhere_deletes_a_part(linked: World, supervisor: Atom, part: Atom) -> None:
+    ask(linked, supervisor, (atoms.terminate_child, part))
+
+    assert ask(linked, supervisor, (atoms.delete_child, part)) == (atoms.error, atoms.refused)
+    assert ask(linked, supervisor, (atoms.restart_child, part))[0] is atoms.ok
+
+
+def test_nobody_gives_orders_to_the_guardian(linked: World) -> None:
+    top = linked.a.actor(SUPERVISOR)
+    assert top.parent is not None
+    operator = Recorder()
+    pid = linked.b.spawn(operator)
+    for number, word in enumerate((atoms.terminate_child, atoms.delete_child)):
+        operator.send(top.parent, (GEN_CALL, (pid, number), (word, SUPERVISOR)))
+    linked.wait()
+
+    assert operator.messages == [(0, (atoms.error, atoms.refused)), (1, (atoms.error, atoms.refused))]
+    assert is_whole(linked)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_that_is_taken_while_its_process_is_away_costs_no_outcome(linked: World, quiet: None, name: Atom) -> None:
+    targets = linked.workers(2)
+    before = linked.monitor(targets[0])
+    linked.wait()
+    actor = linked.a.actor(name)
+    actor.end(atoms.killed)
+    squatter = linked.a.spawn(Recorder(), name=name)
+    linked.wait(30)
+    during = linked.monitor(targets[1])
+    if linked.a.runtime.actor(squatter) is not None:  # as the Proxy it gets casts that end it
+        linked.a.kill(squatter)
+    linked.wait(70)
+    for target in targets:
+        linked.b.kill(target)
+    linked.wait(5)
+
+    assert is_whole(linked)
+    assert sorted(ref for ref, _ in linked.downs()) == sorted([before, during])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_start_says_which_name_is_taken(world: World, name: Atom) -> None:
+    world.a.zen.stop()
+    world.wait()
+    world.a.spawn(Recorder(), name=name)
+
+    with pytest.raises(NameTaken, match=str(name)):
+        world.a.zen.start()
+
+
+def test_connect_is_answered_while_the_local_half_is_stopped(linked: World) -> None:
+    answers: list[str] = []
+    linked.cluster.link(linked.a, linked.b).freeze()
+    linked.a.zen.connect("other@memory", answers.append)
+    linked.a.runtime.deliver(SUPERVISOR, [(GEN_CALL, (linked.me, 1), (atoms.terminate_child, LOCAL_SUPERVISOR))])
+    linked.wait(0.05)
+    linked.a.zen.connect(linked.b.name, answers.append)
+    linked.a.zen.stop()
+    linked.a.zen.connect(linked.b.name, answers.append)
+
+    assert answers == ["incompatible"] * 3
 
 
 def test_proxy_half_that_is_stopped_keeps_nobody_from_monitoring(linked: World) -> None:

@@ -46,6 +46,7 @@ def start_kernel(router: Router, exports: Exports, caller: Callable[[], Caller])
             ChildSpec("rex", lambda: Rex(exports), name=atoms.rex),
         ]
     )
-    children_of(supervisor).never_gives_up = True
+    children = children_of(supervisor)
+    children.never_gives_up = children.is_fixed = True
     router.spawn(supervisor, name=KERNEL_SUP)
     router.scheduler.run()
