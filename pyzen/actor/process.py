@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from pyzen.actor.actor import Actor, running
 from pyzen.actor.mailbox import NOTHING, message_of
-from pyzen.actor.reasons import NORMAL, cancel, is_cancelled, seconds
+from pyzen.actor.reasons import NORMAL, SHUTDOWN, cancel, is_cancelled, seconds
 from pyzen.actor.remote import Remote
 from pyzen.actor.runtime import Loop
 from pyzen.actor.scheduler import BUDGET
@@ -103,6 +103,11 @@ class BodyLoop(Inbox):
     def start(self) -> None:
         """Start the task."""
         self.task = self.actor.runtime.create_task(self._live(), self.actor)
+        self.task.add_done_callback(self._over)
+
+    def _over(self, _task: asyncio.Task[Any]) -> None:
+        """End a process whose task was cancelled before its first step."""
+        self.actor.end(SHUTDOWN)
 
     async def _live(self) -> None:
         """Run the body and turn its end into an exit reason."""

@@ -144,8 +144,9 @@ class ServerLoop(Loop):
         return self.phase is PAUSED
 
     def pause(self) -> None:
-        """Take system messages only."""
-        self.phase = PAUSED
+        """Take system messages only; not while the node stops, which would wait for this server."""
+        if not self.actor.runtime.is_stopping:
+            self.phase = PAUSED
 
     def unpause(self) -> None:
         """Take all messages."""

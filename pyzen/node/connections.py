@@ -555,12 +555,17 @@ class Connections:
         """Undo `guard`."""
         self._driver.thread.unguard(receiver)
 
-    async def stop(self) -> None:
-        """Refuse new links and end the attempts; links end with the driver."""
+    def abort(self) -> list[asyncio.Task[None]]:
+        """Refuse new links and cancel the attempts, whose tasks are returned."""
         self._stopping = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
+        return tasks
+
+    async def stop(self) -> None:
+        """Refuse new links and end the attempts; links end with the driver."""
+        tasks = self.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         for node, dial in list(self._dials.items()):
             self._dials.pop(node, None)

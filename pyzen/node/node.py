@@ -139,6 +139,7 @@ class Node:
         self._registration: Registration | None = None
         self._zen: Zen | None = None
         self._mesh: Mesh | None = None
+        self._stopping: asyncio.Future[None] | None = None
         self.address: tuple[str, int] | None = None
 
     def __repr__(self) -> str:
@@ -265,16 +266,24 @@ class Node:
         supervisor stops its children, each within its ``shutdown`` time; servers run ``terminate``, and ``async def``
         bodies are cancelled; those that no supervisor keeps have 5 s. Then ZenMonitor ends, then the links.
 
-        Idempotent. Cancelling it aborts the links. A process may stop its own node.
+        Idempotent: who calls it while it runs waits for the same end, but a process that is being ended does not.
+        Cancelling it ends everything at once. A process may stop its own node.
         """
-        if self._thread_id is not None:
-            self._check_thread()
-            asking = running.get()
-            if asking is not None and hasattr(self, "_router") and has_supervisor(self._router, asking):
-                # Its supervisor ends the process that asks, and the task of that, before everything has stopped.
-                await asyncio.shield(asyncio.get_running_loop().create_task(self._shut_down()))
-            else:
-                await self._shut_down()
+        if self._thread_id is None:
+            return
+        self._check_thread()
+        asking = running.get() if hasattr(self, "_router") else None
+        is_ours = asking is not None and asking.is_started and asking.runtime is self._router
+        if self._stopping is not None:
+            if not is_ours:
+                await asyncio.shield(self._stopping)
+            return
+        self._stopping = asyncio.get_running_loop().create_future()
+        if asking is not None and is_ours and has_supervisor(self._router, asking):
+            # Its supervisor ends the process that asks, and the task of that, before everything has stopped.
+            await asyncio.shield(asyncio.get_running_loop().create_task(self._shut_down()))
+        else:
+            await self._shut_down()
 
     async def _shut_down(self) -> None:
         atexit.unregister(self._at_exit)
@@ -283,16 +292,27 @@ class Node:
                 await self._mesh.stop()
                 self._mesh = None
             await self._close_registration()
-            if hasattr(self, "_router"):
+            if hasattr(self, "_router") and not self._router.is_closed:
                 await self._end_processes()
         finally:
-            self._driver.stop()
-            self._exports.stop()
-            self._thread_id = None
-            self._zen = None
-        if self._epmd_server is not None:
-            await self._epmd_server.stop()
-            self._epmd_server, self._epmd = None, "embedded"
+            await self._end_at_once()
+
+    async def _end_at_once(self) -> None:
+        """End what is left, also where stopping in order was cut short."""
+        if hasattr(self, "_router"):
+            self._router.end_all(SHUTDOWN)
+            self._connections.abort()
+        self._driver.stop()
+        self._exports.stop()
+        self._thread_id = None
+        self._zen = None
+        if self._stopping is not None:
+            self._stopping.set_result(None)
+            self._stopping = None
+        server, self._epmd_server = self._epmd_server, None
+        if server is not None:
+            self._epmd = "embedded"
+            await server.stop()
 
     async def _end_processes(self) -> None:
         """End what the program has started, then ZenMonitor, then what serves the peers."""

@@ -11,41 +11,66 @@ Source: OTP, "init", ``stop/0``: the applications are stopped in the reverse ord
 from __future__ import annotations
 
 import asyncio
+import math
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, final
 
-from pyzen.actor.process import Mailbox
+from pyzen.actor.actor import DOWN
+from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.reasons import KILLED, SHUTDOWN
+from pyzen.actor.supervisor_loop import SupervisorLoop
+from pyzen.actor.verbs import actor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyzen.actor.actor import Actor
     from pyzen.node.router import Router
-    from pyzen.terms import Pid
+    from pyzen.terms import Pid, Reference
 
 __all__ = ["end_program", "has_supervisor"]
 
 
+@final
+class Watcher(GuardedServer):
+    """Hears of the ends of the processes that are waited for; no message or exit of anybody else reaches it."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Reference] = set()
+        self._nothing_left = asyncio.Event()
+
+    async def ended(self, actors: list[Actor], timeout: float | None) -> None:
+        """Return when all have ended. Raises ``TimeoutError``."""
+        self._waiting = {actor_of(self).monitor(actor.pid) for actor in actors if not actor.ended}
+        self._nothing_left.clear()
+        if self._waiting:
+            async with asyncio.timeout(timeout):
+                await self._nothing_left.wait()
+
+    def handle_notice(self, message: tuple[Any, ...]) -> None:
+        """Take the end of a process."""
+        if message[0] is DOWN:
+            self._waiting.discard(message[1])
+            if not self._waiting:
+                self._nothing_left.set()
+
+
 async def end_program(router: Router, timeout: float) -> None:
-    """End the processes of the program. One without a supervisor has ``timeout`` seconds, then it is killed.
+    """End the processes of the program. Those without a supervisor have ``timeout`` seconds in all, then are killed.
 
     The process that asks for it goes on: it ends with the node.
     """
-    asking = router.running()
-    async with Mailbox(lambda mailbox: _open(router, mailbox)) as me:
-        router.is_stopping = True
-        for batch in list(_batches(router, {me.pid, asking})):
-            await _end(me, batch, timeout)
+    asking, watcher = router.running(), Watcher()
+    router.spawn(watcher)
+    router.is_stopping = True
+    deadline = router.now() + timeout
+    for batch in list(_batches(router, asking)):
+        await _end(watcher, batch, max(deadline - router.now(), 0.0), timeout)
 
 
-def _open(router: Router, mailbox: Mailbox) -> None:
-    router.spawn(mailbox)
-
-
-def _batches(router: Router, left: set[Pid | None]) -> Iterator[list[Actor]]:
+def _batches(router: Router, asking: Pid | None) -> Iterator[list[Actor]]:
     """Yield what ends together, the last started first: each supervisor alone, others that were started in a row."""
-    found = (actor for actor in reversed(router.actors()) if not actor.guarded and actor.pid not in left)
+    found = (actor for actor in reversed(router.actors()) if not actor.guarded and actor.pid != asking)
     tops = [actor for actor in found if not has_supervisor(router, actor)]
     for supervises, group in groupby(tops, key=lambda actor: actor.loop.supervises):
         if supervises:
@@ -60,16 +85,23 @@ def has_supervisor(router: Router, actor: Actor) -> bool:
     return parent is not None and parent.loop.supervises
 
 
-async def _end(me: Mailbox, batch: list[Actor], timeout: float) -> None:
-    """Tell processes to end and wait for that; a supervisor has the time that its children have."""
-    waiting = {me.monitor(actor.pid) for actor in batch if not actor.ended}
+async def _end(watcher: Watcher, batch: list[Actor], left: float, timeout: float) -> None:
+    """Tell processes to end and wait for that; a supervisor has the time that its children have, and as much more."""
     for actor in batch:
         if not actor.ended:
             actor.loop.finish(SHUTDOWN)
+    time = _time_of(batch[0]) + timeout if batch[0].loop.supervises else left
     try:
-        async with asyncio.timeout(None if batch[0].loop.supervises else timeout):
-            while waiting:
-                waiting.discard((await me.receive())[1])
+        await watcher.ended(batch, None if math.isinf(time) else time)
     except TimeoutError:
         for actor in batch:
             actor.end(KILLED)
+
+
+def _time_of(supervisor: Actor) -> float:
+    """Return the seconds that the children of a supervisor may take; infinity where one has all the time."""
+    loop = supervisor.loop
+    if not isinstance(loop, SupervisorLoop):
+        return 0.0
+    times = (math.inf if child.spec.shutdown is None else child.spec.shutdown for child in loop.children)
+    return sum(times)

@@ -10,7 +10,7 @@ import pytest
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.errors import ProcessExit
-from pyzen.terms import atoms
+from pyzen.terms import Pid, atoms
 from pyzen.zen.names import PROXY
 
 if TYPE_CHECKING:
@@ -197,3 +197,130 @@ async def test_supervised_process_stops_its_node(node: Node, peer: Node) -> None
         node.spawn(Supervisor, [ChildSpec("a", stopping)])
 
         assert await heard(me, 1) == [(atoms.nodedown, node.name)]
+
+
+async def test_nobody_else_reaches_who_waits_for_the_ends(node: Node, peer: Node) -> None:
+    """A peer counts pids, and so it can send to all that there will be."""
+
+    class Lingering(GenServer):
+        async def terminate(self, reason: Any) -> None:
+            async with peer.mailbox() as me:
+                for number in range(self.pid.number + 100):
+                    to = Pid(node.name, number, 0, self.pid.creation)
+                    me.send(to, 1)
+                    me.send_exit(to, atoms.kill)
+                await me.call((atoms.net_kernel, node.name), (atoms.is_auth, peer.name))
+
+    node.spawn(Lingering)
+    await asyncio.sleep(0)
+    router = node.runtime
+
+    await node.stop()
+
+    assert router.processes() == []
+
+
+async def test_two_stops_at_once_are_one(node: Node, peer: Node) -> None:
+    async with peer.mailbox() as me:
+        node.spawn(Slow, "one", me.pid)
+        await asyncio.sleep(0)
+
+        await asyncio.gather(node.stop(), node.stop(), node.stop())
+
+        assert await heard(me, 1) == [told("one")]
+
+
+async def test_stop_by_what_is_being_stopped_returns_at_once(node: Node) -> None:
+    class Eager(GenServer):
+        async def terminate(self, reason: Any) -> None:
+            await node.stop()
+
+    node.spawn(Eager)
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(2):
+        await node.stop()
+
+
+async def test_cancelled_stop_leaves_nothing_running(make_node: MakeNode, quiet: None) -> None:
+    node = await make_node()
+    ticks: list[int] = []
+
+    class Ticking(GenServer):
+        def init(self) -> None:
+            self.after(0.01, self.tick)
+
+        def tick(self) -> None:
+            ticks.append(1)
+            self.after(0.01, self.tick)
+
+        async def terminate(self, reason: Any) -> None:
+            await asyncio.Event().wait()
+
+    node.spawn(Ticking)
+    await asyncio.sleep(0)
+    router = node.runtime
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await node.stop()
+
+    assert router.processes() == []
+    before = len(ticks)
+    await asyncio.sleep(0.05)
+    assert len(ticks) == before
+
+
+async def test_bodies_that_refuse_to_end_share_one_deadline(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, quiet: None
+) -> None:
+    monkeypatch.setattr("pyzen.node.node.STOP_TIMEOUT", 0.2)
+    node = await make_node()
+    async with node.mailbox() as me:
+        for name in "abc":
+            node.spawn(stubborn, name, me.pid)
+            node.spawn(Supervisor, [])
+        await asyncio.sleep(0)
+
+        async with asyncio.timeout(1):
+            await node.stop()
+
+
+async def test_supervisor_that_never_ends_is_killed(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, quiet: None
+) -> None:
+    monkeypatch.setattr("pyzen.node.node.STOP_TIMEOUT", 0.1)
+    node = await make_node()
+
+    class Stuck(Supervisor):
+        async def terminate(self, reason: Any) -> None:
+            await asyncio.Event().wait()
+
+    node.spawn(Stuck, [])
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(2):
+        await node.stop()
+
+
+async def test_body_that_has_not_begun_ends_at_once(node: Node) -> None:
+    async with asyncio.timeout(2):
+        node.spawn(body, "one", "nobody")
+        await node.stop()
+
+
+async def test_supervisors_restart_nothing_meanwhile(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    """A child that is linked with a process which ends earlier ends with that."""
+
+    class Tied(GenServer):
+        def init(self, name: str) -> None:
+            other = node.whereis(name)
+            assert other is not None
+            self.link(other)
+
+    node.spawn(Supervisor, [ChildSpec("below", Tied, args=("later",))], name="sup")
+    node.spawn(Slow, "later", "nobody", name="later")
+    await asyncio.sleep(0.05)
+
+    await node.stop()
+
+    assert not [record for record in caplog.records if "restarts" in record.getMessage()]
