@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +14,7 @@ from pyzen.actor.gen_server import GenServer
 from pyzen.actor.states import presentable
 from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.actor.verbs import actor_of
-from pyzen.terms import Pid, atoms
+from pyzen.terms import ImproperList, Pid, atoms
 
 if TYPE_CHECKING:
     from pyzen.actor.process import Mailbox
@@ -157,3 +160,36 @@ def test_records_are_shown_as_maps_of_what_their_repr_has() -> None:
 
     inner = {atoms.x: 2, atoms.colour: "red", atoms.inner: None}
     assert shown == [{atoms.x: 1, atoms.colour: "red", atoms.inner: inner}, repr(Point)]
+
+
+class Secretive(GenServer):
+    """Has what an attacker would like to read: the tag of a call, in many places."""
+
+    def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
+        ref = self.ref = request
+        tag = ImproperList([atoms.alias], ref)
+        self.states = [
+            tag, [tag], {atoms.a: tag}, {tag: 1}, (atoms.a, (tag,)), deque([tag]), partial(print, tag), ValueError(tag),
+            MappingProxyType({1: ref}), {1: ref}.values(), {ref}, Plain(ref), iter([ref]),
+        ]  # fmt: skip
+        return atoms.ok
+
+
+class Plain:
+    def __init__(self, ref: Any) -> None:
+        self.ref = ref
+
+    def __repr__(self) -> str:
+        return f"<Plain {self.ref!r}>"
+
+
+async def test_state_shows_no_reference_in_whole(router: Router, me: Mailbox) -> None:
+    """Whoever could read it would answer a call in the name of the server that was called."""
+    pid = router.spawn(Secretive)
+    ref = router.make_ref()
+    await me.call(pid, ref)
+
+    shown = repr(await system(me, pid, atoms.get_state))
+
+    assert str(ref.words[2]) not in shown
+    assert str(ref.words[1]) not in shown
