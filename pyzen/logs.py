@@ -5,16 +5,19 @@ in ten seconds, whichever node or process they are about; the next one tells how
 thousand of them, can cause events as fast as it likes.
 
 **Escapes.** Names, reasons and messages are a peer's words. In them a line break or the escape that colours a terminal
-is shown as ``\n`` and ``\x1b``: nobody forges a line of the log, or paints the screen of who reads it. A traceback is
-the program's own and stays as it is.
+is shown as ``\n`` and ``\x1b``: nobody forges a line of the log, or paints the screen of who reads it. In a traceback
+the text of the error is one line, too: a program may well raise what a peer has sent.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
+import traceback
 from typing import TYPE_CHECKING, Any, Final, final
 
+from pyzen.brief import brief
 from pyzen.contained import contained
 from pyzen.throttle import Throttle
 
@@ -31,6 +34,14 @@ INTERVAL: Final = 10.0
 
 PLAIN: Final = (int, float, bool, type(None))
 """Types of arguments that are written as they are."""
+
+MAX_TEXT: Final = 500
+"""Characters of the text of an error."""
+
+MAX_FRAMES: Final = 30
+MAX_CHAIN: Final = 5
+PLAIN_TEXTS: Final = (BaseException.__str__, KeyError.__str__)
+"""Methods that make a text of all that an error was given, however long."""
 
 _kinds: dict[tuple[int, str], Throttle] = {}
 
@@ -137,9 +148,47 @@ class Log:
                 return
             if count > 1:
                 text, args = text + " (%d more of this kind left out)", (*args, count - 1)
-            if callable(extra := options.get("extra")):
-                options = options | {"extra": extra()}
-            self._logger.log(level, text, *map(shown, args), stacklevel=3, **options)
+            extra = options.get("extra")
+            self._emit(level, text, tuple(map(shown, args)), error_of(options), extra() if callable(extra) else extra)
+
+    def _emit(
+        self, level: int, text: str, args: tuple[Any, ...], error: BaseException | None, extra: dict[str, Any] | None
+    ) -> None:
+        """Hand a record to the handlers: as ``logging`` does, but for the text of a traceback."""
+        logger = self._logger
+        file, line, function, _ = logger.findCaller(stacklevel=4)
+        shown_error = None if error is None else (type(error), error, error.__traceback__)
+        record = logger.makeRecord(logger.name, level, file, line, text, args, shown_error, function, extra)
+        if error is not None:
+            record.exc_text = traceback_of(error)
+        logger.handle(record)
+
+
+def error_of(options: dict[str, Any]) -> BaseException | None:
+    """Return the error that a line is about."""
+    error = options.get("exc_info")
+    if error is True:
+        error = sys.exception()
+    return error if isinstance(error, BaseException) else None
+
+
+def traceback_of(error: BaseException, depth: int = 0) -> str:
+    """Return the traceback of an error and of what led to it. The text of each is one line, cut: it may be a peer's."""
+    text = "<unreadable>"
+    before: BaseException | None = None
+    with contained:
+        text = f"{type(error).__name__}: {escaped(_message_of(error))}"
+        before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    led = "" if before is None or depth >= MAX_CHAIN else f"{traceback_of(before, depth + 1)}\n\nwhich led to\n\n"
+    frames = "".join(traceback.format_tb(error.__traceback__, limit=-MAX_FRAMES))
+    return f"{led}Traceback (most recent call last):\n{frames}{text}"
+
+
+def _message_of(error: BaseException) -> str:
+    """Return the text of an error, made no longer than it is shown."""
+    if type(error).__str__ in PLAIN_TEXTS and not (len(error.args) == 1 and type(error.args[0]) is str):
+        return brief(error.args[0] if len(error.args) == 1 else error.args, MAX_TEXT) if error.args else ""
+    return str(error)[:MAX_TEXT]
 
 
 def shown(argument: object) -> object:

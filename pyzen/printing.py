@@ -10,6 +10,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final
 
+from pyzen.logs import escaped
 from pyzen.terms import (
     Atom,
     BitString,
@@ -193,11 +194,11 @@ def printed_opaque(term: Term) -> str:
     """Print what can't be read back."""
     match term:
         case Pid():
-            return f"<{term.node}.{term.id}.{term.serial}>"
+            return f"<{escaped(str(term.node))}.{term.id}.{term.serial}>"
         case Port():
-            return f"#Port<{term.node}.{term.id}>"
+            return f"#Port<{escaped(str(term.node))}.{term.id}>"
         case Reference():
-            return f"#Ref<{term.node}.{'.'.join(map(str, reversed(term.words)))}>"
+            return f"#Ref<{escaped(str(term.node))}.{'.'.join(map(str, reversed(term.words)))}>"
         case Export(module, function, arity):
             return f"fun {format(module)}:{format(function)}/{arity}"
         case Fun():

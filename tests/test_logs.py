@@ -119,3 +119,50 @@ def test_handler_that_raises_harms_nobody() -> None:
         log.error("still here")
     finally:
         logger.removeHandler(handler)
+
+
+def lines_of(caplog: pytest.LogCaptureFixture, error: BaseException) -> list[str]:
+    try:
+        raise error
+    except BaseException as raised:
+        log.error("it failed", exc_info=raised)
+    (record,) = caplog.records
+    return logging.Formatter().format(record).splitlines()
+
+
+def test_error_of_the_program_has_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    lines = lines_of(caplog, ValueError("the count is wrong"))
+
+    assert lines[:2] == ["it failed", "Traceback (most recent call last):"]
+    assert lines[-2:] == ["    raise error", "ValueError: the count is wrong"]
+
+
+@pytest.mark.parametrize("error", [ValueError(FORGED), KeyError(FORGED), ValueError(Atom(FORGED)), OSError(5, FORGED)])
+def test_text_of_an_error_stays_on_its_line(caplog: pytest.LogCaptureFixture, error: BaseException) -> None:
+    lines = lines_of(caplog, error)
+
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("ERROR") for line in lines)
+
+
+@pytest.mark.parametrize("error", [KeyError(b"x" * 10**7), ValueError("x" * 10**7), ValueError([1] * 10**6, 2)])
+def test_text_of_an_error_is_cut(caplog: pytest.LogCaptureFixture, error: BaseException) -> None:
+    assert len(lines_of(caplog, error)[-1]) < 600
+
+
+def test_what_led_to_an_error_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    error = ValueError("the count is wrong")
+    error.__cause__ = KeyError("count")
+
+    lines = lines_of(caplog, error)
+
+    assert (
+        lines.index("KeyError: 'count'") < lines.index("which led to") < lines.index("ValueError: the count is wrong")
+    )
+
+
+def test_line_says_where_it_was_written(caplog: pytest.LogCaptureFixture) -> None:
+    log.warning("here")
+
+    (record,) = caplog.records
+    assert (record.funcName, record.filename) == ("test_line_says_where_it_was_written", "test_logs.py")

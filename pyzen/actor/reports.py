@@ -38,8 +38,9 @@ def told_end(actor: Actor, reason: Any, error: BaseException | None, message: An
     """
     if type(message) is Sourced:
         message = message.message
+    by_peer = actor.instance._pyzen_label is not None  # a kind of its own: a flood of those hides none of the program's
     log.error(
-        "process %s of %s has ended: %s; last message: %s; state: %s",
+        f"process %s of %s{', started by a peer,' if by_peer else ''} has ended: %s; last message: %s; state: %s",
         name_of(actor),
         actor.runtime.name,
         part(reason),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never, cast
 
 from pyzen.dist.epmd import (
     Alive2Request,
@@ -210,11 +210,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a new client in, unless there are too many."""
-        assert isinstance(transport, asyncio.Transport), "a stream server makes stream transports"
-        self._transport = transport
+        stream = cast("asyncio.Transport", transport)  # of a class of its own under uvloop
+        self._transport = stream
         self.local = is_local(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
         if not self._server.admit(self):
-            transport.abort()
+            stream.abort()
             return
         self._idle_timer = asyncio.get_running_loop().call_later(self._server.idle_time, self.end)
 

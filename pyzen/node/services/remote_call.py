@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from pyzen.actor.actor import running
 from pyzen.actor.process import Process
 from pyzen.actor.reasons import NORMAL, end_of, exception_reason, is_cancelled
+from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
 from pyzen.logs import get_logger
@@ -176,7 +177,8 @@ class RemoteCall(Process):
         module, function, args = self.initial_call
         with suppress(RpcError):
             module, function, args = meant(module, function, args)
-        return f"{str(module)[:255]}:{str(function)[:255]}/{len(args)}"
+        names = (str(one) if isinstance(one, Atom) else brief(one, 60) for one in (module, function))
+        return f"{':'.join(names)}/{len(args)}"
 
     async def main(self, *_args: Any) -> None:
         """Apply the function, and end with the reason that says how that went."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pyzen.actor.gen_server import log_stray
 from pyzen.actor.guarded import GuardedServer
+from pyzen.actor.mailbox import NOTHING
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
 from pyzen.logs import escaped, get_logger
@@ -79,12 +80,20 @@ class User(GuardedServer):
         return BAD_REQUEST
 
     def _serve_all(self, requests: list[Any], put: Put) -> Any:
-        """Serve requests in order, up to the first that fails; returns the last reply."""
+        """Serve requests in order, nested ones too, up to the first that fails; returns the last reply."""
         reply: Any = OK
-        for request in requests:
-            reply = self.serve(request, put)
-            if type(reply) is tuple and reply[:1] == (ERROR,):
-                break
+        waiting = [iter(requests)]
+        while waiting:
+            request = next(waiting[-1], NOTHING)
+            match request:
+                case _ if request is NOTHING:
+                    waiting.pop()
+                case (atoms.requests, list() as nested):
+                    waiting.append(iter(nested))
+                case _:
+                    reply = self.serve(request, put)
+                    if type(reply) is tuple and reply[:1] == (ERROR,):
+                        break
         return reply
 
 
