@@ -200,6 +200,7 @@ def rpc(function: str, arguments: str, why: str = "", *, volatile: bool = False)
 SUPERVISORS: Final = ("Supervisor", "Local.Supervisor", "Proxy.Supervisor")
 TOP: Final = "{ZenMonitor.Supervisor, there}"
 PROXIES: Final = "{ZenMonitor.Proxy.Supervisor, there}"
+DELETED: Final = "nobody elsewhere could start again what a peer has deleted"
 STARTED: Final = "in place of the arguments of `start_link` stand those that Python starts it with"
 SECTIONS: Final[dict[str, list[Call]]] = {
     "Calls of processes": [
@@ -273,8 +274,8 @@ SECTIONS: Final[dict[str, list[Call]]] = {
         Call("GenServer.call({ZenMonitor.Proxy, there}, :ping)"),
         Call(f"Supervisor.terminate_child({TOP}, :nothing)"),
         Call(f"Supervisor.restart_child({TOP}, :nothing)"),
-        Call(f"Supervisor.delete_child({TOP}, ZenMonitor.Local.Supervisor)"),
-        Call(f"Supervisor.delete_child({TOP}, :nothing)"),
+        Call(f"Supervisor.delete_child({TOP}, ZenMonitor.Local.Supervisor)", DELETED),
+        Call(f"Supervisor.delete_child({TOP}, :nothing)", DELETED),
         Call(f"Supervisor.start_child({TOP}, %{{id: 1}})", "no code of Elixir runs in ours"),
         Call(f"Supervisor.start_child({TOP}, :nonsense)"),
         *(Call(f"Supervisor.{word}_child({PROXIES}, ZenMonitor.Proxy)") for word in ("terminate", "restart")),
