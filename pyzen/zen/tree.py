@@ -38,7 +38,7 @@ from pyzen.zen.names import (
     SUPERVISOR,
 )
 from pyzen.zen.proxy import Proxy
-from pyzen.zen.server import ZenSupervisor
+from pyzen.zen.server import Sturdy, ZenSupervisor
 from pyzen.zen.tables import Tables, alive
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class Tree:
         """
         if self.is_running:
             return
+        self._end_orphans()
         for name in NAMES:
             if self._runtime.whereis(name) is not None:
                 raise NameTaken(str(name))
@@ -126,6 +127,15 @@ class Tree:
         guardian, self._guardian = alive(self._guardian), None
         if guardian is not None:
             self._end(guardian)
+            self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """End parts whose supervisor has ended in this moment: they were told to end, and have not come to it yet."""
+        for name in reversed(NAMES):
+            pid = self._runtime.whereis(name)
+            process = None if pid is None else self._runtime.process(pid)
+            if isinstance(process, Sturdy):
+                actor_of(process).end(SHUTDOWN)
 
     def _end(self, supervisor: ZenSupervisor) -> None:
         for child in reversed(list(children_of(supervisor))):

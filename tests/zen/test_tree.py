@@ -295,6 +295,17 @@ def test_name_that_is_taken_while_its_process_is_away_costs_no_outcome(linked: W
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_start_right_after_stop_works_whatever_has_just_ended(linked: World, quiet: None, name: Atom) -> None:
+    """The parts below it have been told to end, and have not come to it yet."""
+    linked.a.actor(name).end(atoms.killed)
+
+    linked.a.zen.stop()
+    linked.a.zen.start()
+
+    assert is_whole(linked)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_start_says_which_name_is_taken(world: World, name: Atom) -> None:
     world.a.zen.stop()
     world.wait()
