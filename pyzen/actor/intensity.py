@@ -26,7 +26,7 @@ class Intensity:
     def __init__(self, max_restarts: int, max_seconds: float) -> None:
         self._max_restarts = max_restarts
         self._max_seconds = max_seconds
-        self._restarts: deque[float] = deque()
+        self._restarts: deque[float] = deque(maxlen=max_restarts + 1)  # older ones tell nothing
 
     def __repr__(self) -> str:
         return f"<Intensity {len(self._restarts)} of {self._max_restarts} in {self._max_seconds:g} s>"

@@ -161,6 +161,8 @@ class Verbs:
         """
         actor = self._pyzen_actor
         runtime = actor.alive()
+        if actor.leader == actor.pid:
+            return  # `user` is on its way back: the process would get the request itself
         # The answer goes to ``user``, which drops it: this process does not wait for it.
         request = (PUT_CHARS, UNICODE, f"{text}\n")
         actor.send(actor.leader, (IO_REQUEST, runtime.user or actor.pid, runtime.make_ref(), request), dial=False)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 from pyzen.actor.actor import DOWN
 from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.reasons import KILLED, SHUTDOWN
+from pyzen.actor.server_loop import AWAITING, ServerLoop
 from pyzen.actor.supervisor_loop import SupervisorLoop
 from pyzen.actor.verbs import actor_of
 
@@ -58,14 +59,23 @@ class Watcher(GuardedServer):
 async def end_program(router: Router, timeout: float) -> None:
     """End the processes of the program. Those without a supervisor have ``timeout`` seconds in all, then are killed.
 
-    The process that asks for it goes on: it ends with the node.
+    The process that asks for it ends last; one that waits for this itself, with the node.
     """
     asking, watcher = router.running(), Watcher()
     router.spawn(watcher)
     router.is_stopping = True
     deadline = router.now() + timeout
-    for batch in list(_batches(router, asking)):
-        await _end(watcher, batch, max(deadline - router.now(), 0.0), timeout)
+    for batch in [*_batches(router, asking), _last_of(router, asking)]:
+        if batch:
+            await _end(watcher, batch, max(deadline - router.now(), 0.0), timeout)
+
+
+def _last_of(router: Router, asking: Pid | None) -> list[Actor]:
+    """Return the server that has asked for the stop by a task of its own, and so can still run ``terminate``."""
+    actor = None if asking is None else router.actor(asking)
+    if actor is None or not isinstance(actor.loop, ServerLoop) or has_supervisor(router, actor):
+        return []
+    return [] if actor.loop.phase is AWAITING else [actor]
 
 
 def _batches(router: Router, asking: Pid | None) -> Iterator[list[Actor]]:

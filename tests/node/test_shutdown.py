@@ -324,3 +324,19 @@ async def test_supervisors_restart_nothing_meanwhile(node: Node, caplog: pytest.
     await node.stop()
 
     assert not [record for record in caplog.records if "restarts" in record.getMessage()]
+
+
+async def test_server_that_asks_for_the_stop_has_its_last_word(node: Node, peer: Node) -> None:
+    stopping: list[asyncio.Task[None]] = []
+
+    class Asking(Cleaning):
+        def handle_cast(self, request: Any) -> None:
+            stopping.append(asyncio.create_task(node.stop()))
+
+    async with peer.mailbox() as me:
+        node.cast(node.spawn(Asking, "one", me.pid), atoms.stop)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await stopping[0]
+
+        assert await heard(me, 1) == [told("one")]

@@ -76,3 +76,15 @@ async def test_one_that_fails_again_and_again_is_started_after_a_wait(two: Two, 
     async with asyncio.timeout(5):
         while node.whereis("rex") is None:
             await asyncio.sleep(0.01)
+
+
+async def test_line_that_is_printed_while_user_is_away_is_no_message(two: Two, quiet: None) -> None:
+    node = two.callee
+    user = node.whereis("user")
+    assert user is not None
+    async with node.mailbox() as me:
+        node.runtime.actor(user).end(atoms.killed)  # type: ignore[union-attr]
+        me.puts("to nobody")
+
+        with pytest.raises(TimeoutError):
+            await me.receive(timeout=0.05)
