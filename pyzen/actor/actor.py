@@ -468,8 +468,9 @@ class Actor:
                 self.runtime.route(signal)
         with contained:
             self.loop.stop(reason)
-        if self.instance._pyzen_reports and not is_orderly(reason):
-            told_end(self, reason, error, message)
+        with contained:  # what it was started as is a peer's word
+            if self.instance._pyzen_reports and not is_orderly(reason):
+                told_end(self, reason, error, message)
 
     def _fail_requests(self, reason: Any) -> None:
         requests, self.requests = self.requests, {}

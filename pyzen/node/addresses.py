@@ -8,6 +8,8 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING
 
+from pyzen.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,3 +37,19 @@ async def resolve(host: str, port: int) -> Sequence[tuple[int, tuple[object, ...
 async def resolve_host(host: str) -> str:
     """Return the first address of ``host``. Raises ``OSError``."""
     return str((await resolve(host, 0))[0][1][0])
+
+
+async def listening_host(name: str, host: str) -> str:
+    """Return where the node ``name`` on ``host`` listens: on loopback if its host is there, else on every interface.
+
+    Raises:
+        ConfigError: The host can't be the host of a node.
+    """
+    try:
+        address = await resolve_host(host)
+    except socket.gaierror:
+        return "0.0.0.0"  # as `erl` does: a name that resolves elsewhere only
+    except OSError as error:
+        raise ConfigError(f"{name} can't be a node: {error}") from error
+    loopback = address.startswith("127.") or address == "::1"
+    return address if loopback else "::" if ":" in address else "0.0.0.0"

@@ -9,7 +9,6 @@ import asyncio
 import atexit
 import functools
 import secrets
-import socket
 import threading
 import weakref
 from contextvars import copy_context
@@ -25,7 +24,7 @@ from pyzen.dist.names import check_node_name
 from pyzen.errors import ConfigError, EpmdError, HandshakeError, NodeDown, ProcessExit
 from pyzen.logs import get_logger
 from pyzen.metrics import Registry
-from pyzen.node.addresses import resolve_host
+from pyzen.node.addresses import listening_host, resolve_host
 from pyzen.node.connections import Connections
 from pyzen.node.cookies import Cookies
 from pyzen.node.epmd import Registration, ensure_epmd, lookup
@@ -140,6 +139,7 @@ class Node:
         self._zen: Zen | None = None
         self._mesh: Mesh | None = None
         self._stopping: asyncio.Future[None] | None = None
+        self._stop_task: asyncio.Task[None] | None = None
         self.address: tuple[str, int] | None = None
 
     def __repr__(self) -> str:
@@ -188,21 +188,11 @@ class Node:
             raise ConfigError("the event loop has no add_reader: use the selector event loop") from error
 
     async def _listen_somewhere(self) -> tuple[str, int]:
-        host, port = self._listen or (await self._default_host(), 0)
+        host, port = self._listen or (await listening_host(str(self.name), self._host), 0)
         try:
             return self._driver.thread.listen(await resolve_host(host), port)
         except OSError as error:
             raise ConfigError(f"can't listen on {host}:{port}: {error.strerror or error}") from error
-
-    async def _default_host(self) -> str:
-        try:
-            address = await resolve_host(self._host)
-        except socket.gaierror:
-            return "0.0.0.0"  # as `erl` does: a name that resolves elsewhere only
-        except OSError as error:
-            raise ConfigError(f"{self.name} can't be a node: {error}") from error
-        loopback = address.startswith("127.") or address == "::1"
-        return address if loopback else "::" if ":" in address else "0.0.0.0"
 
     async def _register(self, port: int) -> int:
         """Register with epmd; returns the creation."""
@@ -280,8 +270,10 @@ class Node:
             return
         self._stopping = asyncio.get_running_loop().create_future()
         if asking is not None and is_ours and has_supervisor(self._router, asking):
-            # Its supervisor ends the process that asks, and the task of that, before everything has stopped.
-            await asyncio.shield(asyncio.get_running_loop().create_task(self._shut_down()))
+            # Its supervisor ends the process that asks, and the task of that, before everything has stopped. The loop
+            # itself would not keep the task of the stop alive.
+            self._stop_task = asyncio.get_running_loop().create_task(self._shut_down())
+            await asyncio.shield(self._stop_task)
         else:
             await self._shut_down()
 

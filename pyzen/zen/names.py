@@ -19,6 +19,11 @@ PROXY_TABLES: Final = Atom(PREFIX + "Proxy.Tables")
 PROXY: Final = Atom(PREFIX + "Proxy")
 BATCHERS: Final = Atom(PREFIX + "Proxy.Batcher")
 
+LOCAL_PARTS: Final = (LOCAL_TABLES, LOCAL, CONNECTORS, DISPATCHER)
+PROXY_PARTS: Final = (PROXY_TABLES, PROXY, BATCHERS)
+NAMES: Final = (SUPERVISOR, LOCAL_SUPERVISOR, *LOCAL_PARTS, PROXY_SUPERVISOR, *PROXY_PARTS)
+"""All of them, in the order of their start."""
+
 PING: Final = atoms.ping
 PONG: Final = atoms.pong
 PROCESS: Final = atoms.process

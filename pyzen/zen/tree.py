@@ -30,8 +30,10 @@ from pyzen.zen.names import (
     CONNECTORS,
     DISPATCHER,
     LOCAL,
+    LOCAL_PARTS,
     LOCAL_SUPERVISOR,
     LOCAL_TABLES,
+    NAMES,
     PROXY,
     PROXY_SUPERVISOR,
     PROXY_TABLES,
@@ -57,11 +59,6 @@ log = get_logger("pyzen.zen")
 SUPERVISING: Final = frozenset({SUPERVISOR, LOCAL_SUPERVISOR, PROXY_SUPERVISOR, CONNECTORS, BATCHERS})
 """Those that have all the time they need to stop what they have started."""
 
-NAMES: Final = (
-    SUPERVISOR, LOCAL_SUPERVISOR, LOCAL_TABLES, LOCAL, CONNECTORS, DISPATCHER, PROXY_SUPERVISOR, PROXY_TABLES, PROXY,
-    BATCHERS,
-)  # fmt: skip
-LOCAL_PARTS: Final = 4
 START_TURNS: Final = 100
 """Turns of the scheduler in which all processes start, with plenty to spare."""
 
@@ -98,7 +95,7 @@ class Tree:
         if halves and (local is None or _is_stopped(local)):
             return True
         parts = _parts_of(self._local)
-        return any(_is_stopped(part) for part in parts.values()) or (bool(parts) and len(parts) < LOCAL_PARTS)
+        return any(_is_stopped(part) for part in parts.values()) or (bool(parts) and len(parts) < len(LOCAL_PARTS))
 
     # ---- life
 
@@ -167,38 +164,33 @@ class Tree:
         return self._top
 
     def _make_local(self) -> ZenSupervisor:
-        context = self._context
-
-        def local() -> Local:
-            context.local = Local(context)
-            return context.local
-
-        def connectors() -> Connectors:
-            context.connectors = Connectors(context)
-            return context.connectors
-
-        def dispatcher() -> Dispatcher:
-            context.dispatcher = Dispatcher(context)
-            return context.dispatcher
-
-        tables = LOCAL_TABLES, lambda: Tables(context, LOCAL_TABLES)
-        parts = (LOCAL, local), (CONNECTORS, connectors), (DISPATCHER, dispatcher)
-        self._local = self._supervisor(LOCAL_SUPERVISOR, tables, *parts)
+        self._local = self._supervisor(
+            LOCAL_SUPERVISOR,
+            (LOCAL_TABLES, lambda: Tables(self._context, LOCAL_TABLES)),
+            (LOCAL, self._known("local", Local)),
+            (CONNECTORS, self._known("connectors", Connectors)),
+            (DISPATCHER, self._known("dispatcher", Dispatcher)),
+        )
         return self._local
 
     def _make_proxy(self) -> ZenSupervisor:
-        context = self._context
+        return self._supervisor(
+            PROXY_SUPERVISOR,
+            (PROXY_TABLES, lambda: Tables(self._context, PROXY_TABLES)),
+            (PROXY, self._known("proxy", Proxy)),
+            (BATCHERS, self._known("batchers", Batchers)),
+            strategy="rest_for_one",
+        )
 
-        def proxy() -> Proxy:
-            context.proxy = Proxy(context)
-            return context.proxy
+    def _known(self, name: str, kind: Callable[[Context], Verbs]) -> Callable[[], Verbs]:
+        """Return what makes a part, and lets the others know it under a name of the context."""
 
-        def batchers() -> Batchers:
-            context.batchers = Batchers(context)
-            return context.batchers
+        def make() -> Verbs:
+            part = kind(self._context)
+            setattr(self._context, name, part)
+            return part
 
-        tables = PROXY_TABLES, lambda: Tables(context, PROXY_TABLES)
-        return self._supervisor(PROXY_SUPERVISOR, tables, (PROXY, proxy), (BATCHERS, batchers), strategy="rest_for_one")
+        return make
 
     def _supervisor(
         self,
@@ -218,7 +210,8 @@ class Tree:
 
 def _parts_of(supervisor: ZenSupervisor | None) -> dict[Any, Child]:
     """Return the children of a supervisor by their ids; none while it is away or has not begun."""
-    if alive(supervisor) is None or supervisor is None or not children_of(supervisor).has_started:
+    supervisor = alive(supervisor)
+    if supervisor is None or not children_of(supervisor).has_started:
         return {}
     return {child.spec.id: child for child in children_of(supervisor)}
 

@@ -97,14 +97,20 @@ async def unread_calls(flood: Flood) -> None:
 
 async def unread_results(flood: Flood) -> None:
     await flood.link()
-    flood.node.export("big", "result", lambda: bytes(100_000))
+    made: list[bytes] = []
+
+    def result() -> bytes:
+        made.append(bytes(100_000))
+        return made[-1]
+
+    flood.node.export("big", "result", result)
     peer = flood.peer
     mfa = (atoms.erpc, atoms.execute_call, 4)
     for number in range(COUNT):
         ref = Reference(peer.name, peer.creation, [number, 1])
         request: Any = (29, ref, peer.pid, peer.pid, mfa, [atoms.monitor])
         peer.writer.write(peer.session.signal(0, request, [ref, atoms.big, atoms.result, []]))
-    await asyncio.sleep(0.3)
+    await until(lambda: len(made) == COUNT)
 
 
 async def strays(flood: Flood) -> None:

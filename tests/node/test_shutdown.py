@@ -176,7 +176,8 @@ async def test_call_of_a_peer_meanwhile_ends_with_the_node(
             request: Any = (atoms[kind], atoms.erlang, atoms.node, [], None)
             asked.append(asyncio.ensure_future(peer.call((atoms.rex, node.name), request)))
             peer.cast((atoms.rex, node.name), (atoms.cast, *request[1:]))
-            await asyncio.sleep(0.05)  # the node still reads
+            # By then the node has come to what the peer has sent before.
+            await peer.call((atoms.net_kernel, node.name), (atoms.is_auth, peer.name))
 
     node.spawn(Asking)
     await asyncio.sleep(0)
@@ -319,7 +320,7 @@ async def test_supervisors_restart_nothing_meanwhile(node: Node, caplog: pytest.
 
     node.spawn(Supervisor, [ChildSpec("below", Tied, args=("later",))], name="sup")
     node.spawn(Slow, "later", "nobody", name="later")
-    await asyncio.sleep(0.05)
+    await node.call("sup", atoms.which_children)
 
     await node.stop()
 

@@ -17,6 +17,7 @@ from pyzen.zen.names import (
     LOCAL,
     LOCAL_SUPERVISOR,
     LOCAL_TABLES,
+    NAMES,
     PROXY,
     PROXY_SUPERVISOR,
     PROXY_TABLES,
@@ -24,10 +25,6 @@ from pyzen.zen.names import (
 )
 from tests.zen.conftest import World
 
-NAMES = [
-    SUPERVISOR, LOCAL_SUPERVISOR, LOCAL_TABLES, LOCAL, CONNECTORS, DISPATCHER, PROXY_SUPERVISOR, PROXY_TABLES, PROXY,
-    BATCHERS,
-]  # fmt: skip
 ENDS_ALL = {SUPERVISOR}
 """What takes everything along."""
 

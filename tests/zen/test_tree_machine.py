@@ -14,13 +14,10 @@ from pyzen.testing import MemoryNode, Recorder
 from pyzen.zen.names import (
     BATCHERS,
     CONNECTORS,
-    DISPATCHER,
-    LOCAL,
+    LOCAL_PARTS,
     LOCAL_SUPERVISOR,
-    LOCAL_TABLES,
-    PROXY,
+    PROXY_PARTS,
     PROXY_SUPERVISOR,
-    PROXY_TABLES,
     SUPERVISOR,
 )
 from tests.zen.conftest import World
@@ -33,17 +30,12 @@ if TYPE_CHECKING:
 PARTS: Final = {
     LOCAL_SUPERVISOR: SUPERVISOR,
     PROXY_SUPERVISOR: SUPERVISOR,
-    LOCAL_TABLES: LOCAL_SUPERVISOR,
-    LOCAL: LOCAL_SUPERVISOR,
-    CONNECTORS: LOCAL_SUPERVISOR,
-    DISPATCHER: LOCAL_SUPERVISOR,
-    PROXY_TABLES: PROXY_SUPERVISOR,
-    PROXY: PROXY_SUPERVISOR,
-    BATCHERS: PROXY_SUPERVISOR,
+    **dict.fromkeys(LOCAL_PARTS, LOCAL_SUPERVISOR),
+    **dict.fromkeys(PROXY_PARTS, PROXY_SUPERVISOR),
 }
 """The parts of ZenMonitor, and the supervisor of each; a half comes before what is in it."""
 
-OF_LOCAL: Final = {LOCAL_SUPERVISOR, *(part for part, above in PARTS.items() if above is LOCAL_SUPERVISOR)}
+OF_LOCAL: Final = {LOCAL_SUPERVISOR, *LOCAL_PARTS}
 STEPS: Final = 250
 SERVING: Final = {"connectors", "remote_connectors", "batchers"}
 
