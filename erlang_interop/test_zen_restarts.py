@@ -25,12 +25,11 @@ MONITORS: Final = int(os.environ.get("PYZEN_RESTART_MONITORS", "5000"))
 ZEN: Final = "Elixir.ZenMonitor."
 TOP: Final = ZEN + "Supervisor"
 PARTS: Final = [
-    "Local.Supervisor", "Local.Tables", "Local", "Local.Connector", "Local.Dispatcher", "Proxy.Supervisor",
-    "Proxy.Tables", "Proxy", "Proxy.Batcher",
-]  # fmt: skip
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("Local.Supervisor", "Local.Tables", "Local.Dispatcher", "Proxy.Supervisor", "Proxy.Tables", "Proxy")
+] + ["Local", "Local.Connector", "Proxy.Batcher"]
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(300 + MONITORS / 1000),
     pytest.mark.usefixtures("mix_fixture"),
 ]

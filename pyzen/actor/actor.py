@@ -229,12 +229,17 @@ class Actor:
         else:
             self.end(reason)
 
-    def refuses_exit(self, from_pid: Pid) -> bool:
-        """Say whether an exit signal means nothing: to a guarded process those of other nodes don't."""
-        if not self.guarded or from_pid.node is self.runtime.name:
+    def refuses_exit(self, from_pid: Pid, *, is_order: bool = False) -> bool:
+        """Say whether an exit signal means nothing: to a guarded process one of another node, to a root any order."""
+        if not self.guarded or (from_pid.node is self.runtime.name and not (is_order and self.is_root)):
             return False
         self.instance.refused("an exit signal", from_pid.node)
         return True
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it keeps processes of the node itself and nobody would start it again: the node alone ends it."""
+        return self.guarded and self.loop.supervises and self.parent is None
 
     def is_of(self, ref: Reference, peer: Atom | None) -> bool:
         """Say whether ``peer`` may tell what becomes of a monitor, or of a request to start a process.

@@ -42,8 +42,8 @@ class ChildSpec:
             class. A plain function that returns a process is called anew for each start.
         args: Given to the body, or to ``main`` or ``init`` of the class.
         restart: ``permanent`` always, ``transient`` after an abnormal exit, ``temporary`` never.
-        shutdown: Seconds the child has to end when told to; then it is killed. 0 kills it at once, None waits for ever,
-            as OTP does for a supervisor.
+        shutdown: Seconds the child has to end when told to; then it is killed. 0 kills it at once, None waits for ever.
+            A supervisor has the times of its children beside.
         name: Registered name of the process.
 
     Raises:

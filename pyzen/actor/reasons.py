@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_FRAMES: Final = 20
 
+MAX_TEXT: Final = 10_000
+"""Characters of the text of an error in an exit reason: ``KeyError`` and others show all that they were given."""
+
 NORMAL: Final = atoms.normal
 NOPROC: Final = atoms.noproc
 NOCONNECTION: Final = atoms.noconnection
@@ -134,12 +137,12 @@ def exception_reason(error: BaseException) -> tuple[Any, list[Any]]:
 
 
 def describe(error: BaseException) -> str:
-    """Return ``Type: text``, or the type alone where the text can't be had."""
+    """Return ``Type: text``, cut where it is long, for all watchers get it; the type alone where there is no text."""
     kind: str = NAME_OF_TYPE(type(error))
     described = kind
     with contained:
         text = str(error)
-        described = f"{kind}: {text}" if text else kind
+        described = f"{kind}: {text[:MAX_TEXT]}" if text else kind
     return described
 
 

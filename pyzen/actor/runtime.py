@@ -69,6 +69,10 @@ class Loop:
         """Do what can be done now, at most ``budget`` messages; true when more is left."""
         return False
 
+    def time_to_stop(self) -> float:
+        """Return the seconds that the process may wait, once told to end, for those that it has started."""
+        return 0.0
+
     def finish(self, reason: Any) -> None:
         """End in order: the code of the process has its last word first."""
         self.actor.end(reason)

@@ -272,8 +272,9 @@ class ServerLoop(Loop):
 
     def _system(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Reply to a system message; always with an answer: what is next depends on it."""
-        if self.via and is_order(request):
-            self.actor.instance.refused("a sys message", self.actor.runtime.peer_of(self.via))
+        if (self.via or self.actor.is_root) and is_order(request):
+            runtime = self.actor.runtime
+            self.actor.instance.refused("a sys message", runtime.peer_of(self.via) if self.via else runtime.name)
             self.reply(from_, (atoms.error, atoms.refused))
             return NOREPLY
         try:

@@ -182,7 +182,7 @@ class Exit2(Signal):
 
     def apply(self, actor: Actor) -> None:
         """End the receiver, unless it traps; ``kill`` can't be trapped, and a process may end itself normally."""
-        if actor.refuses_exit(self.from_pid):
+        if actor.refuses_exit(self.from_pid, is_order=True):
             return
         if self.reason is KILL:
             actor.end(KILLED)

@@ -8,7 +8,8 @@ Source: OTP, ``supervisor.erl``, ``shutdown/1`` and ``unlink_and_monitor/1``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+import math
+from typing import TYPE_CHECKING, final
 
 from pyzen.actor.reasons import KILL, SHUTDOWN
 from pyzen.actor.server_loop import server_loop
@@ -19,13 +20,10 @@ if TYPE_CHECKING:
 
     from pyzen.actor.actor import Actor
     from pyzen.actor.child import Child
-    from pyzen.actor.runtime import TimerHandle
+    from pyzen.actor.runtime import Runtime, TimerHandle
     from pyzen.terms import Atom, Pid, Reference
 
-__all__ = ["Stopping", "send_exit"]
-
-AT_ONCE: Final = 0
-"""A child with so much time is killed."""
+__all__ = ["Stopping", "send_exit", "time_of"]
 
 
 @final
@@ -63,7 +61,7 @@ class Stopping:
         while self._children:
             child = self._children.pop()
             if child.pid is not None:
-                self._stop(child.pid, child.spec.shutdown)
+                self._stop(child.pid, time_of(child, self._supervisor.runtime))
                 return
         self._then()
 
@@ -77,14 +75,27 @@ class Stopping:
             self._supervisor.demonitor(self._watch, flush=True)
             self._watch = None
 
-    def _stop(self, pid: Pid, shutdown: float | None) -> None:
+    def _stop(self, pid: Pid, seconds: float) -> None:
         supervisor = self._supervisor
         self._pid = pid
         self._watch = supervisor.monitor(pid)
         supervisor.unlink(pid)
-        send_exit(supervisor, pid, KILL if shutdown == AT_ONCE else SHUTDOWN)
-        if shutdown:
-            self._killer = server_loop(supervisor).after(shutdown, send_exit, supervisor, pid, KILL)
+        send_exit(supervisor, pid, SHUTDOWN if seconds else KILL)
+        if 0 < seconds < math.inf:
+            self._killer = server_loop(supervisor).after(seconds, send_exit, supervisor, pid, KILL)
+
+
+def time_of(child: Child, runtime: Runtime) -> float:
+    """Return the seconds that a child may take to end: 0 has it killed.
+
+    A supervisor has its own time and that of its children, which it stops one after the other: one with the usual five
+    seconds leaves each of them what its specification says. OTP has a supervisor wait for one for ever.
+    """
+    given = child.spec.shutdown
+    if not given:
+        return math.inf if given is None else 0.0
+    actor = None if child.pid is None else runtime.actor(child.pid)
+    return given if actor is None else given + actor.loop.time_to_stop()
 
 
 def send_exit(supervisor: Actor, pid: Pid, reason: Atom) -> None:

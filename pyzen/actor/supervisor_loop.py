@@ -9,6 +9,7 @@ from pyzen.actor.actor import DOWN, EXIT
 from pyzen.actor.children import TRY_AGAIN, Children
 from pyzen.actor.reasons import NORMAL, is_orderly
 from pyzen.actor.server_loop import ServerLoop
+from pyzen.actor.stopping import time_of
 
 if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
@@ -41,6 +42,10 @@ class SupervisorLoop(ServerLoop):
         """Have the same children to keep."""
         if isinstance(former, SupervisorLoop):
             self.children.inherit(former.children)
+
+    def time_to_stop(self) -> float:
+        """Return the seconds that the children may take, one after the other."""
+        return sum(time_of(child, self.actor.runtime) for child in self.children)
 
     def stop(self, reason: Any) -> None:
         """Children don't outlive their supervisor, whatever it ends with."""
@@ -79,6 +84,6 @@ class SupervisorLoop(ServerLoop):
         obey: to that one ``shutdown`` of any process of its node is an order.
         """
         actor = self.actor
-        if actor.parent is not None or pid.node is not actor.runtime.name:
+        if actor.is_root or actor.parent is not None or pid.node is not actor.runtime.name:
             return False
         return pid == actor.pid or (reason is not NORMAL and is_orderly(reason))

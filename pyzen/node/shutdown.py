@@ -19,7 +19,6 @@ from pyzen.actor.actor import DOWN
 from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.reasons import KILLED, SHUTDOWN
 from pyzen.actor.server_loop import AWAITING, ServerLoop
-from pyzen.actor.supervisor_loop import SupervisorLoop
 from pyzen.actor.verbs import actor_of
 
 if TYPE_CHECKING:
@@ -100,18 +99,9 @@ async def _end(watcher: Watcher, batch: list[Actor], left: float, timeout: float
     for actor in batch:
         if not actor.ended:
             actor.loop.finish(SHUTDOWN)
-    time = _time_of(batch[0]) + timeout if batch[0].loop.supervises else left
+    time = batch[0].loop.time_to_stop() + timeout if batch[0].loop.supervises else left
     try:
         await watcher.ended(batch, None if math.isinf(time) else time)
     except TimeoutError:
         for actor in batch:
             actor.end(KILLED)
-
-
-def _time_of(supervisor: Actor) -> float:
-    """Return the seconds that the children of a supervisor may take; infinity where one has all the time."""
-    loop = supervisor.loop
-    if not isinstance(loop, SupervisorLoop):
-        return 0.0
-    times = (math.inf if child.spec.shutdown is None else child.spec.shutdown for child in loop.children)
-    return sum(times)

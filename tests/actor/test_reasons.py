@@ -136,3 +136,7 @@ def test_any_other_error_is_a_crash_with_a_struct(error: BaseException) -> None:
 
     assert struct[atoms["__exception__"]] is True
     assert crashed
+
+
+def test_describe_cuts_what_all_watchers_get() -> None:
+    assert len(describe(KeyError("x" * 1_000_000))) < 11_000

@@ -168,3 +168,22 @@ async def test_child_is_told_to_end_before_it_is_killed(router: Router, me: Mail
 async def test_child_with_all_the_time_is_waited_for(router: Router, me: Mailbox) -> None:
     assert (await stopped(router, me, None))[::2] == (atoms.EXIT, atoms.shutdown)
     assert (await me.receive(timeout=2))[4] is atoms.killed
+
+
+async def test_supervisor_below_is_given_the_time_of_its_children(router: Router, me: Mailbox) -> None:
+
+    async def cleaning(process: Process) -> None:
+        process.trap_exit = True
+        await process.receive()
+        await asyncio.sleep(0.05)
+
+    one = ChildSpec("one", cleaning, name="one")
+    below = ChildSpec("below", Supervisor, args=([one],), shutdown=0.01, name="below")
+    supervisor = router.spawn(Supervisor, [below])
+    await until(lambda: router.whereis("one") is not None)
+    await asyncio.sleep(0)  # it traps from its first step on
+    me.monitor("below")
+
+    me.send_exit(supervisor, atoms.shutdown)
+
+    assert (await me.receive(timeout=2))[4] is atoms.shutdown

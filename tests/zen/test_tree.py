@@ -270,6 +270,16 @@ def test_nobody_gives_orders_to_the_guardian(linked: World) -> None:
     assert is_whole(linked)
 
 
+def test_nobody_at_home_ends_the_guardian(linked: World, quiet: None) -> None:
+    top = linked.a.actor(SUPERVISOR)
+    assert top.parent is not None
+    linked.a.kill(top.parent)
+    linked.wait()
+
+    assert linked.a.actor(SUPERVISOR) is top
+    assert is_whole(linked)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_name_that_is_taken_while_its_process_is_away_costs_no_outcome(linked: World, quiet: None, name: Atom) -> None:
     targets = linked.workers(2)

@@ -88,3 +88,26 @@ async def test_line_that_is_printed_while_user_is_away_is_no_message(two: Two, q
 
         with pytest.raises(TimeoutError):
             await me.receive(timeout=0.05)
+
+
+@pytest.mark.parametrize("reason", [atoms.kill, atoms.shutdown, atoms.boom])
+async def test_exits_of_this_node_mean_nothing_to_their_supervisor(two: Two, quiet: None, reason: Atom) -> None:
+    """Nobody would start it again, and with it went ``rex`` and all others for good."""
+    node = two.callee
+    before = {name: node.whereis(name) for name in ("kernel_sup", "rex")}
+    async with node.mailbox() as me:
+        me.send_exit(before["kernel_sup"], reason)  # type: ignore[arg-type]
+
+    assert await node.call("rex", atoms.nonsense) is atoms.ignored
+    assert {name: node.whereis(name) for name in before} == before
+
+
+async def test_orders_of_this_node_mean_nothing_to_their_supervisor(two: Two, quiet: None) -> None:
+    node = two.callee
+    before = node.whereis("kernel_sup")
+    async with node.mailbox() as me:
+        me.send("kernel_sup", (atoms.system, (me.pid, 1), (atoms.terminate, atoms.boom)))
+
+        assert await me.receive(timeout=5) == (1, (atoms.error, atoms.refused))
+
+    assert node.whereis("kernel_sup") == before
