@@ -206,6 +206,11 @@ class BeamNode:
         """Whether the process is there, frozen or not."""
         return self._process.returncode is None
 
+    @property
+    def status(self) -> int | None:
+        """How it has ended: the status of its exit, or less than 0 for a signal; None while it runs."""
+        return self._process.returncode
+
     async def call(self, command: str, *arguments: object, timeout: float = CALL_TIMEOUT) -> str:
         """Run a command and return the text of its answer.
 

@@ -33,6 +33,9 @@ GONE: Final = (NodeEnded, CommandError, TimeoutError, ConnectionError)
 """How a command to a node ends that is killed meanwhile."""
 
 # Elixir's nodes must not cut links of their own accord: the books have to tell who did.
+LAST_LINES: Final = 10
+"""Of what a node wrote before its end that nobody wanted."""
+
 ELIXIR_FLAGS: Final = ("-kernel", "prevent_overlapping_partitions", "false")
 
 
@@ -115,10 +118,10 @@ class Member:
         return await BeamNode(self.name, self._cluster.cookie, process).until_ready()
 
     def last_words(self) -> str:
-        """Return what a node that has ended by itself wrote last, nothing while it lives."""
+        """Return how a node has ended by itself and what it wrote last, nothing while it lives."""
         if self.process is None or self.process.is_running:
             return ""
-        return "\n".join(self.process.stderr)
+        return "\n".join([f"status {self.process.status}", *list(self.process.stderr)[-LAST_LINES:]])
 
     async def _listen(self, process: BeamNode) -> None:
         while True:

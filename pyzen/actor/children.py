@@ -80,6 +80,7 @@ class Children:
 
     Attributes:
         has_started: They were started, all that could be.
+        is_ending: The supervisor stops them all before it ends itself.
         is_fixed: No call stops, starts, adds or deletes a child.
         never_gives_up: Past the allowed restarts a child is restarted after a wait.
         on_change: Told when a call has stopped, started or deleted a child, and when the supervisor has ended.
@@ -90,7 +91,7 @@ class Children:
         self._supervisor = supervisor
         self._settings = Settings()
         self._intensity = Intensity(3, 5.0)
-        self.has_started = False
+        self.has_started = self.is_ending = False
         self._rows: dict[str, Child] = {}
         self._by_pid: dict[Pid, Child] = {}
         self._stopping: Stopping | None = None
@@ -305,6 +306,7 @@ class Children:
 
     def give_up(self, reason: Any) -> None:
         """Stop all children in order, then end the supervisor; what waits is never done."""
+        self.is_ending = True
         if self._stopping is not None:
             self._stopping.forget()
         self._later.clear()

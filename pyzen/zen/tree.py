@@ -209,11 +209,12 @@ class Tree:
 
 
 def _parts_of(supervisor: ZenSupervisor | None) -> dict[Any, Child]:
-    """Return the children of a supervisor by their ids; none while it is away or has not begun."""
+    """Return the children of a supervisor by their ids; none while it is away, has not begun, or ends with them all."""
     supervisor = alive(supervisor)
-    if supervisor is None or not children_of(supervisor).has_started:
+    if supervisor is None:
         return {}
-    return {child.spec.id: child for child in children_of(supervisor)}
+    children = children_of(supervisor)
+    return {} if children.is_ending or not children.has_started else {child.spec.id: child for child in children}
 
 
 def _is_stopped(child: Child) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyzen.actor.gen_server import GenServer
 from pyzen.actor.requests import GEN_CALL
 from pyzen.errors import NameTaken
 from pyzen.terms import Atom, Pid, atoms
@@ -92,6 +93,33 @@ def test_every_reference_has_one_outcome_whatever_ends(linked: World, quiet: Non
     reason = atoms.nodedown if name in ENDS_ALL else atoms.killed
     assert sorted(linked.downs()) == sorted([(before, reason), (meanwhile, atoms.killed), (after, atoms.killed)])
     assert linked.statistics().references == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_can_be_made_in_every_step_of_an_end(linked: World, quiet: None, name: Atom) -> None:
+    """A supervisor that ends stops its parts one after the other: none of them is stopped on purpose."""
+    zen, failures = linked.a.zen, []
+    target = linked.worker()
+
+    class Asking(GenServer):
+        def init(self, other: Pid | None = None) -> None:
+            if other is not None:
+                self.cast(other, (200, self.pid))
+
+        def handle_cast(self, request: tuple[int, Pid]) -> None:
+            left, other = request
+            try:
+                zen.monitor(target)
+            except RuntimeError as error:
+                failures.append((left, error))
+            if left:
+                self.cast(other, (left - 1, self.pid))
+
+    linked.a.runtime.spawn(Asking, linked.a.spawn(Asking))
+    linked.a.kill(name)
+    linked.wait(3)
+
+    assert failures == []
 
 
 def test_death_while_everything_is_away_is_told_afterwards(linked: World, quiet: None) -> None:
