@@ -32,10 +32,10 @@ PATIENCE: Final = 90.0
 GONE: Final = (NodeEnded, CommandError, TimeoutError, ConnectionError)
 """How a command to a node ends that is killed meanwhile."""
 
-# Elixir's nodes must not cut links of their own accord: the books have to tell who did.
 LAST_LINES: Final = 10
 """Of what a node wrote before its end that nobody wanted."""
 
+# Elixir's nodes must not cut links of their own accord: the books have to tell who did.
 ELIXIR_FLAGS: Final = ("-kernel", "prevent_overlapping_partitions", "false")
 
 
