@@ -37,6 +37,7 @@ from pyzen.node.services.builtins import Builtins
 from pyzen.node.services.caller import Caller
 from pyzen.node.services.exports import Exports
 from pyzen.node.services.kernel import start_kernel
+from pyzen.node.services.output import Output
 from pyzen.node.services.remote_call import RemoteCall
 from pyzen.node.services.zen_exports import ZenExports
 from pyzen.node.shutdown import end_program, has_supervisor
@@ -94,8 +95,9 @@ class Node:
         ticktime: Seconds, as ``net_ticktime`` of OTP; should be the same in the whole cluster.
         zen: Settings of ZenMonitor, copied; None runs without it.
         allow: Node or host names that may connect; None lets every node with the cookie in.
-        exports: Python modules whose public functions peers may call by their names; ``"all"`` lets peers import any
-            module. Without it they reach what `export` has made reachable, and nothing else.
+        exports: Python modules whose functions peers may call by their names: those that the module defines, and those
+            that its ``__all__`` names; ``"all"`` lets peers import any module. Without it they reach what `export` has
+            made reachable, and nothing else.
         limits: Bounds on what peers can grow.
 
     Raises:
@@ -234,7 +236,8 @@ class Node:
         self._router.births.maker = lambda *mfa: RemoteCall(exports, *mfa)
         self._router.births.max_processes = self.limits.max_processes
         Builtins(self._router, lambda hidden: self.nodes(hidden=hidden)).export_to(exports)
-        start_kernel(self._router, exports, self._make_caller)
+        self._output = Output()
+        start_kernel(self._router, exports, self._make_caller, self._output)
         self._router.refused = RESERVED
         self._connections.start(self._router, self._caller.pid)
         self._metrics = Registry()
@@ -305,6 +308,8 @@ class Node:
         if server is not None:
             self._epmd = "embedded"
             await server.stop()
+        if hasattr(self, "_output"):
+            await self._output.stop()
 
     async def _end_processes(self) -> None:
         """End what the program has started, then ZenMonitor, then what serves the peers."""

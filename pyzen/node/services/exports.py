@@ -17,6 +17,7 @@ from pyzen.terms import Atom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
 __all__ = ["Exported", "Exports"]
 
@@ -60,7 +61,8 @@ class Exports:
     """The exported functions of one node, by module and name.
 
     Args:
-        allowed: Python modules whose public functions peers may call by their names; ``"all"`` lets them import any.
+        allowed: Python modules whose own functions peers may call by their names, see `is_public`; ``"all"`` lets them
+            import any module.
 
     Raises:
         ConfigError: A module can't be imported.
@@ -105,16 +107,40 @@ class Exports:
         return found if found is not None and found.takes(arity) else None
 
     def _imported(self, module: str, function: str) -> Exported | None:
-        if function.startswith("_"):
-            return None
         loaded = self._modules.get(module)
         if loaded is None and self._all:
             try:
                 loaded = importlib.import_module(module)
             except (ImportError, ValueError):
                 return None
-        found = getattr(loaded, function, None)
-        return exported(found) if callable(found) else None
+        return exported(getattr(loaded, function)) if loaded is not None and is_public(loaded, function) else None
+
+
+def is_public(module: ModuleType, name: str) -> bool:
+    """Say whether a module gives a function to others. What it has merely imported stays its own.
+
+    ==========================================  ====================  ====================
+    what has the name                           not in ``__all__``    in ``__all__``
+    ==========================================  ====================  ====================
+    a function that is defined there, plain,    yes                   yes
+    ``async def``, of C, or cached
+    a bound method of a class defined there     yes                   yes
+    a function that a decorator has returned    if it has the         yes
+                                                ``__module__`` of the
+                                                module, by ``wraps``
+    a function of another module                no                    yes
+    a ``partial`` or another object that can    no                    yes
+    be called
+    a class; a name with a leading underscore   no                    no
+    ==========================================  ====================  ====================
+    """
+    found = vars(module).get(name)
+    if name.startswith("_") or not callable(found) or isinstance(found, type):
+        return False
+    named = vars(module).get("__all__")
+    if isinstance(named, list | tuple) and name in named:
+        return True
+    return inspect.isroutine(found) and getattr(found, "__module__", None) == module.__name__
 
 
 def load(name: str) -> Any:

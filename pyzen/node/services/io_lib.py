@@ -26,8 +26,8 @@ CONTROL: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 MAX_WIDTH: Final = 10_000
-MAX_BITS: Final = 1000
-"""Of an integer whose digits are written where the text is bounded."""
+MAX_BITS: Final = 10_000
+"""Of an integer whose digits are written in any base."""
 
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -74,22 +74,23 @@ def decoded(binary: bytes, size: int, encoding: str) -> str:
     return codecs.getincrementaldecoder(encoding)().decode(binary[:end], final=len(binary) <= end)[:size]
 
 
-def fwrite(control: Any, arguments: list[Any], *, size: int | None = None) -> str:
+def fwrite(control: Any, arguments: list[Any], *, size: int) -> str:
     """Return what ``io_lib:format(control, arguments)`` gives.
 
-    With ``size`` the text has not many more characters than that, ends in ``...`` where it was longer, and takes no
-    time for the rest: what a wrong format would make there is not found out.
+    The text has not many more than ``size`` characters, ends in ``...`` where it was longer, and takes no time for the
+    rest: what a wrong format would make there is not found out. Integers of more than 10 000 bits are written as
+    ``16#...``: their digits in other bases take a time that is quadratic in their size.
 
     Raises:
         ValueError: The format does not fit the arguments, as ``badarg``.
     """
-    text = str(control) if isinstance(control, Atom) else characters(control, size=size or sys.maxsize)
+    text = str(control) if isinstance(control, Atom) else characters(control, size=size)
     left = iter(arguments)
     try:
         written = "".join(pieces(text, left, size))
     except EndOfArguments:
         raise ValueError("the format has more directives than arguments") from None
-    if size is not None and len(written) >= size:
+    if len(written) >= size:
         return written[:size].rstrip(".") + "..."
     if next(left, None) is not None:
         raise ValueError("the format has fewer directives than arguments")
@@ -108,11 +109,11 @@ def following(arguments: Iterator[Any]) -> Any:
         raise EndOfArguments from None
 
 
-def pieces(text: str, arguments: Iterator[Any], size: int | None) -> Iterator[str]:
-    """Yield what the parts of a format write, up to about ``size`` characters."""
-    room, at = size or sys.maxsize, 0
+def pieces(text: str, arguments: Iterator[Any], room: int) -> Iterator[str]:
+    """Yield what the parts of a format write, up to about ``room`` characters."""
+    at = 0
     for found in CONTROL.finditer(text):
-        piece = text[at : found.start()] + directive(found, arguments, room if size else None)
+        piece = text[at : found.start()] + directive(found, arguments, room)
         at = found.end()
         room -= len(piece)
         yield piece
@@ -121,7 +122,7 @@ def pieces(text: str, arguments: Iterator[Any], size: int | None) -> Iterator[st
     yield text[at:]
 
 
-def directive(found: re.Match[str], arguments: Iterator[Any], room: int | None) -> str:
+def directive(found: re.Match[str], arguments: Iterator[Any], room: int) -> str:
     """Return what one directive writes; of what would be longer than ``room`` only the beginning."""
     letter = found["letter"]
     width, precision = (size(found[name], arguments) for name in ("width", "precision"))
@@ -130,7 +131,7 @@ def directive(found: re.Match[str], arguments: Iterator[Any], room: int | None) 
     if letter == "n":
         return "\n" * max(1, width or 1)
     argument = following(arguments)
-    if room is not None and type(argument) is int and argument.bit_length() > MAX_BITS:
+    if type(argument) is int and argument.bit_length() > 4 * room:
         return "..."
     if letter == "c" and precision is None and width is not None:
         precision = abs(width)
@@ -165,9 +166,9 @@ def padded(text: str, width: int | None, precision: int | None, pad: str) -> str
     return text.ljust(-width, pad) if width < 0 else text.rjust(width, pad)
 
 
-def written_text(argument: Any, room: int | None) -> str:
+def written_text(argument: Any, room: int) -> str:
     """Return what ``~s`` writes."""
-    return str(argument) if isinstance(argument, Atom) else characters(argument, size=room or sys.maxsize)
+    return str(argument) if isinstance(argument, Atom) else characters(argument, size=room)
 
 
 def integer(argument: Any, base: int | None, *, upper: bool) -> str:
@@ -175,14 +176,22 @@ def integer(argument: Any, base: int | None, *, upper: bool) -> str:
     base = 10 if base is None else base
     if type(argument) is not int or not 2 <= base <= 36:
         raise ValueError("an integer and a base from 2 to 36 are needed")
-    number, digits = abs(argument), ""
-    while number or not digits:
-        number, digit = divmod(number, base)
-        digits = DIGITS[digit] + digits
+    digits = digits_of(abs(argument), base)
     return ("-" if argument < 0 else "") + (digits.upper() if upper else digits)
 
 
-def based(argument: Any, base: int | None, arguments: Iterator[Any], room: int | None, *, upper: bool) -> str:
+def digits_of(number: int, base: int) -> str:
+    """Return the digits of a number; those of a huge one in base 16, with its prefix unless that was asked for."""
+    if number.bit_length() > MAX_BITS:
+        return f"{number:x}" if base == 16 else f"16#{number:x}"
+    digits = ""
+    while number or not digits:
+        number, digit = divmod(number, base)
+        digits = DIGITS[digit] + digits
+    return digits
+
+
+def based(argument: Any, base: int | None, arguments: Iterator[Any], room: int, *, upper: bool) -> str:
     """Return an integer with a prefix that is an argument of its own."""
     prefix = written_text(following(arguments), room)
     digits = integer(argument, base, upper=upper)

@@ -23,23 +23,25 @@ if TYPE_CHECKING:
     from pyzen.node.router import Router
     from pyzen.node.services.caller import Caller
     from pyzen.node.services.exports import Exports
+    from pyzen.node.services.output import Output
 
 __all__ = ["KERNEL_SUP", "start_kernel"]
 
 KERNEL_SUP: Final = atoms.kernel_sup
 
 
-def start_kernel(router: Router, exports: Exports, caller: Callable[[], Caller]) -> None:
+def start_kernel(router: Router, exports: Exports, caller: Callable[[], Caller], output: Output) -> None:
     """Start the processes of the node itself; they are registered when this returns.
 
     Args:
         router: The node's processes.
         exports: What peers may call.
         caller: Returns a new process in whose name the node sends and calls.
+        output: Where ``user`` writes.
     """
     supervisor = GuardedSupervisor(
         [
-            ChildSpec("user", User, name=atoms.user),
+            ChildSpec("user", lambda: User(output), name=atoms.user),
             ChildSpec("caller", caller),
             ChildSpec("logger_proxy", LoggerProxy, name=atoms.logger_proxy),
             ChildSpec("net_kernel", NetKernel, name=atoms.net_kernel),

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import sys
 import threading
+import types
 from typing import Any
 
 import pytest
 
 from pyzen.errors import ConfigError
 from pyzen.node.services.exports import Exports
-from pyzen.terms import atoms
+from pyzen.terms import Atom, atoms
 
 
 def test_nothing_is_found_that_was_not_exported() -> None:
@@ -65,3 +67,75 @@ def test_stop_lets_the_threads_end() -> None:
 
     thread.join(timeout=5)
     assert not thread.is_alive()
+
+
+SOURCE = """
+import functools
+from functools import partial, reduce, wraps
+from os import system
+from string import capwords
+from time import sleep as nap
+
+__all__ = ["capwords", "named", "Shown", "_hidden", "missing"]
+
+def plain(): pass
+async def asynchronous(): pass
+cached = functools.lru_cache(plain)
+def traced(function):
+    @wraps(function)
+    def wrapper(*args): return function(*args)
+    return wrapper
+wrapped = traced(plain)
+wrapping = traced(system)
+bound_elsewhere = [].append
+class Shown:
+    def __call__(self): pass
+    def method(self): pass
+method = Shown().method
+instance = Shown()
+half = partial(plain)
+named = partial(plain)
+def _hidden(): pass
+value = 1
+"""
+
+OWN = ["asynchronous", "cached", "method", "plain", "traced", "wrapped"]
+NAMED = ["capwords", "named"]
+
+
+@pytest.fixture
+def own_module(monkeypatch: pytest.MonkeyPatch) -> str:
+    module = types.ModuleType("own_module")
+    exec(SOURCE, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module.__name__
+
+
+@pytest.mark.parametrize("allowed", [["own_module"], "all"])
+def test_a_module_gives_what_it_defines_or_names(own_module: str, allowed: Any) -> None:
+    """What it has merely imported, ``os.system`` say, is nothing that its operator has offered."""
+    exports = Exports(allowed)
+    names = [*vars(sys.modules[own_module]), "missing"]
+
+    found = [
+        name
+        for name in names
+        if exports.find(Atom(own_module), Atom(name), 0) or exports.find(Atom(own_module), Atom(name), 1)
+    ]
+
+    assert sorted(found) == sorted(OWN + NAMED)
+
+
+def test_functions_of_c_belong_to_the_module_that_they_say() -> None:
+    exports = Exports(["math", "os"])
+
+    assert exports.find(atoms.math, atoms.sqrt, 1) is not None
+    assert exports.find(atoms.os, atoms.getpid, 0) is not None  # of `posix`, and named in `__all__`
+
+
+def test_strange_all_names_nothing(own_module: str) -> None:
+    for strange in (None, 1, [1, None], "plain"):
+        vars(sys.modules[own_module])["__all__"] = strange
+        exports = Exports([own_module])
+        assert exports.find(Atom(own_module), atoms.plain, 0) is not None
+        assert exports.find(Atom(own_module), atoms.capwords, 1) is None

@@ -65,7 +65,7 @@ WRITTEN = [
 
 @pytest.mark.parametrize(("control", "arguments", "text"), WRITTEN)
 def test_formats_are_written_as_by_erlang(control: bytes, arguments: list[Any], text: str) -> None:
-    assert fwrite(control, arguments) == text
+    assert fwrite(control, arguments, size=1000) == text
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_formats_are_written_as_by_erlang(control: bytes, arguments: list[Any], 
 )
 def test_a_format_that_does_not_fit_is_refused(control: bytes, arguments: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
-        fwrite(control, arguments)
+        fwrite(control, arguments, size=1000)
 
 
 def test_bounded_chardata_ends_about_where_it_should() -> None:
@@ -104,3 +104,23 @@ def test_bounded_chardata_ends_about_where_it_should() -> None:
 )
 def test_a_bounded_format_ends_about_where_it_should(control: bytes, arguments: list[Any], text: str) -> None:
     assert fwrite(control, arguments, size=8) == text
+
+
+HUGE = (1 << 800_000) + 10
+
+
+@pytest.mark.parametrize(
+    ("control", "start"),
+    [(b"~b", "16#10000"), (b"~B", "16#10000"), (b"~p", "16#10000"), (b"~.16b", "10000")],
+)
+def test_huge_integers_are_written_in_base_16(control: bytes, start: str) -> None:
+    """Their decimal digits would take half a minute."""
+    arguments = [HUGE]
+    text = fwrite(control, arguments, size=1_000_000)
+
+    assert text.startswith(start)
+    assert text.lower().endswith("0a")
+
+
+def test_newlines_count() -> None:
+    assert len(fwrite(b"~9999n" * 10_000, [], size=20_000)) == 20_003

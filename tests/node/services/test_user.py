@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen.node.services.user import User, output
+from pyzen.node.services.output import Output, write
+from pyzen.node.services.user import User
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ SERVED = [
 def test_every_request_has_its_reply(
     request_: Any, reply: Any, written: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert User().serve(request_, output) == reply
+    assert User(Output()).serve(request_, write) == reply
     assert capsys.readouterr().out == written
 
 
@@ -49,7 +50,7 @@ def test_without_standard_output_the_log_has_it(
     monkeypatch.setattr(sys, "stdout", None)
 
     with caplog.at_level(logging.INFO, "pyzen.io"):
-        User().serve((atoms.put_chars, atoms.unicode, b"text\n"), output)
+        User(Output()).serve((atoms.put_chars, atoms.unicode, b"text\n"), write)
 
     assert caplog.messages == ["text"]
 
