@@ -19,6 +19,7 @@ __all__ = [
     "NO_LINK",
     "NO_PAYLOAD",
     "PROFILE",
+    "REFUSED",
     "SENT",
     "SIGNAL",
     "TLS_FAULT",
@@ -497,12 +498,13 @@ NO_LINK: Final = 2  # not queued: the link is gone
 
 # Kinds of events, the first item of each tuple that `drain` yields. An operation number (1..) stands for itself.
 MESSAGE: Final = 0  # (MESSAGE, link or 0, process number | Atom name | alias, messages: list, None)
-ACCEPTED: Final = -1  # (ACCEPTED, link, host, port, None): an inbound connection, in handshake mode
+ACCEPTED: Final = -1  # (ACCEPTED, link, host, port, 1): an inbound connection, in handshake mode
 CONNECTED: Final = -2  # (CONNECTED, link, None, None, None): an outbound connection, in handshake mode
 FRAME: Final = -3  # (FRAME, link, bytes, None, None): the answer to `read_frame`
 DOWN: Final = -4  # (DOWN, link, reason: str, None, None): after every packet read before it; the last of its link
 WRITABLE: Final = -5  # (WRITABLE, link, None, None, None): below the low mark again
 ENDED: Final = -6  # (ENDED, 0, reason: str, None, None): the thread ended; the last event of all
+REFUSED: Final = -8  # (REFUSED, 0, host, port, count): inbound connections without a place, the first one's address
 SIGNAL: Final = -7  # (SIGNAL, link, object, None, None): a MONITOR_P or DEMONITOR_P that is a signal already
 
 @final

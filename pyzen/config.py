@@ -34,7 +34,9 @@ class Limits:
         max_queued_bytes: Bytes per link that may wait for Python, unfinished fragments included.
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
         max_processes: Processes of this node, past which peers can start no more (``system_limit``).
-        max_handshakes: Inbound handshakes that may be unfinished at one time.
+        max_handshakes: Inbound connections at one time that have not proved to know the cookie, half of the process's
+            descriptors at most. Past it the oldest of the address that has most of them makes way, unless it is
+            younger than 2 s; then the newcomer is turned away.
         max_fragment_sequences: Messages in fragments that may be unfinished at one time, per link.
         setup_time: Seconds a handshake may take, as ``net_setuptime`` of OTP's kernel.
         atom_cache: Send atoms once per link and then by number, to peers that can; False sends them in clear.
@@ -48,7 +50,7 @@ class Limits:
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB
     max_processes: int = 262_144
-    max_handshakes: int = 64
+    max_handshakes: int = 1024
     max_fragment_sequences: int = 4096
     setup_time: float = 7.0
     atom_cache: bool = True

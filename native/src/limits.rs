@@ -17,7 +17,7 @@ pub struct Limits {
     pub max_queued_bytes: usize,
     /// Bytes per link that may wait for the peer.
     pub max_unsent_bytes: usize,
-    /// Unfinished inbound handshakes.
+    /// Inbound connections that have not proved to know the cookie.
     pub max_handshakes: usize,
     /// Unfinished messages in fragments, per link.
     pub max_fragment_sequences: usize,
@@ -38,7 +38,7 @@ impl Default for Limits {
             max_packet_size: 512 * MIB,
             max_queued_bytes: 64 * MIB,
             max_unsent_bytes: 256 * MIB,
-            max_handshakes: 64,
+            max_handshakes: 1024,
             max_fragment_sequences: 4096,
             setup_time: 7.0,
             atom_cache: true,

@@ -311,8 +311,8 @@ class Initiator(Handshake):
         if self.state is State.CHALLENGE:
             return HandshakeError(f"{self.peer} closed the connection after the status {self.status!r}: see its log")
         return HandshakeError(
-            f"{self.peer} closed the connection without an answer: it may want TLS, or its port belongs to a program "
-            "that is no Erlang node"
+            f"{self.peer} closed the connection without an answer: it may want TLS, or have too many unfinished "
+            "handshakes (see its log), or its port belongs to a program that is no Erlang node"
         )
 
 

@@ -29,6 +29,7 @@ from pyzen.errors import (
 from pyzen.logs import get_logger
 from pyzen.node.link import DialQueue, Link, LinkDriver, down_error
 from pyzen.terms import Atom, Pid, atoms
+from pyzen.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -182,6 +183,7 @@ class Connections:
         self._by_id: dict[int, Link] = {}
         self._ending: dict[int, tuple[Atom, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._full = Throttle()
         self._stopping = False
 
     def start(self, router: Router, system: Pid) -> None:
@@ -348,6 +350,13 @@ class Connections:
         """An inbound connection: answer its handshake."""
         channel = self._open(link_id)
         self._spawn(self._accept(channel, f"{host}:{port}"))
+
+    def refused(self, address: str, count: int) -> None:
+        """Inbound connections were closed at once: too many others have not proved to know the cookie."""
+        self.counters["connections_refused"] += count
+        if unlogged := self._full.let(asyncio.get_running_loop().time(), count):
+            text = "refused %d connections, one of them from %s: %d others are in their handshake"
+            log.warning(text, unlogged, address, self.handshake_count)
 
     async def _accept(self, channel: Channel, address: str) -> None:
         handshake = Acceptor(

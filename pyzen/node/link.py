@@ -23,6 +23,7 @@ from pyzen._native import (
     MESSAGE,
     NO_LINK,
     NO_PAYLOAD,
+    REFUSED,
     SENT,
     SIGNAL,
     TLS_FAULT,
@@ -92,6 +93,9 @@ class LinkHandler(Protocol):
 
     def accepted(self, link_id: int, host: str, port: int) -> None:
         """An inbound connection, in handshake mode."""
+
+    def refused(self, address: str, count: int) -> None:
+        """Inbound connections for which there was no place, the first of them from this address."""
 
     def connected(self, link_id: int) -> None:
         """An outbound connection, in handshake mode."""
@@ -359,7 +363,7 @@ class LinkDriver:
                 elif op == ENDED:
                     return False
                 else:
-                    self._event(op, link_id, first, second)
+                    self._event(op, link_id, first, second, payload)
             except Exception as error:  # none should get here; one that does takes no other event along
                 log.error("an event of link %d has failed: operation %d", link_id, op, exc_info=error)
         return more
@@ -378,9 +382,11 @@ class LinkDriver:
         except RemoteProtocolError as error:
             self._handler.end(link_id, str(error))
 
-    def _event(self, op: int, link_id: int, first: Any, second: Any) -> None:
+    def _event(self, op: int, link_id: int, first: Any, second: Any, third: Any) -> None:
         if op == ACCEPTED:
             self._handler.accepted(link_id, first, second)
+        elif op == REFUSED:
+            self._handler.refused(f"{first}:{second}", third)
         elif op == CONNECTED:
             self._handler.connected(link_id)
         elif op == FRAME:

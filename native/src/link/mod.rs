@@ -8,6 +8,7 @@
 //!   handshake.rs  frames before `activate`
 //!   stream.rs, tls/   the connection itself, plain or encrypted
 //!   tick.rs       when to send a tick, when the peer is gone
+//! unproven.rs  who may come in before having proved to know the cookie
 //! handle.rs   what the loop's thread and a task share: messages one way, marks the other
 //! events.rs   one queue per node of what has happened; one wake-up for many events
 //! fork.rs     the descriptors that a forked child closes; driver.rs finds tokio's
@@ -30,6 +31,7 @@ pub mod task;
 pub mod thread;
 pub mod tick;
 pub mod tls;
+pub mod unproven;
 mod writer;
 
 #[cfg(feature = "python")]

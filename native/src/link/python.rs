@@ -1,5 +1,6 @@
 //! What Python sees of the link: `LinkThread`, and the kinds of events.
 
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,6 +50,7 @@ const WRITABLE: i64 = -5;
 const ENDED: i64 = -6;
 /// A signal that is an object already.
 pub const SIGNAL: i64 = -7;
+const REFUSED: i64 = -8;
 
 /// One drain ends at whichever of these comes first.
 const MAX_DRAINED: usize = 256;
@@ -74,6 +76,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("WRITABLE", WRITABLE),
         ("ENDED", ENDED),
         ("SIGNAL", SIGNAL),
+        ("REFUSED", REFUSED),
     ];
     for (name, value) in kinds {
         module.add(name, value)?;
@@ -86,6 +89,13 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Session>()?;
     module.add_function(wrap_pyfunction!(guard_fd, module)?)?;
     module.add_function(wrap_pyfunction!(release_fd, module)?)
+}
+
+/// An event of so many connections, of which one has this address.
+fn from_address(py: Python<'_>, kind: i64, address: SocketAddr, count: u64) -> PyResult<Flat> {
+    let host = address.ip().to_string().into_pyobject(py)?.into_any().unbind();
+    let port = address.port().into_pyobject(py)?.into_any().unbind();
+    Ok(Flat::Other(kind, [host, port, count.into_pyobject(py)?.into_any().unbind()]))
 }
 
 /// An event of one value.
@@ -235,7 +245,7 @@ impl Inner {
                 self.links().insert(id, entry.clone());
                 Some(entry)
             }
-            Event::Ended(_) => None,
+            Event::Ended(_) | Event::Refused(..) => None,
             Event::Down(_) => match self.links().remove(&id) {
                 None => return Ok(None),
                 entry => entry,
@@ -246,10 +256,8 @@ impl Inner {
             },
         };
         let flat = match event {
-            Event::Accepted(_, address) => {
-                let host = address.ip().to_string().into_pyobject(py)?.into_any().unbind();
-                Flat::Other(ACCEPTED, [host, address.port().into_pyobject(py)?.into_any().unbind(), py.None()])
-            }
+            Event::Accepted(_, address) => from_address(py, ACCEPTED, address, 1)?,
+            Event::Refused(address, count) => from_address(py, REFUSED, address, count)?,
             Event::Connected => single(py, CONNECTED, py.None()),
             Event::Frame(frame) => single(py, FRAME, PyBytes::new(py, &frame).into_any().unbind()),
             Event::Packet(packet) => match entry {

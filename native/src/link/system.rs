@@ -59,6 +59,16 @@ pub fn without_signals<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
+/// How many descriptors this process may have.
+pub fn max_descriptors() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is writable and outlives the call.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } {
+        0 => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    }
+}
+
 /// Close descriptors with close(2) and nothing else.
 pub fn close_all(descriptors: impl IntoIterator<Item = RawFd>) {
     for fd in descriptors {

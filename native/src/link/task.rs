@@ -21,7 +21,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep, sleep_until};
 
 use super::events::{Event, Events};
@@ -31,6 +30,7 @@ use super::inbound::Inbound;
 use super::stream::{Shared, Stream};
 use super::tick::{INTENSITY, Liveness, Verdict};
 use super::tls::{self, Tls};
+use super::unproven::Place;
 use super::writer::Writer;
 use crate::dist::Format;
 use crate::dist::identity::Identity;
@@ -100,13 +100,7 @@ pub async fn dial(
 }
 
 /// Serve an inbound connection until it ends. `place` is given back when the handshake is over.
-pub async fn serve(
-    link: Arc<Link>,
-    events: Arc<Events>,
-    settings: Arc<Settings>,
-    stream: Stream,
-    place: OwnedSemaphorePermit,
-) {
+pub async fn serve(link: Arc<Link>, events: Arc<Events>, settings: Arc<Settings>, stream: Stream, place: Place) {
     let deadline = settings.setup_deadline();
     let mut opening = Opening { link: &link, early: Vec::new(), deadline };
     let opened = opening.encrypt(stream, settings.tls.as_deref().map(Tls::dialled)).await;
@@ -183,7 +177,7 @@ fn error_text(error: &io::Error) -> Reason {
 }
 
 enum Phase {
-    Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, _place: Option<OwnedSemaphorePermit> },
+    Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, _place: Option<Place> },
     Active { inbound: Box<Inbound>, liveness: Liveness, checks: Interval },
 }
 
@@ -211,7 +205,7 @@ impl Task {
         stream: Stream,
         early: Vec<Request>,
         deadline: Instant,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
     ) -> Self {
         let deadline = Box::pin(sleep_until(deadline));
         let frames = Frames::new(stream.prefix());

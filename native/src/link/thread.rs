@@ -7,12 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::driver::Driver;
@@ -22,13 +21,14 @@ use super::handle::{Link, Request};
 use super::stream::{Listener, Stream};
 use super::system;
 use super::task::{self, Settings};
+use super::unproven::{Place, Unproven};
 
 /// How long to wait when no connection can be accepted for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 enum Command {
     Listen(Listener),
-    Accepted(Stream, SocketAddr, OwnedSemaphorePermit),
+    Accepted(Arc<Link>, Stream, SocketAddr, Place),
     Dial(Arc<Link>, SocketAddr, ServerName<'static>),
     Stop,
 }
@@ -46,17 +46,18 @@ struct Shared {
     events: Arc<Events>,
     settings: Arc<Settings>,
     last_id: AtomicU64,
-    handshakes: Arc<Semaphore>,
+    unproven: Arc<Unproven>,
 }
 
 impl Shared {
     fn new(settings: Settings) -> io::Result<Self> {
-        let handshakes = settings.limits.max_handshakes.min(Semaphore::MAX_PERMITS);
+        // Who fills them all must leave descriptors for everything else.
+        let places = settings.limits.max_handshakes.min(system::max_descriptors() / 2).max(1);
         Ok(Self {
             events: Arc::new(Events::new()?),
             settings: Arc::new(settings),
             last_id: AtomicU64::new(0),
-            handshakes: Arc::new(Semaphore::new(handshakes)),
+            unproven: Unproven::new(places),
         })
     }
 
@@ -153,9 +154,9 @@ impl Io {
                 Some(ended) = self.tasks.join_next_with_id() => self.reap(ended),
                 command = inbox.recv() => match command {
                     Some(Command::Listen(listener)) => {
-                        listeners.spawn(accept_all(listener, self.commands.clone(), self.shared.handshakes.clone()));
+                        listeners.spawn(accept_all(listener, self.commands.clone(), self.shared.clone()));
                     }
-                    Some(Command::Accepted(stream, address, place)) => self.serve(stream, address, place),
+                    Some(Command::Accepted(link, stream, address, place)) => self.serve(link, stream, address, place),
                     Some(Command::Dial(link, address, name)) => self.dial(link, address, name),
                     Some(Command::Stop) | None => break,
                 },
@@ -165,8 +166,7 @@ impl Io {
         self.stop().await;
     }
 
-    fn serve(&mut self, stream: Stream, address: SocketAddr, place: OwnedSemaphorePermit) {
-        let link = self.shared.new_link();
+    fn serve(&mut self, link: Arc<Link>, stream: Stream, address: SocketAddr, place: Place) {
         let (events, settings) = (self.shared.events.clone(), self.shared.settings.clone());
         events.push(link.id, [Event::Accepted(link.clone(), address)]);
         let task = self.tasks.spawn(task::serve(link.clone(), events, settings, stream, place));
@@ -199,14 +199,16 @@ impl Io {
     }
 }
 
-/// Accept for ever. While all places are taken by unfinished handshakes, newcomers are closed at once.
-async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, places: Arc<Semaphore>) {
+/// Accept for ever. A newcomer for whom there is no place is closed at once, and told of.
+async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, shared: Arc<Shared>) {
     let Ok(listener) = listener.start() else { return };
     loop {
         match Stream::accept(&listener).await {
             Ok((stream, address)) => {
-                if let Ok(place) = places.clone().try_acquire_owned() {
-                    let _ = commands.send(Command::Accepted(stream, address, place));
+                let link = shared.new_link();
+                match shared.unproven.admit(&link, address.ip(), Instant::now()) {
+                    Some(place) => drop(commands.send(Command::Accepted(link, stream, address, place))),
+                    None => shared.events.push_refused(address),
                 }
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -225,7 +227,6 @@ mod tests {
     use crate::term::atom::Name;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
-    use std::time::Instant;
 
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -365,13 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_handshakes_are_bounded_and_the_newest_is_closed() {
+    fn without_a_place_a_newcomer_is_closed_and_told_of() {
         let mut node = Node::new(Limits { max_handshakes: 1, ..Limits::default() }, 60.0);
         let (link, peer) = node.accepted();
 
         let mut second = TcpStream::connect(peer.peer_addr().unwrap()).unwrap();
 
         assert_eq!(second.read(&mut [0]).unwrap(), 0);
+        assert!(matches!(node.next(), (0, Event::Refused(address, 1)) if address == second.local_addr().unwrap()));
         link.request(activate(Some(vec![])));
         let mut peer = peer;
         read::<2>(&mut peer);
