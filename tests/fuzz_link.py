@@ -264,7 +264,7 @@ def check_handshake(frames: list[bytes], draw: random.Random) -> str:
         answers = receiver.receive_frame(data)
         assert not (before and answers), "an ended handshake answers"
         if receiver.state is State.DONE and not before:
-            assert data[-16:] == digest("secret", receiver._challenge), "the proof is wrong"
+            assert data[-16:] == digest("secret", receiver.challenge), "the proof is wrong"
             if isinstance(receiver, Acceptor):
                 assert receiver.last_frame is not None
                 answers = [*answers, receiver.last_frame]

@@ -47,7 +47,7 @@ from pyzen.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
 __all__ = ["Acceptor", "Handshake", "Initiator", "Outcome", "State"]
 
@@ -95,13 +95,22 @@ class Handshake:
         peer: Name of the peer, as far as known.
         error: Why it failed; None before.
         outcome: What came of it; None before ``DONE``.
+        challenge: What the peer has to answer.
     """
 
     # State -> (tag it expects, states it may go to). The table of the module, for code and tests.
     TABLE: ClassVar[Mapping[State, tuple[bytes, frozenset[State]]]] = {}
 
     def __init__(
-        self, name: str, state: State, *, flags: int, creation: int, cookie: Callable[[str], str], peer: str | None
+        self,
+        name: str,
+        state: State,
+        *,
+        flags: int,
+        creation: int,
+        cookie: Callable[[str], str],
+        peer: str | None,
+        challenges: Container[int],
     ) -> None:
         check_node_name(name)
         self.state = state
@@ -112,7 +121,8 @@ class Handshake:
         self._flags = flags
         self._creation = creation
         self._cookie = cookie
-        self._challenge = secrets.randbits(32)
+        self.challenge = secrets.randbits(32)
+        self._challenges = challenges
 
     @property
     def ended(self) -> bool:
@@ -179,12 +189,20 @@ class Handshake:
         )
         self._move(State.DONE)
 
-    def _proof(self, challenge: int) -> bytes:
+    def _digest(self, challenge: int) -> bytes:
         assert self.peer is not None, "a cookie is looked up after the name is known"
         return digest(self._cookie(self.peer), challenge)
 
+    def _proof(self, challenge: int) -> bytes:
+        """Answer the peer's challenge, unless it is one that this node waits to have answered itself."""
+        if challenge in self._challenges:
+            raise HandshakeError(
+                f"{self.peer} sends a challenge of {self._name} back: it may not know the cookie itself"
+            )
+        return self._digest(challenge)
+
     def _proved(self, theirs: bytes) -> bool:
-        return hmac.compare_digest(self._proof(self._challenge), theirs)
+        return hmac.compare_digest(self._digest(self.challenge), theirs)
 
 
 class Initiator(Handshake):
@@ -197,6 +215,8 @@ class Initiator(Handshake):
         creation: Own creation, not 0.
         cookie: Gives the cookie for a peer.
         wanted: Asked when the peer believes that it has a link to us: whether this attempt still counts.
+        challenges: Those of this node that are not answered yet. One that comes back is refused: whoever has it may
+            want us to answer it, and then answer it with that where we have asked.
 
     Attributes:
         status: The peer's status, once received. After ``nok`` the peer's own attempt is under way: wait for it
@@ -223,8 +243,10 @@ class Initiator(Handshake):
         creation: int,
         cookie: Callable[[str], str],
         wanted: Callable[[], bool] = lambda: True,
+        challenges: Container[int] = (),
     ) -> None:
-        super().__init__(name, State.START, flags=flags, creation=creation, cookie=cookie, peer=peer)
+        start = State.START
+        super().__init__(name, start, flags=flags, creation=creation, cookie=cookie, peer=peer, challenges=challenges)
         try:
             check_node_name(peer)
         except ConfigError as error:
@@ -291,7 +313,7 @@ class Initiator(Handshake):
         negotiate(self._flags, message.flags)
         self._challenge_message = message
         self._move(State.ACK)
-        return [REPLY.pack(b"r", self._challenge, self._proof(message.challenge))]
+        return [REPLY.pack(b"r", self.challenge, self._proof(message.challenge))]
 
     def _receive_ack(self, frame: bytes) -> list[bytes]:
         if not self._proved(frame[1:]):
@@ -327,6 +349,7 @@ class Acceptor(Handshake):
         decide: Asked once, with name and flags of a peer that is fit to connect but has not proved itself yet.
             ``alive`` means that a link to it is up; it stays up until `Outcome.replaces` says otherwise. A raised
             `NotAllowed` is the verdict ``not_allowed`` with a reason of its own.
+        challenges: As of `Initiator`.
 
     Attributes:
         last_frame: The frame that ends the handshake, once ``DONE``: it must be the last before the packets.
@@ -349,8 +372,11 @@ class Acceptor(Handshake):
         creation: int,
         cookie: Callable[[str], str],
         decide: Callable[[str, Flag], Verdict],
+        challenges: Container[int] = (),
     ) -> None:
-        super().__init__(name, State.NAME, flags=flags, creation=creation, cookie=cookie, peer=None)
+        super().__init__(
+            name, State.NAME, flags=flags, creation=creation, cookie=cookie, peer=None, challenges=challenges
+        )
         self.last_frame: bytes | None = None
         self._decide = decide
         self._name_message: NameMessage | None = None
@@ -419,7 +445,7 @@ class Acceptor(Handshake):
         return [self._own_challenge()]
 
     def _own_challenge(self) -> bytes:
-        return ChallengeMessage(self._flags, self._challenge, self._creation, self._name).serialize()
+        return ChallengeMessage(self._flags, self.challenge, self._creation, self._name).serialize()
 
     def _receive_reply(self, frame: bytes) -> list[bytes]:
         if len(frame) != REPLY.size:

@@ -183,6 +183,7 @@ class Connections:
         self._by_id: dict[int, Link] = {}
         self._ending: dict[int, tuple[Atom, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._challenges: set[int] = set()
         self._full = Throttle()
         self._stopping = False
 
@@ -280,6 +281,7 @@ class Connections:
             creation=self._router.creation,
             cookie=self._cookie,
             wanted=lambda: self._dials.get(node) is dial,
+            challenges=self._challenges,
         )
         channel = self._dial_address(address, host)
         try:
@@ -314,7 +316,14 @@ class Connections:
         return node in self.links
 
     async def _shake(self, channel: Channel, handshake: Handshake) -> Outcome:
-        """Exchange frames until the handshake has ended."""
+        """Exchange frames until the handshake has ended; nobody else is answered its challenge meanwhile."""
+        self._challenges.add(handshake.challenge)
+        try:
+            return await self._exchange(channel, handshake)
+        finally:
+            self._challenges.discard(handshake.challenge)
+
+    async def _exchange(self, channel: Channel, handshake: Handshake) -> Outcome:
         while not handshake.ended:
             try:
                 frame = await channel.read()
@@ -365,6 +374,7 @@ class Connections:
             creation=self._router.creation,
             cookie=self._cookie,
             decide=lambda peer, flags: self._decide(peer, flags, channel),
+            challenges=self._challenges,
         )
         try:
             outcome = await self._shake(channel, handshake)

@@ -6,7 +6,7 @@ import pytest
 
 from pyzen.dist.flags import OWN_FLAGS, Flag
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, Outcome, State
-from pyzen.dist.handshake_messages import ChallengeMessage, NameMessage
+from pyzen.dist.handshake_messages import REPLY, ChallengeMessage, NameMessage
 from pyzen.dist.names import Verdict
 from pyzen.errors import (
     AlreadyConnected,
@@ -227,6 +227,25 @@ def test_initiator_proves_the_challenge_of_the_peer() -> None:
     assert reply[:1] == b"r"
     assert len(reply) == 21
     assert reply[5:] == proof("secret", 0xFFFFFFFF)
+
+
+def test_own_challenge_that_comes_back_is_not_answered() -> None:
+    one = initiator(challenges={7})
+    one.start()
+    one.receive_frame(b"sok")
+
+    assert one.receive_frame(ChallengeMessage(OTP_25, 7, 22, B).serialize()) == []
+    assert "sends a challenge of a@host back" in str(one.error)
+
+
+def test_acceptor_answers_no_challenge_of_its_own_node() -> None:
+    other = acceptor(challenges={7})
+    other.receive_frame(NameMessage(OWN_FLAGS, 11, A).serialize())
+
+    other.receive_frame(REPLY.pack(b"r", 7, proof("secret", other.challenge)))
+
+    assert other.last_frame is None
+    assert "sends a challenge of b@host back" in str(other.error)
 
 
 def test_initiator_answers_alive_with_true_while_wanted() -> None:

@@ -15,6 +15,7 @@ from pyzen.dist.control import Op
 from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.flags import own_flags
 from pyzen.dist.handshake import Acceptor, Initiator
+from pyzen.dist.handshake_messages import ChallengeMessage, NameMessage
 from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
 from pyzen.logs import BURST
 from pyzen.node.epmd_server import EpmdServer
@@ -163,6 +164,29 @@ async def test_a_peer_that_stalls_fails_the_dial_at_setup_time(
         await node.connect(callee.name)
 
     await (await callee.next()).close()
+
+
+async def test_challenge_of_this_node_is_not_answered_to_who_sends_it_back(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]]
+) -> None:
+    """Who has no cookie could have the node that it dials answer for it, on a connection the other way."""
+    assert node.address is not None
+    flags = own_flags(hidden=False)
+    thief, callee = RawPeer("y@127.0.0.1"), await make_callee("z@127.0.0.1")
+    thief.reader, thief.writer = await asyncio.open_connection(*node.address)
+    thief.write_frames([NameMessage(flags, 9, str(thief.name)).serialize()])
+    assert await thief.read_frame() == b"sok"
+    challenge = ChallengeMessage.parse(await thief.read_frame()).challenge
+    connecting = asyncio.ensure_future(node.connect(callee.name))
+    peer = await callee.next()
+    await peer.read_frame()
+
+    peer.write_frames([b"sok", ChallengeMessage(flags, challenge, 9, callee.name).serialize()])
+
+    with pytest.raises(HandshakeError, match=f"sends a challenge of {node.name} back"):
+        await connecting
+    await peer.close()
+    await thief.close()
 
 
 async def test_a_peer_that_closes_at_once_may_be_no_node(
