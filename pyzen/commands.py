@@ -21,6 +21,7 @@ from pyzen.node.cookies import read_cookie_file
 from pyzen.node.epmd import lookup
 from pyzen.node.metrics_server import MetricsServer
 from pyzen.node.node import Node
+from pyzen.node.services.output import StderrHandler
 from pyzen.node.tls import TLSConfig
 from pyzen.terms import atoms
 
@@ -139,7 +140,8 @@ async def serve_metrics(node: Node, address: tuple[str, int] | None) -> AsyncIte
 
 def log_to_stderr(level: str) -> None:
     """Let the log lines of a level, and those above it, go to stderr."""
-    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    text = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level.upper(), format=text, handlers=[StderrHandler()])
 
 
 def zen_config(options: Namespace) -> ZenConfig:

@@ -28,6 +28,7 @@ from pyzen.dist.epmd import (
     serialize_port2_response,
 )
 from pyzen.errors import EpmdError
+from pyzen.node.lobby import Lobby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,8 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["EpmdServer"]
 
 LOOPBACK: Final = "127.0.0.1"
-MAX_CONNECTIONS: Final = 1024
-MAX_UNREGISTERED: Final = 256  # of them, those that have not registered a node
+MAX_REGISTERED: Final = 1024
+MAX_UNREGISTERED: Final = 1024
+"""Connections that have registered no node: the oldest makes way past it."""
+
+GRACE: Final = 2.0
+"""Seconds in which none of them has to."""
+
+BACKLOG: Final = 1024
 IDLE_TIME: Final = 60.0  # as `epmd -packet_timeout`
 
 
@@ -71,6 +78,7 @@ class EpmdServer:
         self._clock = clock
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
+        self._lobby: Lobby[Connection] = Lobby(MAX_UNREGISTERED, GRACE, time.monotonic, Connection.end)
         self._ended = asyncio.Event()
         self._end_timer: asyncio.TimerHandle | None = None
 
@@ -85,7 +93,7 @@ class EpmdServer:
         """
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: Connection(self), self._addresses, port)
+            self._server = await loop.create_server(lambda: Connection(self), self._addresses, port, backlog=BACKLOG)
         except OSError as error:
             where = ", ".join(self._addresses)
             raise EpmdError(
@@ -118,8 +126,7 @@ class EpmdServer:
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection; False if there are too many."""
-        unregistered = len(self._connections) - len(self.table)
-        if len(self._connections) >= MAX_CONNECTIONS or unregistered >= MAX_UNREGISTERED:
+        if not self._lobby.admit(connection):
             return False
         self._connections.add(connection)
         return True
@@ -127,6 +134,7 @@ class EpmdServer:
     def forget(self, connection: Connection) -> None:
         """Count a connection no more, and drop what it has registered."""
         self._connections.discard(connection)
+        self._lobby.leave(connection)
         if connection.name is not None:
             self.table.unregister(connection.name)
             self._watch_registrations()
@@ -151,11 +159,12 @@ class EpmdServer:
                 assert_never(request)
 
     def _register(self, request: Alive2Request, connection: Connection) -> bytes:
-        if not connection.local:
+        if not connection.local or len(self.table) >= MAX_REGISTERED:
             return b""
         response = self.table.register(request.node, now=self._clock())
         if response.result == 0:
             connection.name = request.node.name
+            self._lobby.leave(connection)
             self._watch_registrations()
         return response.serialize()
 

@@ -1,7 +1,7 @@
 """``GET /metrics``: a node's metrics over HTTP/1.1, and nothing else.
 
-One answer per connection, then it is closed. Whoever connects can hold `MAX_CONNECTIONS` connections, each for
-`REQUEST_TIME` and `MAX_HEAD` bytes: past that they are turned away.
+One answer per connection, then it is closed. There are `MAX_CONNECTIONS` at most, each for `REQUEST_TIME` and
+`MAX_HEAD` bytes: past that the oldest makes way for a newcomer.
 
 ============================== ==========================================
 request                        answer
@@ -10,8 +10,9 @@ request                        answer
 another path                   404
 another method                 405
 no HTTP, or too large a head   400
+another host, see `is_meant`   421
 too slow, or no whole head     closed without an answer
-too many at one time           503
+too many within a second       503
 ============================== ==========================================
 
 Source: RFC 9110, RFC 9112; Prometheus, "Text-based format", version 0.0.4.
@@ -20,8 +21,10 @@ Source: RFC 9110, RFC 9112; Prometheus, "Text-based format", version 0.0.4.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import re
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, final
 from urllib.parse import urlsplit
@@ -29,6 +32,7 @@ from urllib.parse import urlsplit
 from pyzen.errors import ConfigError
 from pyzen.logs import get_logger
 from pyzen.node.addresses import resolve_host
+from pyzen.node.lobby import Lobby
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +44,15 @@ log = get_logger("pyzen.node")
 PATH: Final = "/metrics"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
 MAX_HEAD: Final = 8192
 """Bytes of request line and headers."""
 
-MAX_CONNECTIONS: Final = 16
+MAX_CONNECTIONS: Final = 64
+GRACE: Final = 1.0
+"""Seconds in which no connection has to make way for another."""
+
 REQUEST_TIME: Final = 5.0
 """Seconds for a whole connection, the reading of the answer included."""
 
@@ -69,7 +78,9 @@ class MetricsServer:
         self._read = read
         self._request_time = request_time
         self._server: asyncio.Server | None = None
+        self._hosts: frozenset[str] | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._lobby: Lobby[asyncio.StreamWriter] = Lobby(MAX_CONNECTIONS, GRACE, time.monotonic, abort)
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 is a free one.
@@ -83,6 +94,8 @@ class MetricsServer:
         except OSError as error:
             raise ConfigError(f"can't listen on {host}:{port} for metrics: {words(error)}") from error
         self.address = self._server.sockets[0].getsockname()[:2]
+        if ipaddress.ip_address(self.address[0]).is_loopback:
+            self._hosts = LOOPBACK | {host.lower()}
         shown = f"[{self.address[0]}]" if ":" in self.address[0] else self.address[0]
         log.info("metrics are at http://%s:%d%s", shown, self.address[1], PATH)
 
@@ -99,7 +112,7 @@ class MetricsServer:
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Own the task of a connection: ``start_server`` would let go of it."""
-        if len(self._connections) >= MAX_CONNECTIONS:
+        if not self._lobby.admit(writer):
             writer.write(answer(HTTPStatus.SERVICE_UNAVAILABLE))
             writer.close()
             return
@@ -120,14 +133,17 @@ class MetricsServer:
         except (OSError, TimeoutError):
             pass
         finally:
-            writer.transport.abort()
+            self._lobby.leave(writer)
+            abort(writer)
 
     def _answer(self, head: bytes) -> bytes:
         found = parse_request(head)
         if found is None:
             return answer(HTTPStatus.BAD_REQUEST)
-        method, path = found
+        method, path, host = found
         with_body = method != "HEAD"
+        if self._hosts is not None and not is_meant(host, self._hosts):
+            return answer(HTTPStatus.MISDIRECTED_REQUEST, with_body=with_body)
         if path != PATH:
             return answer(HTTPStatus.NOT_FOUND, with_body=with_body)
         if method not in {"GET", "HEAD"}:
@@ -152,8 +168,22 @@ async def read_head(reader: asyncio.StreamReader) -> bytes | None:
         return None
 
 
-def parse_request(head: bytes) -> tuple[str, str] | None:
-    """Return method and path of a request; None if it is none."""
+def abort(writer: asyncio.StreamWriter) -> None:
+    """End a connection at once."""
+    writer.transport.abort()
+
+
+def is_meant(host: str | None, hosts: frozenset[str]) -> bool:
+    """Say whether a request that came by loopback is meant for this machine.
+
+    A page of the web can have its reader's browser ask the reader's own machine, under a name that belongs to whoever
+    has made the page: then the name of the host tells.
+    """
+    return host is None or host.lower().removesuffix(".") in hosts
+
+
+def parse_request(head: bytes) -> tuple[str, str, str | None] | None:
+    """Return method, path and host of a request, None where it names no host; None if it is no request."""
     first, *fields = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     line = REQUEST_LINE.fullmatch(first)
     names = [found[1].lower() for found in map(FIELD.fullmatch, fields) if found]
@@ -162,9 +192,19 @@ def parse_request(head: bytes) -> tuple[str, str] | None:
     if line is None or len(names) < len(fields) or names.count("host") not in hosts[line[3]]:
         return None
     try:
-        return line[1], urlsplit(line[2]).path
+        target = urlsplit(line[2])
+        return line[1], target.path, target.hostname or host_of(fields)
     except ValueError:
         return None
+
+
+def host_of(fields: list[str]) -> str | None:
+    """Return what the field ``Host`` says, without the port. Raises ``ValueError``."""
+    for field in fields:
+        name, _, value = field.partition(":")
+        if name.lower() == "host":
+            return urlsplit(f"//{value.strip()}").hostname or ""
+    return None
 
 
 def answer(

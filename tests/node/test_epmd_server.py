@@ -214,10 +214,10 @@ async def test_server_drops_connections_that_register_nothing() -> None:
     await server.stop()
 
 
-async def test_server_bounds_connections_that_have_not_registered(
-    server: EpmdServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_server_bounds_connections_that_have_not_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(epmd_server, "MAX_UNREGISTERED", 2)
+    server = EpmdServer()
+    await server.start(0)
     node = await Client.connect(server)
     await node.register(NodeEntry("a", 1))
     waiting = [await Client.connect(server) for _ in range(2)]
@@ -227,6 +227,27 @@ async def test_server_bounds_connections_that_have_not_registered(
     assert await one_too_many.rest() == b""
     assert await asyncio.gather(*(asked_on(client) for client in waiting)) == [b"\x77\x01"] * 2
     await node.close()
+    await server.stop()
+
+
+async def test_idle_connection_makes_way_for_a_newcomer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epmd_server, "MAX_UNREGISTERED", 2)
+    monkeypatch.setattr(epmd_server, "GRACE", 0.0)
+    server = EpmdServer()
+    await server.start(0)
+    idle = [await Client.connect(server) for _ in range(2)]
+
+    assert await asked(server, PortPlease2Request("nobody")) == b"\x77\x01"
+
+    assert await idle[0].rest() == b""
+    assert await asked_on(idle[1]) == b"\x77\x01"
+    await server.stop()
+
+
+async def test_many_ask_at_once(server: EpmdServer) -> None:
+    answers = await asyncio.gather(*(asked(server, PortPlease2Request("nobody")) for _ in range(500)))
+
+    assert answers == [b"\x77\x01"] * 500
 
 
 async def asked_on(client: Client) -> bytes:
@@ -234,12 +255,16 @@ async def asked_on(client: Client) -> bytes:
     return await client.rest()
 
 
-async def test_server_bounds_connections_in_all(server: EpmdServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(epmd_server, "MAX_CONNECTIONS", 1)
-    node = await Client.connect(server)
+async def test_registrations_have_a_bound_that_keeps_nobody_from_asking(
+    server: EpmdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epmd_server, "MAX_REGISTERED", 1)
+    node, other = await Client.connect(server), await Client.connect(server)
     await node.register(NodeEntry("a", 1))
+    other.writer.write(serialize_request(Alive2Request(NodeEntry("b", 2))))
 
-    assert await asked(server, NamesRequest()) == b""
+    assert await other.rest() == b""
+    assert b"name a at port 1" in await asked(server, NamesRequest())
     await node.close()
 
 

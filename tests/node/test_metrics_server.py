@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 HOST = "127.0.0.1"
-GET = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n"
+GET = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TEXT = "# HELP é x\n"
 SHORT = 0.2  # seconds, for tests in which time runs out
 
@@ -101,24 +101,24 @@ async def test_clients_of_the_standard_library_understand_it(served: Served) -> 
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (b"GET /metrics?a=b HTTP/1.1\r\nHost: h\r\n\r\n", 200),
-        (b"GET http://h:9/metrics HTTP/1.1\r\nHost: h:9\r\n\r\n", 200),
+        (b"GET /metrics?a=b HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+        (b"GET http://localhost:9/metrics HTTP/1.1\r\nHost: localhost:9\r\n\r\n", 200),
         (b"GET /metrics HTTP/1.0\r\n\r\n", 200),
-        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", 404),
-        (b"HEAD /metrics/ HTTP/1.1\r\nHost: h\r\n\r\n", 404),
-        (b"POST /other HTTP/1.1\r\nHost: h\r\n\r\n", 404),
-        (b"POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 405),
-        (b"get /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 405),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"HEAD /metrics/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"POST /other HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405),
+        (b"get /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
         (b"GET /metrics HTTP/1.1\r\n\r\n", 400),
         (b"GET /metrics HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-        (b"GET /metrics HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n folded\r\n\r\n", 400),
         (b"GET /metrics HTTP/1.1\r\nHost : h\r\n\r\n", 400),
         (b"GET /metrics HTTP/1.1\r\nHost: h\0\r\n\r\n", 400),
-        (b"GET /metrics HTTP/2\r\nHost: h\r\n\r\n", 400),
+        (b"GET /metrics HTTP/2\r\nHost: localhost\r\n\r\n", 400),
         (b"GET /metrics\r\n\r\n", 400),
-        (b"GET  /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-        (b"GET /\xe9 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-        (b"GET http://[/metrics HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET  /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /\xe9 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET http://[/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (b"\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
     ],
@@ -132,7 +132,7 @@ async def test_method_that_is_not_allowed_hears_which_are(served: Served) -> Non
 
 
 async def test_head_of_a_missing_page_has_no_body(served: Served) -> None:
-    assert (await served.ask(b"HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n")).endswith(b"\r\n\r\n")
+    assert (await served.ask(b"HEAD /x HTTP/1.1\r\nHost: localhost\r\n\r\n")).endswith(b"\r\n\r\n")
 
 
 async def test_request_may_come_byte_by_byte(served: Served) -> None:
@@ -143,7 +143,7 @@ async def test_request_may_come_byte_by_byte(served: Served) -> None:
 
 @pytest.mark.parametrize(("size", "status"), [(MAX_HEAD, 200), (MAX_HEAD + 1, 400)])
 async def test_head_has_a_largest_size(served: Served, size: int, status: int) -> None:
-    start = b"GET /metrics HTTP/1.1\r\nHost: h\r\nX: "
+    start = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: "
     head = start + b"x" * (size - len(start))
 
     assert await served.status(head + b"\r\n\r\n") == status
@@ -193,6 +193,36 @@ async def test_many_clients_are_answered_side_by_side(served: Served) -> None:
     answers = await asyncio.gather(*(served.status(GET) for _ in range(MAX_CONNECTIONS)))
 
     assert answers == [200] * MAX_CONNECTIONS
+
+
+HOSTS = [
+    (b"localhost", 200), (b"LOCALHOST.:9100", 200), (b"127.0.0.1:80", 200), (b"[::1]:9", 200), (b"evil.example", 421),
+    (b"localhost.evil.example:80", 421), (b"127.0.0.1.nip.io", 421), (b"", 421), (b"10.0.0.1", 421),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS)
+async def test_page_of_the_web_reads_nothing_through_a_browser_here(served: Served, host: bytes, status: int) -> None:
+    """The browser asks this machine under the name of the page's own host."""
+    assert await served.status(b"GET /metrics HTTP/1.1\r\nHost: " + host + b"\r\n\r\n") == status
+
+
+async def test_target_that_is_a_whole_address_counts(served: Served) -> None:
+    request = b"GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    assert await served.status(request) == 421
+
+
+async def test_idle_connections_make_way(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served.server._lobby, "_grace", 0.0)
+    idle = [await served.connect() for _ in range(MAX_CONNECTIONS)]
+    await until(lambda: len(served.server._connections) == MAX_CONNECTIONS)
+
+    assert await served.status(GET) == 200
+
+    assert await idle[0][0].read() == b""
+    for _, writer in idle:
+        writer.close()
 
 
 async def test_one_connection_too_many_is_turned_away_until_one_ends(served: Served) -> None:

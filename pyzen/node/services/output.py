@@ -10,6 +10,7 @@ of a peer that fails because nobody reads our output would be harmed more than a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import sys
@@ -25,7 +26,7 @@ from pyzen.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_WAITING", "Output", "write"]
+__all__ = ["MAX_WAITING", "Output", "StderrHandler", "write"]
 
 log = get_logger("pyzen.io")
 
@@ -72,18 +73,24 @@ class Output:
 
     async def stop(self) -> None:
         """Write what waits, for a second at most, and end the thread unless it is held up."""
-        if self._thread is None:
-            return
         written = asyncio.Event()
-        self.offer(0, partial(asyncio.get_running_loop().call_soon_threadsafe, written.set))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await written.wait()
+        if self._thread is not None and self.offer(0, partial(self._tell, asyncio.get_running_loop(), written)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    await written.wait()
+        self.close(0.1)
+
+    def close(self, timeout: float = STOP_TIMEOUT) -> None:
+        """Take nothing more, and wait so many seconds at most until what waits is written."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        if written.is_set():
-            self._thread.join()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, written: asyncio.Event) -> None:
+        with contained:
+            loop.call_soon_threadsafe(written.set)
 
     def _run(self) -> None:
         while (next_ := self._next()) is not None:
@@ -118,7 +125,10 @@ def write(text: str) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write past the buffer of the stream: a program could not end while this thread waits in there with its lock."""
+    """Write all, and wait until it is taken.
+
+    Past the buffer of the stream: a program could not end while this thread waits in there with its lock.
+    """
     left: Any = memoryview(data)
     while left:
         try:
@@ -127,3 +137,31 @@ def write_all(descriptor: int, data: bytes) -> None:
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)
             poll.poll()
+
+
+@final
+class StderrHandler(logging.Handler):
+    """Writes the lines of ``logging`` to standard error, and leaves them out while nobody reads that.
+
+    Args:
+        descriptor: Where it writes.
+    """
+
+    def __init__(self, descriptor: int = 2) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._output = Output()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line to the thread that writes."""
+        try:
+            line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+        except Exception:  # as every handler of `logging` does
+            self.handleError(record)
+            return
+        self._output.offer(len(line), partial(write_all, self._descriptor, line))
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._output.close()
+        super().close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING
 
-from pyzen.node.services.output import MAX_WAITING, Output, write, write_all
+from pyzen.node.services.output import MAX_WAITING, Output, StderrHandler, write, write_all
 from pyzen.terms import atoms
 
 if TYPE_CHECKING:
@@ -149,3 +150,39 @@ async def test_node_goes_on_while_nobody_reads(
     lines = reader.close().decode().splitlines()
     assert set(lines) == {text}
     assert MAX_WAITING // 100_000 - 2 <= len(lines) < 50
+
+
+# ---- what is logged
+
+
+def logger_to(descriptor: int) -> tuple[logging.Logger, StderrHandler]:
+    logger, handler = logging.Logger("test"), StderrHandler(descriptor)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    return logger, handler
+
+
+def test_lines_are_written_in_order() -> None:
+    read_end, write_end = os.pipe()
+    logger, handler = logger_to(write_end)
+    for number in range(3):
+        logger.warning("line %d \ud800", number)
+
+    handler.close()
+
+    os.close(write_end)
+    assert os.read(read_end, 1000) == b"".join(b"WARNING line %d \\ud800\n" % number for number in range(3))
+    os.close(read_end)
+
+
+def test_logging_goes_on_while_nobody_reads() -> None:
+    read_end, write_end = os.pipe()
+    logger, handler = logger_to(write_end)
+
+    for _ in range(1000):
+        logger.warning("x" * 10_000)
+    assert handler._output.dropped > 500
+
+    os.close(read_end)  # the thread is let go of
+    handler.close()
+    os.close(write_end)
