@@ -36,12 +36,15 @@ mod module {
 
     fn refuse_other_interpreters(py: Python<'_>) -> PyResult<()> {
         if !raw::is_main_interpreter(py) {
-            return Err(PyImportError::new_err("pyzen can be used in the main interpreter only, not in a subinterpreter"));
+            return Err(PyImportError::new_err(
+                "pyzen can be used in the main interpreter only, not in a subinterpreter",
+            ));
         }
-        let enabled = py.import("sys")?.getattr_opt("_is_gil_enabled")?; // since 3.13
-        if let Some(enabled) = enabled
-            && !enabled.call0()?.is_truthy()?
-        {
+        let locked = match py.import("sys")?.getattr_opt("_is_gil_enabled")? {
+            Some(is_enabled) => is_enabled.call0()?.is_truthy()?,
+            None => true, // before 3.13
+        };
+        if !locked {
             return Err(PyImportError::new_err("pyzen needs the GIL: start Python without PYTHON_GIL=0 and -X gil=0"));
         }
         Ok(())
