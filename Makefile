@@ -13,7 +13,7 @@ MINUTES ?= 3
 export CARGO_TERM_COLOR ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check bench bench-check bench-check-short matrix fuzz chaos format clean native tools erlang \
+.PHONY: help demo test interop test-pythons check bench bench-check bench-check-short matrix fuzz chaos format clean native tools erlang \
     check-python check-rust check-elixir
 
 help: ## List the targets.
@@ -50,6 +50,9 @@ demo: native ## Show the main job between two nodes.
 
 test: native tools erlang ## Run tests/, erlang_interop/ and mix_fixture/ against real nodes.
 	$(BIN)/python -m pytest tests
+	@$(MAKE) --no-print-directory interop
+
+interop: native tools erlang ## The part of that which needs Erlang: erlang_interop/ and mix_fixture/.
 	sh mix_fixture/check.sh
 	$(BIN)/python -m pytest erlang_interop
 
@@ -75,6 +78,10 @@ format: tools ## Format the sources of all languages.
 	cd native && $(CARGO) fmt
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+test-pythons: $(VENV)/base ## Run tests/ against a wheel on each Python there is; PYTHONS='--python 3.12' for one.
+	@$(NEEDS_CARGO)
+	$(BIN)/python -m tests.pythons $(PYTHONS)
 
 # ---- longer runs -----------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from pyzen.config import EpmdConfig
 from pyzen.node.node import Node
 from tests import profiles
 from tests.certificates import Authority
+from tests.places import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -152,7 +153,7 @@ def release(request: pytest.FixtureRequest) -> Release:
         request.getfixturevalue("erlang")
     try:
         found = releases.obtain(number)
-    except releases.Unavailable as error:
+    except Unavailable as error:
         if os.environ.get("PYZEN_REQUIRE_MATRIX") == "1":
             pytest.fail(f"OTP {number}: {error}, and PYZEN_REQUIRE_MATRIX=1 forbids to skip")
         pytest.skip(f"{NOT_AVAILABLE}{error}")

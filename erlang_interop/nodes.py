@@ -22,8 +22,8 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
 
-from erlang_interop.releases import Place
 from pyzen import etf
+from tests.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

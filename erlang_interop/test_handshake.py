@@ -16,13 +16,14 @@ from typing import Any, Self
 import pytest
 
 from erlang_interop.nodes import ON_PATH
-from erlang_interop.releases import Place, Release
+from erlang_interop.releases import Release
 from pyzen.config import EpmdConfig
 from pyzen.dist.flags import MANDATORY, MANDATORY_25, OWN_FLAGS, Flag, flag_names, negotiate
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, State
 from pyzen.dist.names import Verdict
 from pyzen.errors import AlreadyConnected, CookieMismatch, HandshakeError, NotAllowed
 from pyzen.node.epmd import Registration, answers, lookup
+from tests.places import Place
 
 HOST = "localhost"
 LOOPBACK = "127.0.0.1"

@@ -13,7 +13,8 @@ import pytest
 from erlang_interop import releases
 from erlang_interop.matrix import Case, Matrix, Run
 from erlang_interop.nodes import ON_PATH
-from erlang_interop.releases import Place, Release, Unavailable, fetched, main, obtain
+from erlang_interop.releases import Release, main, obtain
+from tests.places import Unavailable
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,40 +24,7 @@ def report(outcome: str, when: str = "call", reason: str = "") -> pytest.TestRep
     return pytest.TestReport("id", ("file", 1, "id"), {}, outcome, longrepr, when)  # type: ignore[arg-type]
 
 
-# ---- places
-
-
-def test_programs_of_the_path_run_as_they_are() -> None:
-    assert Place().command("erl", "-noinput") == ["erl", "-noinput"]
-    assert Place().inside(Path("/some/where")) == "/some/where"
-    assert Place().environment == {}
-
-
-def test_programs_of_a_folder_are_found_there() -> None:
-    place = Place(programs=Path("/some/bin"))
-
-    assert place.command("erl", "-noinput") == ["/some/bin/erl", "-noinput"]
-    assert place.command("/bin/sh") == ["/bin/sh"]
-
-
-def test_programs_of_a_root_see_that_only() -> None:
-    place = Place(root=Path("/some/place"))
-
-    assert place.command("erl", "-noinput")[1:] == ["/some/place", "erl", "-noinput"]
-    assert place.inside(Path("/some/place/tmp/x")) == "/tmp/x"
-    assert place.environment["PATH"] == "/usr/bin:/bin"
-    with pytest.raises(ValueError, match="not in the subpath"):
-        place.inside(Path("/elsewhere"))
-
-
-def test_what_does_not_run_is_unavailable() -> None:
-    with pytest.raises(Unavailable, match="no-such-program does not run"):
-        ON_PATH.run("no-such-program")
-    with pytest.raises(Unavailable, match="sh does not run: alas"):
-        ON_PATH.run("sh", "-c", "echo alas >&2; exit 3")
-
-
-# ---- fetching
+# ---- releases
 
 
 def test_release_on_the_path_is_what_its_erl_says(erlang: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,39 +43,6 @@ def test_source_that_has_moved_on_is_no_longer_that_release(erlang: None, monkey
 
     with pytest.raises(Unavailable, match=r"moved on to OTP \d"):
         obtain("7")
-
-
-def test_fetch_happens_once(erlang: None, tmp_path: Path) -> None:
-    calls = []
-
-    def fetch(folder: Path) -> Place:
-        calls.append(folder)
-        (folder / "content").touch()
-        return ON_PATH
-
-    for _ in range(2):
-        folder = fetched("1", fetch, under=tmp_path)
-        assert folder == tmp_path / "1"
-        assert (folder / "content").is_file()
-    assert len(calls) == 1
-    assert not calls[0].exists()
-
-
-def test_fetch_that_failed_leaves_no_release_and_is_tried_again(erlang: None, tmp_path: Path) -> None:
-    def breaks(folder: Path) -> Place:
-        (folder / "half").touch()
-        raise Unavailable("no network")
-
-    def brings_nothing(folder: Path) -> Place:
-        return Place(programs=folder)
-
-    for fetch in (breaks, brings_nothing):
-        with pytest.raises(Unavailable):
-            fetched("1", fetch, under=tmp_path)
-        assert not (tmp_path / "1").exists()
-
-    folder = fetched("1", lambda _: ON_PATH, under=tmp_path)
-    assert list(folder.iterdir()) == []
 
 
 # ---- skips

@@ -35,6 +35,11 @@ DAY: Final = datetime.timedelta(days=1)
 
 NUMBERS: Final = itertools.count(1)
 
+SIGNS: Final = x509.KeyUsage(
+    digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
 
 class Authority:
     """Signs certificates of nodes, in files of a folder.
@@ -59,6 +64,8 @@ class Authority:
         self._folder = folder
         builder = self._builder(issuer or self, *names, expired=expired)
         builder = builder.add_extension(x509.BasicConstraints(marked, None), critical=True)
+        if marked:
+            builder = builder.add_extension(SIGNS, critical=True)
         self.cafile, self.keyfile = folder / f"{number}.pem", folder / f"{number}-key.pem"
         self.cafile.write_bytes(builder.sign((issuer or self).key, hashes.SHA256()).public_bytes(Encoding.PEM))
         write_key(self.keyfile, self.key, PrivateFormat.PKCS8, NoEncryption())
@@ -68,6 +75,10 @@ class Authority:
         serial = x509.random_serial_number()
         end = now - DAY if expired else now + DAY
         builder = x509.CertificateBuilder(issuer.name, self.name, self.key.public_key(), serial, now - 2 * DAY, end)
+        # RFC 5280, section 4.2.1, which Python checks since 3.13.
+        own = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+        builder = builder.add_extension(own, critical=False).add_extension(signer, critical=False)
         if not names:
             return builder
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])

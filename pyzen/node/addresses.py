@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,26 @@ async def resolve(host: str, port: int) -> Sequence[tuple[int, tuple[object, ...
 async def resolve_host(host: str) -> str:
     """Return the first address of ``host``. Raises ``OSError``."""
     return str((await resolve(host, 0))[0][1][0])
+
+
+async def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at the first address of ``host``; port 0 is a free one.
+
+    Made here rather than by ``loop.create_server``, which since Python 3.13 leaves out addresses that the machine
+    does not have, and raises errors without a number.
+
+    Raises:
+        OSError: The address can't be listened on, or there is none.
+    """
+    family, address = (await resolve(host, port))[0]
+    return socket.create_server(address, family=family)
+
+
+def reason(error: OSError) -> str:
+    """Return why an address can't be listened on, without what ``socket`` says around it."""
+    if error.errno is not None and error.errno > 0:  # those of name resolution are negative
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 async def listening_host(name: str, host: str) -> str:

@@ -28,6 +28,7 @@ from pyzen.dist.epmd import (
     serialize_port2_response,
 )
 from pyzen.errors import EpmdError
+from pyzen.node.addresses import listening_socket, reason
 from pyzen.node.lobby import Lobby
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class EpmdServer:
         self._addresses = (LOOPBACK, *addresses)
         self._linger = linger
         self._clock = clock
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._lobby: Lobby[Connection] = Lobby(MAX_UNREGISTERED, GRACE, time.monotonic, Connection.end)
         self._ended = asyncio.Event()
@@ -91,17 +92,28 @@ class EpmdServer:
         Raises:
             EpmdError: If an address can't be listened on.
         """
-        loop = asyncio.get_running_loop()
+        self.port = port
         try:
-            self._server = await loop.create_server(lambda: Connection(self), self._addresses, port, backlog=BACKLOG)
-        except OSError as error:
-            where = ", ".join(self._addresses)
-            raise EpmdError(
-                f"can't listen on port {port} of {where} ({error.strerror or error}): another epmd may run there"
-            ) from error
-        self.port = self._server.sockets[0].getsockname()[1]
+            for address in self._addresses:
+                await self._listen(address)
+        except EpmdError:
+            await self.stop()
+            raise
         self._watch_registrations()
         return self.port
+
+    async def _listen(self, address: str) -> None:
+        """Listen at one more address, on the port of the first."""
+        loop = asyncio.get_running_loop()
+        try:
+            own = await listening_socket(address, self.port)
+        except OSError as error:
+            raise EpmdError(
+                f"can't listen on port {self.port} of {address} ({reason(error)}): is another epmd there? "
+                "see ERL_EPMD_PORT and ERL_EPMD_ADDRESS"
+            ) from error
+        self.port = own.getsockname()[1]
+        self._servers.append(await loop.create_server(lambda: Connection(self), sock=own, backlog=BACKLOG))
 
     async def wait_ended(self) -> None:
         """Wait until the server has nothing more to do: told to end, or without nodes for too long.
@@ -114,13 +126,13 @@ class EpmdServer:
         """Close all connections, registrations included, and stop listening. Idempotent."""
         if self._end_timer is not None:
             self._end_timer.cancel()
-        if self._server is None:
-            return
-        self._server.close()
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
         for connection in list(self._connections):
             connection.end()
-        await self._server.wait_closed()
-        self._server = None
+        for server in servers:
+            await server.wait_closed()
 
     # ---- for its connections
 
@@ -187,7 +199,7 @@ class EpmdServer:
         if self._end_timer is not None:
             self._end_timer.cancel()
             self._end_timer = None
-        if self._linger is not None and not len(self.table) and self._server is not None:
+        if self._linger is not None and not len(self.table) and self._servers:
             self._end_timer = asyncio.get_running_loop().call_later(self._linger, self._ended.set)
 
 

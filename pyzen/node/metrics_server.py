@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import re
 import time
 from http import HTTPStatus
@@ -31,7 +30,7 @@ from urllib.parse import urlsplit
 
 from pyzen.errors import ConfigError
 from pyzen.logs import get_logger
-from pyzen.node.addresses import resolve_host
+from pyzen.node.addresses import listening_socket, reason
 from pyzen.node.lobby import Lobby
 
 if TYPE_CHECKING:
@@ -89,10 +88,10 @@ class MetricsServer:
             ConfigError: The address can't be listened on.
         """
         try:
-            address = await resolve_host(host)
-            self._server = await asyncio.start_server(self._accepted, address, port, limit=MAX_HEAD)
+            own = await listening_socket(host, port)
         except OSError as error:
-            raise ConfigError(f"can't listen on {host}:{port} for metrics: {words(error)}") from error
+            raise ConfigError(f"can't listen on {host}:{port} for metrics: {reason(error)}") from error
+        self._server = await asyncio.start_server(self._accepted, sock=own, limit=MAX_HEAD)
         self.address = self._server.sockets[0].getsockname()[:2]
         if ipaddress.ip_address(self.address[0]).is_loopback:
             self._hosts = LOOPBACK | {host.lower()}
@@ -149,13 +148,6 @@ class MetricsServer:
         if method not in {"GET", "HEAD"}:
             return answer(HTTPStatus.METHOD_NOT_ALLOWED, extra=("Allow: GET, HEAD",))
         return answer(HTTPStatus.OK, self._read(), with_body=with_body)
-
-
-def words(error: OSError) -> str:
-    """Return why an address can't be listened on, without what asyncio says around it."""
-    if error.errno is not None and error.errno > 0:  # those of name resolution are negative
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes | None:

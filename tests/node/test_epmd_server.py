@@ -306,8 +306,29 @@ async def test_server_stop_closes_registrations_and_frees_the_port(server: EpmdS
 
 
 async def test_server_listens_on_loopback_only(server: EpmdServer) -> None:
-    assert server._server is not None
-    assert [one.getsockname() for one in server._server.sockets] == [(HOST, server.port)]
+    assert [one.getsockname() for own in server._servers for one in own.sockets] == [(HOST, server.port)]
+
+
+async def test_server_listens_on_one_port_of_all_its_addresses() -> None:
+    server = EpmdServer(addresses=["127.0.0.2", "::1"])
+    port = await server.start(0)
+
+    for host in (HOST, "127.0.0.2", "::1"):
+        client = Client(*await asyncio.open_connection(host, port))
+        client.writer.write(serialize_request(NamesRequest()))
+        assert parse_names_response(await client.rest()).epmd_port == port
+
+    await server.stop()
+
+
+async def test_server_that_can_not_listen_on_an_address_listens_on_none() -> None:
+    server = EpmdServer(addresses=["192.0.2.1"])
+
+    with pytest.raises(EpmdError, match=r"can't listen on port \d+ of 192.0.2.1 .Cannot assign requested address.:"):
+        await server.start(0)
+
+    with pytest.raises(ConnectionRefusedError):
+        await Client.connect(server)
 
 
 async def test_server_tells_that_its_port_is_in_use(server: EpmdServer) -> None:

@@ -243,6 +243,12 @@ pub fn read_buffer<T>(object: &Bound<'_, PyAny>, take: impl FnOnce(&[u8]) -> T) 
     Ok(taken)
 }
 
+/// Whether this is the interpreter that the process began with, rather than a subinterpreter.
+pub fn is_main_interpreter(_py: Python<'_>) -> bool {
+    // SAFETY: the interpreter is held, so there is a current one; the main one lives as long as the process.
+    unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
+}
+
 /// Keeps the collector from running while many objects are made.
 pub struct CollectorPause(bool);
 
