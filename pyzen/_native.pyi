@@ -19,6 +19,7 @@ __all__ = [
     "NO_LINK",
     "NO_PAYLOAD",
     "PROFILE",
+    "REFUSED",
     "SENT",
     "SIGNAL",
     "TLS_FAULT",
@@ -327,7 +328,7 @@ def encoded_size(term: Any, max_depth: int, max_size: int) -> int | None:
     Takes time and memory for `max_size` bytes at most, however large the term.
     """
 
-def encode_message(term: Any) -> Encoded:
+def encode_message(term: Any, max_depth: int) -> Encoded:
     """Encode a term now, for a link that is not up yet. Raises `EncodeError`."""
 
 # ---------------------------------------------------------------------------------------------- monitor table
@@ -504,6 +505,7 @@ DOWN: Final = -4  # (DOWN, link, reason: str, None, None): after every packet re
 WRITABLE: Final = -5  # (WRITABLE, link, None, None, None): below the low mark again
 ENDED: Final = -6  # (ENDED, 0, reason: str, None, None): the thread ended; the last event of all
 SIGNAL: Final = -7  # (SIGNAL, link, object, None, None): a MONITOR_P or DEMONITOR_P that is a signal already
+REFUSED: Final = -8  # (REFUSED, link, as in MESSAGE | control tuple of SPAWN_REQUEST, limit: str, None): see `Limits`
 
 @final
 class NoPayload:

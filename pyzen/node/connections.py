@@ -218,7 +218,7 @@ class Connections:
         dial = self._dials.get(node)
         if dial is None:
             self._check_peer(str(node))
-            dial = self._dials[node] = Dial(DialQueue(self._limits.max_unsent_bytes))
+            dial = self._dials[node] = Dial(DialQueue(self._limits))
             dial.task = self._spawn(self._dial(node, dial))
         return dial
 
@@ -439,7 +439,7 @@ class Connections:
     async def _make_way(self, old: Link, channel: Channel) -> None:
         """End the link of a peer that has connected anew; what is sent meanwhile waits for the new one."""
         node = old.peer
-        dial = self._dials.setdefault(node, Dial(DialQueue(self._limits.max_unsent_bytes)))
+        dial = self._dials.setdefault(node, Dial(DialQueue(self._limits)))
         self.end(old.id, f"{node} has connected anew", logging.INFO)
         await self._ended(node)
         try:

@@ -49,6 +49,8 @@ const WRITABLE: i64 = -5;
 const ENDED: i64 = -6;
 /// A signal that is an object already.
 pub const SIGNAL: i64 = -7;
+/// A message or a spawn request whose payload breaks a limit.
+pub const REFUSED: i64 = -8;
 
 /// One drain ends at whichever of these comes first.
 const MAX_DRAINED: usize = 256;
@@ -74,6 +76,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("WRITABLE", WRITABLE),
         ("ENDED", ENDED),
         ("SIGNAL", SIGNAL),
+        ("REFUSED", REFUSED),
     ];
     for (name, value) in kinds {
         module.add(name, value)?;
