@@ -23,6 +23,7 @@ __all__ = [
     "SENT",
     "SIGNAL",
     "TLS_FAULT",
+    "TURNED_AWAY",
     "WRITABLE",
     "Atom",
     "BitString",
@@ -328,7 +329,7 @@ def encoded_size(term: Any, max_depth: int, max_size: int) -> int | None:
     Takes time and memory for `max_size` bytes at most, however large the term.
     """
 
-def encode_message(term: Any) -> Encoded:
+def encode_message(term: Any, max_depth: int) -> Encoded:
     """Encode a term now, for a link that is not up yet. Raises `EncodeError`."""
 
 # ---------------------------------------------------------------------------------------------- monitor table
@@ -504,8 +505,9 @@ FRAME: Final = -3  # (FRAME, link, bytes, None, None): the answer to `read_frame
 DOWN: Final = -4  # (DOWN, link, reason: str, None, None): after every packet read before it; the last of its link
 WRITABLE: Final = -5  # (WRITABLE, link, None, None, None): below the low mark again
 ENDED: Final = -6  # (ENDED, 0, reason: str, None, None): the thread ended; the last event of all
-REFUSED: Final = -8  # (REFUSED, 0, host, port, count): inbound connections without a place, the first one's address
 SIGNAL: Final = -7  # (SIGNAL, link, object, None, None): a MONITOR_P or DEMONITOR_P that is a signal already
+REFUSED: Final = -8  # (REFUSED, link, as in MESSAGE | control tuple of SPAWN_REQUEST, limit: str, None): see `Limits`
+TURNED_AWAY: Final = -9  # (TURNED_AWAY, 0, host, port, count): there was no place for them; the first one's address
 
 @final
 class NoPayload:

@@ -23,26 +23,27 @@ DEFAULT_LIMITS: Final = Limits()
 DEFAULT_LEVEL: Final = 6
 
 
-def encode(term: Term, *, compressed: int | bool = 0) -> bytes:
+def encode(term: Term, *, compressed: int | bool = 0, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Encode a term, as ``term_to_binary`` does.
 
     Args:
         term: Any object that has an Erlang form. Instances of subclasses are encoded as their base.
         compressed: Level from 1 to 9, 0 for none, or True for the usual one. Where compression gains nothing,
             the term is left as it is.
+        limits: How deep containers may be nested: ``max_depth`` is looked at.
 
     Returns:
         The external form, with its version byte 131; atoms as UTF-8.
 
     Raises:
-        EncodeError: If an object has no Erlang form, or containers are nested deeper than 10 000 levels; names the
-            type of the object and its path within the term.
+        EncodeError: If an object has no Erlang form, or containers are nested deeper than ``limits`` allow;
+            names the type of the object and its path within the term.
         ValueError: If there is no such level.
     """
     level = DEFAULT_LEVEL if compressed is True else int(compressed)
     if not 0 <= level <= 9:
         raise ValueError(f"compressed must be from 0 to 9, or a boolean, not {compressed!r}")
-    return _native.encode(term, level, DEFAULT_LIMITS.max_depth)
+    return _native.encode(term, level, limits.max_depth)
 
 
 def encoded_size(term: Term, *, maximum: int) -> int | None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyzen._native import DOWN, MESSAGE, NO_PAYLOAD, Session, encode_message
+from pyzen._native import DOWN, MESSAGE, NO_PAYLOAD, REFUSED, Session, encode_message
 from pyzen.config import Limits
 from pyzen.etf import encode
 from pyzen.terms import Atom, Pid, Reference
@@ -135,7 +135,7 @@ def test_session_sends_large_payloads_in_fragments() -> None:
 
 
 def test_session_takes_a_message_encoded_before() -> None:
-    data = other_end().send(THEIR, OUR, encode_message([1, 2]))
+    data = other_end().send(THEIR, OUR, encode_message([1, 2], 10))
 
     assert session().receive_data(data) == [delivered(OUR.number, [1, 2])]
 
@@ -387,24 +387,60 @@ def test_session_ends_at_a_header_toward_a_pass_through_peer() -> None:
     assert event[0] == DOWN
 
 
-@pytest.mark.parametrize(
-    ("limits", "message"),
+OVER_A_LIMIT = pytest.mark.parametrize(
+    ("limits", "payload", "told"),
     [
-        ({"max_depth": 10}, nested(11)),
-        ({"max_term_size": 100}, b"x" * 101),
+        ({"max_depth": 10}, term(nested(11)), "max_depth exceeded: 11 is more than 10"),
+        ({"max_term_size": 100}, term(b"x" * 101), "max_term_size exceeded: 106 is more than 100"),
+        ({"max_atoms": 1}, b"\x77\x0ein the payload", "max_atoms exceeded"),
     ],
 )
-def test_session_ends_at_a_message_over_a_limit_and_names_it(limits: dict[str, int], message: Any) -> None:
-    (event,) = session(**limits).receive_data(packet((22, THEIR, OUR), message))
 
-    assert event[0] == DOWN
-    assert next(iter(limits)) in event[2]
+
+@OVER_A_LIMIT
+@pytest.mark.parametrize("to", [OUR, Atom("name"), ALIAS_REF])
+def test_session_refuses_a_message_over_a_limit_alone(
+    limits: dict[str, int], payload: bytes, told: str, to: Any
+) -> None:
+    op = {Pid: 22, Atom: 6, Reference: 33}[type(to)]
+    control = (op, THEIR, Atom(""), to) if op == 6 else (op, THEIR, to)
+
+    stream = raw_packet(term(control) + payload) + packet((22, THEIR, OUR), 7)
+    refused, after = separate(session(**limits).receive_data(stream))
+
+    assert refused[:3] == (REFUSED, 1, OUR.number if to is OUR else to)
+    assert refused[3].startswith(told)
+    assert after == delivered(OUR.number, 7)
+
+
+@OVER_A_LIMIT
+def test_session_refuses_a_spawn_request_over_a_limit_alone(limits: dict[str, int], payload: bytes, told: str) -> None:
+    control: tuple[Any, ...] = (29, REF, THEIR, THEIR, (Atom("m"), Atom("f"), 1), [])
+
+    (refused,) = session(**limits).receive_data(raw_packet(term(control) + payload))
+
+    assert refused[:3] == (REFUSED, 1, control)
+    assert refused[3].startswith(told)
+
+
+def test_session_tells_the_link_of_messages_behind_a_refused_one() -> None:
+    one = packet((22, THEIR, OUR), 1)
+
+    events = session(max_depth=10).receive_data(one + packet((22, THEIR, OUR), nested(11)) + one + one)
+
+    assert [(kind, link) for kind, link, *_ in events] == [(MESSAGE, 0), (REFUSED, 1), (MESSAGE, 1)]
+
+
+@pytest.mark.parametrize("data", [b"\x68\x01" * 11 + b"\xff", b"\x68\x01" * 9 + b"\xff"])
+def test_session_ends_only_at_what_is_malformed_before_it_breaks_a_limit(data: bytes) -> None:
+    (event,) = session(max_depth=10).receive_data(raw_packet(term((22, THEIR, OUR)) + data))
+
+    assert event[0] == (DOWN if len(data) < 20 else REFUSED)
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        raw_packet(term((22, THEIR, OUR)) + b"\x77\x0ein the payload"),
         frame(b"\x83\x44\x01\x08\x05\x0din the header" + term((1, THEIR, OUR))),
         raw_packet(b"\x68\x04\x61\x06" + term(THEIR) + term(Atom("")) + b"\x77\x0cas the name!" + term(1)),
     ],

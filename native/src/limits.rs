@@ -31,7 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
-            max_depth: 10_000,
+            max_depth: 1500,
             max_term_size: 512 * MIB,
             max_inflated_size: 64 * MIB,
             max_atoms: 1_048_576,

@@ -221,7 +221,7 @@ class Connections:
         dial = self._dials.get(node)
         if dial is None:
             self._check_peer(str(node))
-            dial = self._dials[node] = Dial(DialQueue(self._limits.max_unsent_bytes))
+            dial = self._dials[node] = Dial(DialQueue(self._limits))
             dial.task = self._spawn(self._dial(node, dial))
         return dial
 
@@ -360,7 +360,7 @@ class Connections:
         channel = self._open(link_id)
         self._spawn(self._accept(channel, f"{host}:{port}"))
 
-    def refused(self, address: str, count: int) -> None:
+    def turned_away(self, address: str, count: int) -> None:
         """Inbound connections were closed at once: too many others have not proved to know the cookie."""
         self.counters["connections_refused"] += count
         if unlogged := self._full.let(asyncio.get_running_loop().time(), count):
@@ -458,7 +458,7 @@ class Connections:
     async def _make_way(self, old: Link, channel: Channel) -> None:
         """End the link of a peer that has connected anew; what is sent meanwhile waits for the new one."""
         node = old.peer
-        dial = self._dials.setdefault(node, Dial(DialQueue(self._limits.max_unsent_bytes)))
+        dial = self._dials.setdefault(node, Dial(DialQueue(self._limits)))
         self.end(old.id, f"{node} has connected anew", logging.INFO)
         await self._ended(node)
         try:

@@ -27,6 +27,7 @@ from pyzen._native import (
     SENT,
     SIGNAL,
     TLS_FAULT,
+    TURNED_AWAY,
     WRITABLE,
     Encoded,
     LinkThread,
@@ -94,7 +95,7 @@ class LinkHandler(Protocol):
     def accepted(self, link_id: int, host: str, port: int) -> None:
         """An inbound connection, in handshake mode."""
 
-    def refused(self, address: str, count: int) -> None:
+    def turned_away(self, address: str, count: int) -> None:
         """Inbound connections for which there was no place, the first of them from this address."""
 
     def connected(self, link_id: int) -> None:
@@ -193,14 +194,15 @@ class DialQueue:
     epoch = 0
     busy = False
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._items: list[Signal | First] = []
         self._bytes = 0
-        self._max_bytes = max_bytes
+        self._max_bytes = limits.max_unsent_bytes
+        self._max_depth = limits.max_depth
 
     def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Queue a message. Raises ``EncodeError``, ``LinkOverloaded``."""
-        encoded = encode_message(message)
+        encoded = encode_message(message, self._max_depth)
         if self._bytes + len(encoded) > self._max_bytes:
             raise LinkOverloaded(f"more than {self._max_bytes} bytes wait for a node that is being dialled")
         self._bytes += len(encoded)
@@ -210,7 +212,7 @@ class DialQueue:
     def signal(self, signal: Signal) -> bool:
         """Queue any other signal; the arguments of a spawn request are encoded now. Raises ``EncodeError``."""
         if type(signal) is SpawnRequest:
-            signal.args = encode_message(signal.args)
+            signal.args = encode_message(signal.args, self._max_depth)
         self._items.append(signal)
         return True
 
@@ -228,19 +230,20 @@ class DialQueue:
             elif (encoded := encoder.encode(item)) is None:
                 unknown.append(item)
             else:
-                first.append(encodable(*encoded))
+                first.append(self._encodable(*encoded))
         return first, unknown
 
-
-def encodable(order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD) -> First:
-    """Return a signal whose reason is encoded already, or replaced when it can't be."""
-    try:
-        encode_message(control)
-        if payload is NO_PAYLOAD or isinstance(payload, Encoded):  # arguments of a spawn request are encoded already
-            return order_key, control, payload
-        return order_key, control, encode_message(payload)
-    except EncodeError:
-        return without_reason(order_key, control, payload)
+    def _encodable(self, order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD) -> First:
+        """Return a signal whose reason is encoded already, or replaced when it can't be."""
+        try:
+            encode_message(control, self._max_depth)
+            if payload is NO_PAYLOAD or isinstance(
+                payload, Encoded
+            ):  # arguments of a spawn request are encoded already
+                return order_key, control, payload
+            return order_key, control, encode_message(payload, self._max_depth)
+        except EncodeError:
+            return without_reason(order_key, control, payload)
 
 
 def tls_context(config: TLSConfig) -> TLSContext:
@@ -360,6 +363,8 @@ class LinkDriver:
                     self._signal(link_id, first)
                 elif op > 0:
                     self._control(link_id, op, first, payload)
+                elif op == REFUSED:
+                    self._refused(link_id, first, second)
                 elif op == ENDED:
                     return False
                 else:
@@ -373,20 +378,44 @@ class LinkDriver:
             self._router.route_inward(signal)
 
     def _control(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> None:
-        """Obey a control message; the link of a peer that breaks the protocol ends with it."""
+        signal = self._decoded(link_id, op, control, payload)
+        if signal is not None:
+            self._router.route_inward(signal)
+
+    def _decoded(self, link_id: int, op: int, control: tuple[Any, ...], payload: Any) -> Signal | None:
+        """Return the signal that a control message is; the link of a peer that breaks the protocol ends with it."""
         decoder = self._decoders.get(link_id)
-        if decoder is None:
-            return
         try:
-            self._router.route_inward(decoder.decode(op, control, payload))
+            return None if decoder is None else decoder.decode(op, control, payload)
         except RemoteProtocolError as error:
             self._handler.end(link_id, str(error))
+            return None
+
+    def _refused(self, link_id: int, what: Any, limit: str) -> None:
+        """Do without a message or a spawn request that breaks a limit."""
+        if type(what) is tuple:
+            request = self._decoded(link_id, what[0], what, [])
+            if request is not None:
+                log.warning("%s refuses a spawn request of %s: %s", self._router.name, request.peer, limit)
+                self._router.refuse(request, atoms.system_limit)
+        elif link_id in self._decoders:
+            self._lost_message(link_id, self._router.receiver(what), limit)
+
+    def _lost_message(self, link_id: int, receiver: Actor | None, limit: str) -> None:
+        """Drop a message, as its receiver would by a crash. What is told to the node itself must not be missed."""
+        if receiver is None:
+            return
+        name, peer = receiver.registered_name or receiver.pid, self._links[link_id].peer
+        if receiver.guarded:
+            self._handler.end(link_id, f"a message for {name}: {limit}")
+        else:
+            log.warning("%s refuses a message of %s for %s: %s", self._router.name, peer, name, limit)
 
     def _event(self, op: int, link_id: int, first: Any, second: Any, third: Any) -> None:
         if op == ACCEPTED:
             self._handler.accepted(link_id, first, second)
-        elif op == REFUSED:
-            self._handler.refused(f"{first}:{second}", third)
+        elif op == TURNED_AWAY:
+            self._handler.turned_away(f"{first}:{second}", third)
         elif op == CONNECTED:
             self._handler.connected(link_id)
         elif op == FRAME:

@@ -126,7 +126,7 @@ class Node:
             raise ConfigError(f"ticktime must be a positive number of seconds, not {ticktime!r}")
         self.name = Atom(name)
         self.limits = limits
-        self._exports = Exports(exports)
+        self._exports = Exports(exports, limits)
         self._cookies = Cookies(cookie)
         self._hidden = hidden
         self._listen = listen

@@ -332,18 +332,21 @@ class Router:
             messages: One or more.
             via: The epoch of the link that messages to an alias or a guarded process came by; 0 for this node.
         """
-        if type(to) is int:  # not `True`, which is a name
-            actor = self.by_number.get(to)
-        elif isinstance(to, Reference):
-            actor, messages = self.aliases.get(to), [AliasMessage(to, one, via=via) for one in messages]
-        else:
-            actor = self.names.get(cast("Atom", to))
+        actor = self.receiver(to)
         if actor is None:
             return
-        if via and actor.guarded and type(to) is not Reference:
+        if type(to) is Reference:
+            actor.enqueue_all([AliasMessage(to, one, via=via) for one in messages])
+        elif via and actor.guarded:
             actor.enqueue_all([Sourced(one, via) for one in messages])
         else:
             actor.enqueue_all(messages)
+
+    def receiver(self, to: int | Atom | Reference) -> Actor | None:
+        """Return the process of this node that a message goes to: by its number, its name or an alias."""
+        if type(to) is int:  # not `True`, which is a name
+            return self.by_number.get(to)
+        return self.aliases.get(to) if isinstance(to, Reference) else self.names.get(cast("Atom", to))
 
     def deliver_many(self, dispatches: Sequence[tuple[Pid, Downs]]) -> None:
         """Put DOWNs into mailboxes of this node; those for dead processes are withdrawn."""

@@ -21,8 +21,8 @@ from pyzen._native import (
     MESSAGE,
     NO_LINK,
     NO_PAYLOAD,
-    REFUSED,
     SENT,
+    TURNED_AWAY,
     WRITABLE,
     LinkThread,
 )
@@ -137,7 +137,7 @@ def test_unfinished_handshakes_are_bounded(make_node: Callable[..., Node]) -> No
 
     with socket.create_connection(node.address, timeout=10) as third:
         assert third.recv(1) == b""
-        assert node.wait(REFUSED) == (REFUSED, 0, *third.getsockname(), 1)
+        assert node.wait(TURNED_AWAY) == (TURNED_AWAY, 0, *third.getsockname(), 1)
 
     node.activate(first, last_frame=b"")
     assert read(peer, 2) == b"\x00\x00"

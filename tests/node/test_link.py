@@ -62,7 +62,7 @@ class Idle(GenServer):
 
 
 def test_queue_keeps_messages_and_signals_in_order() -> None:
-    queue = DialQueue(1000)
+    queue = DialQueue(Limits(max_unsent_bytes=1000))
     queue.send(OUR, THEIR, 1)
     queue.signal(Monitor(THEIR, OUR, REF))
     queue.send(OUR, atoms.name, 2)
@@ -73,7 +73,7 @@ def test_queue_keeps_messages_and_signals_in_order() -> None:
 
 
 def test_queue_keeps_priority() -> None:
-    queue = DialQueue(1000)
+    queue = DialQueue(Limits(max_unsent_bytes=1000))
 
     queue.send(OUR, THEIR, 1, priority=True)
     queue.signal(Exit2(THEIR, OUR, atoms.boom, True))
@@ -84,7 +84,7 @@ def test_queue_keeps_priority() -> None:
 
 
 def test_queue_is_empty_once_taken() -> None:
-    queue = DialQueue(1000)
+    queue = DialQueue(Limits(max_unsent_bytes=1000))
     queue.signal(Link(THEIR, OUR))
     queue.take(int(OWN_FLAGS))
 
@@ -108,7 +108,7 @@ def test_queue_is_empty_once_taken() -> None:
 def test_queue_turns_each_signal_into_its_control_message(
     signal: Signal, control: tuple[Any, ...], payload: Any
 ) -> None:
-    queue = DialQueue(1000)
+    queue = DialQueue(Limits(max_unsent_bytes=1000))
 
     queue.signal(signal)
 
@@ -120,7 +120,7 @@ def test_queue_turns_each_signal_into_its_control_message(
 def test_queue_takes_messages_up_to_its_limit_and_no_more() -> None:
     message = bytes(95)
     size = len(b"m") + 4 + 95
-    queue = DialQueue(2 * size)
+    queue = DialQueue(Limits(max_unsent_bytes=2 * size))
     queue.send(OUR, THEIR, message)
     queue.send(OUR, THEIR, message)
 
@@ -131,7 +131,7 @@ def test_queue_takes_messages_up_to_its_limit_and_no_more() -> None:
 
 
 def test_queue_refuses_what_has_no_erlang_form_at_once() -> None:
-    queue = DialQueue(1000)
+    queue = DialQueue(Limits(max_unsent_bytes=1000))
 
     with pytest.raises(EncodeError):
         queue.send(OUR, THEIR, object())
@@ -140,7 +140,7 @@ def test_queue_refuses_what_has_no_erlang_form_at_once() -> None:
 
 
 def test_queue_keeps_a_signal_whose_reason_has_no_erlang_form() -> None:
-    queue = DialQueue(1000)
+    queue = DialQueue(Limits(max_unsent_bytes=1000))
 
     queue.signal(Exit2(THEIR, OUR, object()))
 
@@ -149,7 +149,7 @@ def test_queue_keeps_a_signal_whose_reason_has_no_erlang_form() -> None:
 
 
 def test_queue_makes_nobody_wait() -> None:
-    assert not DialQueue(1000).resume_when_writable(actor_of(Idle()))
+    assert not DialQueue(Limits(max_unsent_bytes=1000)).resume_when_writable(actor_of(Idle()))
 
 
 # ---- signals over a link that is up

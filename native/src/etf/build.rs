@@ -78,8 +78,8 @@ impl<'py> List<'py> {
         match self.tail {
             None => finish_list(self.items, self.frozen),
             Some(tail) => {
-                let items = self.items.finish().to_tuple().unbind();
-                object(py, ImproperList { items, tail: tail.unbind() })
+                let items = self.items.finish().to_tuple().unbind().into();
+                object(py, ImproperList { items, tail: tail.unbind().into() })
             }
         }
     }
@@ -130,7 +130,7 @@ pub fn push_bytes<'py>(list: &mut ListBuilder<'py>, bytes: &[u8]) -> Decoded<()>
 pub fn finish_list(list: ListBuilder<'_>, frozen: bool) -> Decoded<Bound<'_, PyAny>> {
     let list = list.finish();
     if frozen {
-        let items = list.to_tuple().unbind();
+        let items = list.to_tuple().unbind().into();
         return object(list.py(), FrozenList { items });
     }
     Ok(list.into_any())

@@ -461,8 +461,10 @@ impl<'a, 'py> Decoder<'a, 'py> {
             Frame::Tuple(tuple) => Ok(tuple.finish().into_any()),
             Frame::List(list) => list.finish(self.py),
             Frame::Map(map) => self.finish_map(map),
-            Frame::Fun(parts, free) => object(self.py, Fun { parts: *parts, free: free.finish().unbind() }),
-            Frame::Record(parts, values) => object(self.py, Record { parts: *parts, values: values.finish().unbind() }),
+            Frame::Fun(parts, free) => object(self.py, Fun { parts: *parts, free: free.finish().unbind().into() }),
+            Frame::Record(parts, values) => {
+                object(self.py, Record { parts: *parts, values: values.finish().unbind().into() })
+            }
         }
     }
 

@@ -59,9 +59,9 @@ fn encoded_size(term: &Bound<'_, PyAny>, max_depth: usize, max_size: usize) -> P
 
 /// Encode a term for a link that is not up yet.
 #[pyfunction]
-fn encode_message(term: &Bound<'_, PyAny>) -> PyResult<Encoded> {
+fn encode_message(term: &Bound<'_, PyAny>, max_depth: usize) -> PyResult<Encoded> {
     let mut bytes = Vec::new();
-    encode_term(term, Limits::default().max_depth, &mut bytes)?;
+    encode_term(term, max_depth, &mut bytes)?;
     Ok(Encoded { bytes })
 }
 

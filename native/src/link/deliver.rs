@@ -1,12 +1,12 @@
 //! Packets to what Python sees: flat events, one form for every variant of an operation.
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyString};
 
 use super::arguments::no_payload;
 use super::filling::LARGE_PACKET;
 use super::guarded::Guarded;
-use super::python::MESSAGE;
+use super::python::{MESSAGE, REFUSED};
 use crate::dist::bytes::Cursor;
 use crate::dist::control::{Head, Payload, Shape, Target, read_head};
 use crate::dist::identity::{Identity, read_atom, read_own_pid};
@@ -55,10 +55,24 @@ impl Receiver {
     }
 }
 
+impl Flat {
+    /// A message or a spawn request whose payload breaks a limit: for whom, or its control tuple, and which limit.
+    fn refused(py: Python<'_>, what: Bound<'_, PyAny>, why: &str) -> Self {
+        Self::Other(REFUSED, [what.unbind(), PyString::new(py, why).into_any().unbind(), py.None()])
+    }
+
+    /// Whether Python may find that the link has to end here.
+    pub fn may_end_the_link(&self) -> bool {
+        matches!(self, Self::Other(kind, _) if *kind > MESSAGE || *kind == REFUSED)
+    }
+}
+
 /// The signals whose payload is a reason; one that breaks a limit is replaced, so that the signal is not lost.
 const WITH_REASON: [u8; 3] = [24, 26, 28];
 
 /// Decode a packet. `None` for a message to a process that is none of ours; an error is the reason to close the link.
+///
+/// A payload that breaks a limit costs itself only: what it belongs to is refused, or has another reason.
 ///
 /// The large binaries of a large packet are left unfilled and added to `holes`.
 pub fn deliver(
@@ -89,6 +103,9 @@ struct Terms<'a, 'py> {
 }
 
 type Read<T> = Result<T, String>;
+
+/// A term, or which limit it breaks.
+type Bounded<'py> = Result<Bound<'py, PyAny>, String>;
 
 impl<'a, 'py> Terms<'a, 'py> {
     fn rest(&self) -> &'a [u8] {
@@ -150,9 +167,14 @@ impl<'a, 'py> Terms<'a, 'py> {
             Shape::Signal { op, first, last, payload } => {
                 let (control, within) = self.signal(head, op, first..=last, payload)?;
                 let payload = match payload {
-                    Payload::None => no_payload(self.py).map_err(|error| error.to_string())?,
-                    Payload::Behind => self.payload(packet, op)?,
+                    Payload::None => Ok(no_payload(self.py).map_err(|error| error.to_string())?),
+                    Payload::Behind => self.payload(packet)?,
                     Payload::Within => within.ok_or("the reason is missing")?,
+                };
+                let payload = match payload {
+                    Ok(payload) => payload,
+                    Err(_) if WITH_REASON.contains(&op) => self.undecodable()?,
+                    Err(why) => return Ok(Some(Flat::refused(self.py, control, &why))),
                 };
                 let values = [control.unbind(), self.py.None(), payload.unbind()];
                 Ok(Some(Flat::Other(i64::from(op), values)))
@@ -179,8 +201,13 @@ impl<'a, 'py> Terms<'a, 'py> {
             }
         }
         let Some(receiver) = receiver else { return Ok(None) };
-        let message = self.payload(packet, head.op)?;
-        Ok(Some(Flat::Message(receiver, message.unbind())))
+        Ok(Some(match self.payload(packet)? {
+            Ok(message) => Flat::Message(receiver, message.unbind()),
+            Err(why) => {
+                let receiver = receiver.to_object(self.py).map_err(|error| error.to_string())?;
+                Flat::refused(self.py, receiver, &why)
+            }
+        }))
     }
 
     /// The number of a process of ours; `None` for any other pid.
@@ -214,7 +241,7 @@ impl<'a, 'py> Terms<'a, 'py> {
         op: u8,
         kept: std::ops::RangeInclusive<usize>,
         payload: Payload,
-    ) -> Read<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+    ) -> Read<(Bound<'py, PyAny>, Option<Bounded<'py>>)> {
         let text = |error: PyErr| error.to_string();
         let mut control = TupleBuilder::new(self.py, 2 + kept.end() - kept.start()).map_err(text)?;
         control.push(i64::from(op).into_pyobject(self.py).map_err(|error| error.to_string())?.into_any());
@@ -223,7 +250,7 @@ impl<'a, 'py> Terms<'a, 'py> {
             if kept.contains(&index) {
                 control.push(self.element()?);
             } else if payload == Payload::Within && index + 1 == head.arity {
-                within = Some(self.reason(op)?);
+                within = Some(self.bounded()?);
             } else {
                 self.skip()?;
             }
@@ -231,36 +258,39 @@ impl<'a, 'py> Terms<'a, 'py> {
         Ok((control.finish().into_any(), within))
     }
 
-    fn payload(&mut self, packet: &Packet, op: u8) -> Read<Bound<'py, PyAny>> {
+    fn payload(&mut self, packet: &Packet) -> Read<Bounded<'py>> {
         if self.rest().is_empty() {
             return Err("there is no payload".to_owned());
         }
         self.version(packet)?;
-        self.reason(op)
+        self.bounded()
     }
 
-    /// A payload, or `undecodable` in place of a reason that breaks a limit.
-    fn reason(&mut self, op: u8) -> Read<Bound<'py, PyAny>> {
+    /// The last term of the packet. Where it breaks a limit the link can go on: nothing is to be read behind it.
+    fn bounded(&mut self) -> Read<Bounded<'py>> {
         match self.decode_payload() {
-            Err(DecodeError::Limit { .. }) if WITH_REASON.contains(&op) => {
-                let atom = Name::intern("undecodable").atom(self.py);
-                atom.map(Bound::into_any).map_err(|error| error.to_string())
-            }
-            decoded => decoded.map_err(|error| format!("payload: {error}")),
+            Ok(term) => Ok(Ok(term)),
+            Err(error @ DecodeError::Limit { .. }) => Ok(Err(error.to_string())),
+            Err(error) => Err(format!("payload: {error}")),
         }
+    }
+
+    /// What stands for a reason that breaks a limit.
+    fn undecodable(&self) -> Read<Bound<'py, PyAny>> {
+        let atom = Name::intern("undecodable").atom(self.py);
+        atom.map(Bound::into_any).map_err(|error| error.to_string())
     }
 }
 
 /// The events as Python gets them, in order: `(kind, link, first, second, third)`.
 ///
 /// Messages to one receiver that follow each other are one event, whatever their links. Those to a guarded one are so
-/// only if they came by the same link, and so are those behind an operation that Python has yet to find sound: if it is
-/// not, the link ends there.
+/// only if they came by the same link, and so are those behind something for which Python may end the link.
 pub struct Batch<'a, 'py> {
     events: Bound<'py, PyList>,
     last: Option<(Receiver, u64, Bound<'py, PyList>)>,
     guarded: &'a Guarded,
-    /// Links with such an operation.
+    /// Links with such an event.
     doubtful: Vec<u64>,
     length: usize,
 }
@@ -274,13 +304,13 @@ impl<'a, 'py> Batch<'a, 'py> {
     /// Add what has happened to a link.
     pub fn push(&mut self, link: u64, flat: Flat) -> PyResult<()> {
         self.length += 1;
+        if flat.may_end_the_link() && !self.doubtful.contains(&link) {
+            self.doubtful.push(link);
+        }
         match flat {
             Flat::Message(to, message) => self.message(link, to, message),
             Flat::Other(kind, values) => {
                 self.last = None;
-                if kind > MESSAGE && !self.doubtful.contains(&link) {
-                    self.doubtful.push(link);
-                }
                 self.event(kind, link, values)
             }
         }

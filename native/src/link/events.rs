@@ -20,7 +20,7 @@ pub enum Event {
     /// An inbound connection is there, in handshake mode.
     Accepted(Arc<Link>, SocketAddr),
     /// So many inbound connections were closed, for there was no place for them; the first one's address.
-    Refused(SocketAddr, u64),
+    TurnedAway(SocketAddr, u64),
     /// An outbound connection is there, in handshake mode.
     Connected,
     /// A handshake frame that was asked for.
@@ -83,13 +83,13 @@ impl Events {
         }
     }
 
-    /// A connection was refused; many in a row are one event, for anybody can cause them.
-    pub fn push_refused(&self, address: SocketAddr) {
-        if let Some((_, Event::Refused(_, count))) = self.lock().queue.last_mut() {
+    /// A connection was turned away; many in a row are one event, for anybody can cause them.
+    pub fn push_turned_away(&self, address: SocketAddr) {
+        if let Some((_, Event::TurnedAway(_, count))) = self.lock().queue.last_mut() {
             *count += 1;
             return;
         }
-        self.push(0, [Event::Refused(address, 1)]);
+        self.push(0, [Event::TurnedAway(address, 1)]);
     }
 
     /// A signal was answered by reflex: it becomes no event.

@@ -50,7 +50,9 @@ const WRITABLE: i64 = -5;
 const ENDED: i64 = -6;
 /// A signal that is an object already.
 pub const SIGNAL: i64 = -7;
-const REFUSED: i64 = -8;
+/// A message or a spawn request whose payload breaks a limit.
+pub const REFUSED: i64 = -8;
+const TURNED_AWAY: i64 = -9;
 
 /// One drain ends at whichever of these comes first.
 const MAX_DRAINED: usize = 256;
@@ -77,6 +79,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("ENDED", ENDED),
         ("SIGNAL", SIGNAL),
         ("REFUSED", REFUSED),
+        ("TURNED_AWAY", TURNED_AWAY),
     ];
     for (name, value) in kinds {
         module.add(name, value)?;
@@ -245,7 +248,7 @@ impl Inner {
                 self.links().insert(id, entry.clone());
                 Some(entry)
             }
-            Event::Ended(_) | Event::Refused(..) => None,
+            Event::Ended(_) | Event::TurnedAway(..) => None,
             Event::Down(_) => match self.links().remove(&id) {
                 None => return Ok(None),
                 entry => entry,
@@ -257,7 +260,7 @@ impl Inner {
         };
         let flat = match event {
             Event::Accepted(_, address) => from_address(py, ACCEPTED, address, 1)?,
-            Event::Refused(address, count) => from_address(py, REFUSED, address, count)?,
+            Event::TurnedAway(address, count) => from_address(py, TURNED_AWAY, address, count)?,
             Event::Connected => single(py, CONNECTED, py.None()),
             Event::Frame(frame) => single(py, FRAME, PyBytes::new(py, &frame).into_any().unbind()),
             Event::Packet(packet) => match entry {

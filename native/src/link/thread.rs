@@ -208,7 +208,7 @@ async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, shar
                 let link = shared.new_link();
                 match shared.unproven.admit(&link, address.ip(), Instant::now()) {
                     Some(place) => drop(commands.send(Command::Accepted(link, stream, address, place))),
-                    None => shared.events.push_refused(address),
+                    None => shared.events.push_turned_away(address),
                 }
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -373,7 +373,7 @@ mod tests {
         let mut second = TcpStream::connect(peer.peer_addr().unwrap()).unwrap();
 
         assert_eq!(second.read(&mut [0]).unwrap(), 0);
-        assert!(matches!(node.next(), (0, Event::Refused(address, 1)) if address == second.local_addr().unwrap()));
+        assert!(matches!(node.next(), (0, Event::TurnedAway(address, 1)) if address == second.local_addr().unwrap()));
         link.request(activate(Some(vec![])));
         let mut peer = peer;
         read::<2>(&mut peer);

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::atom::Name;
+use super::held::Held;
 use super::pid::{Pid, PidParts};
 use super::walk::{self, Shown};
 
@@ -35,7 +36,25 @@ pub struct FunParts {
 #[pyclass(frozen, module = "pyzen.terms", name = "Fun")]
 pub struct Fun {
     pub(crate) parts: FunParts,
-    pub(crate) free: Py<PyTuple>,
+    pub(crate) free: Held<PyTuple>,
+}
+
+impl Fun {
+    /// What makes the same fun.
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let parts = &self.parts;
+        let arguments = (
+            parts.module.text(),
+            parts.arity,
+            self.uniq(py),
+            parts.index,
+            parts.old_index,
+            parts.old_uniq,
+            self.pid(),
+            self.free.bind(py),
+        );
+        arguments.into_pyobject(py)
+    }
 }
 
 #[pymethods]
@@ -55,7 +74,7 @@ impl Fun {
         let uniq = uniq.try_into().map_err(|_| PyValueError::new_err("uniq has 16 bytes"))?;
         let (module, pid) = (Name::from_object(module)?, pid.get().0.clone());
         let parts = FunParts { module, arity, uniq, index, old_index, old_uniq, pid };
-        Ok(Self { parts, free: free_variables.unbind() })
+        Ok(Self { parts, free: free_variables.unbind().into() })
     }
 
     #[getter]
@@ -108,29 +127,17 @@ impl Fun {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let shown = Shown::enter();
-        let (_, arguments) = Self::__reduce__(slf)?;
-        let arguments: Vec<Bound<'_, PyAny>> = arguments.iter().collect();
+        let arguments: Vec<Bound<'_, PyAny>> = slf.get().arguments(slf.py())?.iter().collect();
         shown.call("Fun", &arguments.iter().collect::<Vec<_>>())
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let (py, this) = (slf.py(), slf.get());
-        let parts = &this.parts;
-        let arguments = (
-            parts.module.text(),
-            parts.arity,
-            this.uniq(py),
-            parts.index,
-            parts.old_index,
-            parts.old_uniq,
-            this.pid(),
-            this.free.bind(py),
-        );
-        Ok((slf.get_type().into_any(), arguments.into_pyobject(py)?))
+        walk::check_pickled(slf.as_any())?;
+        Ok((slf.get_type().into_any(), slf.get().arguments(slf.py())?))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.free)
+        visit.call(&*self.free)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lists that a Python list can't stand for: improper ones, and those used as map keys.
 //!
-//! The elements live in a tuple: its deallocator is guarded against deep nesting, and ours lends that guard.
+//! The elements live in a tuple, which most of what can be asked of a list is asked of.
 
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyValueError;
@@ -8,12 +8,13 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyIterator, PyList, PySlice, PyTuple};
 
+use super::held::Held;
 use super::walk::{self, Shown};
 
 /// A list used as a map key: hashable, equal to a list of equal elements.
 #[pyclass(frozen, sequence, module = "pyzen.terms", name = "FrozenList")]
 pub struct FrozenList {
-    pub(crate) items: Py<PyTuple>,
+    pub(crate) items: Held<PyTuple>,
 }
 
 #[pymethods]
@@ -22,7 +23,7 @@ impl FrozenList {
     #[pyo3(signature = (elements = None, /))]
     fn new(py: Python<'_>, elements: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let items = elements.map_or_else(|| Ok(PyTuple::empty(py)), to_tuple)?;
-        Ok(Self { items: items.unbind() })
+        Ok(Self { items: items.unbind().into() })
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -33,7 +34,7 @@ impl FrozenList {
         let py = index.py();
         let item = self.items.bind(py).as_any().get_item(index)?;
         if index.is_instance_of::<PySlice>() {
-            let items = item.cast_into::<PyTuple>()?.unbind();
+            let items = item.cast_into::<PyTuple>()?.unbind().into();
             return Ok(Bound::new(py, Self { items })?.into_any());
         }
         Ok(item)
@@ -80,20 +81,21 @@ impl FrozenList {
         shown.call("FrozenList", &[list.as_any()])
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyAny>, (Bound<'py, PyList>,)) {
-        (slf.get_type().into_any(), (slf.get().items.bind(slf.py()).to_list(),))
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyList>,))> {
+        walk::check_pickled(slf.as_any())?;
+        Ok((slf.get_type().into_any(), (slf.get().items.bind(slf.py()).to_list(),)))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.items)
+        visit.call(&*self.items)
     }
 }
 
 /// A list whose last tail is not the empty list, such as `[alias|Ref]`.
 #[pyclass(frozen, module = "pyzen.terms", name = "ImproperList")]
 pub struct ImproperList {
-    pub(crate) items: Py<PyTuple>,
-    pub(crate) tail: Py<PyAny>,
+    pub(crate) items: Held<PyTuple>,
+    pub(crate) tail: Held<PyAny>,
 }
 
 #[pymethods]
@@ -109,11 +111,11 @@ impl ImproperList {
             return Err(PyValueError::new_err("a list whose tail is a list is a proper one: write it as a list"));
         }
         let Ok(rest) = tail.cast::<Self>() else {
-            return Ok(Self { items: items.unbind(), tail: tail.clone().unbind() });
+            return Ok(Self { items: items.unbind().into(), tail: tail.clone().unbind().into() });
         };
         let rest = rest.get();
         let joined = items.as_sequence().concat(rest.items.bind(tail.py()).as_sequence())?;
-        Ok(Self { items: joined.to_tuple()?.unbind(), tail: rest.tail.clone_ref(tail.py()) })
+        Ok(Self { items: joined.to_tuple()?.unbind().into(), tail: rest.tail.clone_ref(tail.py()).into() })
     }
 
     #[classattr]
@@ -145,14 +147,16 @@ impl ImproperList {
         shown.call("ImproperList", &[this.items.bind(py).to_list().as_any(), this.tail.bind(py)])
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyAny>, (Py<PyTuple>, Py<PyAny>)) {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        walk::check_pickled(slf.as_any())?;
         let (py, this) = (slf.py(), slf.get());
-        (slf.get_type().into_any(), (this.items.clone_ref(py), this.tail.clone_ref(py)))
+        let arguments = (this.items.bind(py), this.tail.bind(py)).into_pyobject(py)?;
+        Ok((slf.get_type().into_any(), arguments))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.items)?;
-        visit.call(&self.tail)
+        visit.call(&*self.items)?;
+        visit.call(&*self.tail)
     }
 }
 

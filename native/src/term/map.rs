@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple, PyType};
 use rustc_hash::FxHashMap;
 
+use super::held::Held;
 use super::identity::{self, Identity};
 use super::walk::{self, Shown};
 
@@ -17,7 +18,7 @@ use super::walk::{self, Shown};
 #[pyclass(frozen, mapping, module = "pyzen.terms", name = "TermMap")]
 pub struct TermMap {
     /// Keys and values in turn.
-    pub(crate) items: Py<PyTuple>,
+    pub(crate) items: Held<PyTuple>,
     /// Where the value of a key stands.
     places: FxHashMap<Identity, usize>,
     /// Known once all values have been seen to be immutable.
@@ -55,7 +56,8 @@ impl TermMap {
                 parts.extend([identity, identity::of_frozen(value)?]);
             }
         }
-        let items = PyTuple::new(py, pairs.iter().flat_map(|(key, value)| [key, value]).collect::<Vec<_>>())?.unbind();
+        let items =
+            PyTuple::new(py, pairs.iter().flat_map(|(key, value)| [key, value]).collect::<Vec<_>>())?.unbind().into();
         let identity = if frozen { OnceLock::from(identity::of_map(&parts)) } else { OnceLock::new() };
         Ok(Self { items, places, identity })
     }
@@ -162,11 +164,12 @@ impl TermMap {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyList>,))> {
+        walk::check_pickled(slf.as_any())?;
         Ok((slf.get_type().into_any(), (slf.get().shown(slf.py())?,)))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.items)
+        visit.call(&*self.items)
     }
 }
 

@@ -9,6 +9,8 @@ pub mod bits;
 #[cfg(feature = "python")]
 pub mod fun;
 #[cfg(feature = "python")]
+pub mod held;
+#[cfg(feature = "python")]
 pub mod identity;
 #[cfg(feature = "python")]
 pub mod list;

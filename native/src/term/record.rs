@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::atom::Name;
+use super::held::Held;
 use super::walk::{self, Shown};
 
 /// The bit of `flags` that says whether the record's definition is exported.
@@ -31,7 +32,7 @@ pub struct RecordParts {
 #[pyclass(frozen, module = "pyzen.terms", name = "Record")]
 pub struct Record {
     pub(crate) parts: RecordParts,
-    pub(crate) values: Py<PyTuple>,
+    pub(crate) values: Held<PyTuple>,
 }
 
 /// Whether no name stands twice.
@@ -51,7 +52,7 @@ impl Record {
         if !are_distinct(&names) {
             return Err(PyValueError::new_err("a field of a record stands once only"));
         }
-        let values = PyTuple::new(fields.py(), pairs.into_iter().map(|(_, value)| value))?.unbind();
+        let values = PyTuple::new(fields.py(), pairs.into_iter().map(|(_, value)| value))?.unbind().into();
         let (module, name) = (Name::from_object(module)?, Name::from_object(name)?);
         Ok(Self { parts: RecordParts { module, name, flags, fields: names }, values })
     }
@@ -111,12 +112,13 @@ impl Record {
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let (py, this) = (slf.py(), slf.get());
+        walk::check_pickled(slf.as_any())?;
         let arguments = (this.module(py)?, this.name(py)?, this.fields(py)?, this.parts.flags);
         Ok((slf.get_type().into_any(), arguments.into_pyobject(py)?))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.values)
+        visit.call(&*self.values)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Equality, hash and repr of containers, without recursion.
+//! Equality, hash and repr of containers, without recursion; pickling as deep as Python can.
 //!
 //! Python's own tuples hash by recursion in C, and a peer decides how deep a term is nested.
 
@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::fun::Fun;
 use super::identity;
@@ -18,6 +18,9 @@ use super::record::Record;
 
 /// A list that contains itself is deeper than this; a term that was decoded never is.
 const MAX_DEPTH: usize = 100_000;
+
+/// Levels of a container that is pickled or copied. Python does both by recursion, several calls a level.
+const MAX_PICKLED: usize = 300;
 
 /// Nested containers shown by `repr` before it says `...`.
 const MAX_SHOWN: usize = 50;
@@ -110,6 +113,36 @@ pub fn hash(object: &Bound<'_, PyAny>) -> PyResult<isize> {
     }
     #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // any bits will do
     Ok(hasher.finish() as isize)
+}
+
+/// Refuse what `__reduce__` must not answer for: from 3.12 on nothing else keeps `pickle` from overflowing the stack.
+pub fn check_pickled(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    let mut deepest = FxHashMap::default(); // what is shared is looked at again only where it lies deeper
+    let mut pending = vec![(object.clone(), 1)];
+    while let Some((object, depth)) = pending.pop() {
+        let Some(inner) = inner(&object) else { continue };
+        if depth > MAX_PICKLED {
+            let text = format!("containers nested deeper than {MAX_PICKLED} levels can't be pickled or copied");
+            return Err(PyRecursionError::new_err(text));
+        }
+        let seen = deepest.entry(object.as_ptr() as usize).or_insert(0);
+        if *seen < depth {
+            *seen = depth;
+            pending.extend(inner.into_iter().map(|one| (one, depth + 1)));
+        }
+    }
+    Ok(())
+}
+
+/// What any container holds.
+fn inner<'py>(object: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
+    if let Ok(map) = object.cast::<TermMap>() {
+        Some(map.get().items.bind(object.py()).iter().collect())
+    } else if let Ok(dict) = object.cast::<PyDict>() {
+        Some(dict.iter().flat_map(|(key, value)| [key, value]).collect())
+    } else {
+        Opened::of(object).map(|opened| opened.items.iter().chain(opened.tail).collect())
+    }
 }
 
 /// A container taken apart: what it is, and its children.

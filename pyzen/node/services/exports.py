@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 from pyzen.actor.reasons import as_atom
+from pyzen.config import Limits
 from pyzen.errors import ConfigError
 from pyzen.logs import get_logger
 from pyzen.terms import Atom
@@ -63,12 +64,14 @@ class Exports:
     Args:
         allowed: Python modules whose own functions peers may call by their names, see `is_public`; ``"all"`` lets them
             import any module.
+        limits: Bounds on what can be answered.
 
     Raises:
         ConfigError: A module can't be imported.
     """
 
-    def __init__(self, allowed: Literal["all"] | Iterable[str] = ()) -> None:
+    def __init__(self, allowed: Literal["all"] | Iterable[str] = (), limits: Limits = Limits()) -> None:  # noqa: B008
+        self.limits = limits
         self._rows: dict[tuple[Atom, Atom], Exported] = {}
         self._all = allowed == "all"
         self._modules = {} if self._all else {name: load(name) for name in allowed}

@@ -32,6 +32,7 @@ from pyzen.logs import get_logger
 from pyzen.terms import Atom, Export, Fun, Reference, atoms
 
 if TYPE_CHECKING:
+    from pyzen.config import Limits
     from pyzen.node.services.exports import Exported, Exports
 
 __all__ = ["Outcome", "RemoteCall", "apply", "rpc_result"]
@@ -66,11 +67,11 @@ async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -
         return Outcome(ERROR, UNDEF, [(module, function, args, [])])
     here: list[Any] = [(module, function, len(args), [])]
     try:
-        return sendable(Outcome(RETURN, await call(exports, exported, args), here))
+        return sendable(Outcome(RETURN, await call(exports, exported, args), here), exports.limits)
     except BaseException as error:
         if must_pass(error):
             raise
-        return sendable(outcome_of(error, here))
+        return sendable(outcome_of(error, here), exports.limits)
 
 
 def meant(module: Any, function: Any, args: list[Any]) -> tuple[Any, Any, list[Any]]:
@@ -106,11 +107,11 @@ def why_not(fun: Fun) -> Any:
     return exception_reason(TypeError(text))[0]
 
 
-def sendable(outcome: Outcome) -> Outcome:
+def sendable(outcome: Outcome, limits: Limits) -> Outcome:
     """Return an outcome that can be sent: while somebody can still be told what is wrong with it."""
     try:
         if type(outcome.value) is not bytes:
-            encode(outcome.value)
+            encode(outcome.value, limits=limits)
     except EncodeError as error:
         return Outcome(ERROR, exception_reason(error)[0], outcome.stack)
     return outcome
