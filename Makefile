@@ -30,6 +30,7 @@ $(VENV)/tools: $(VENV)/base pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	    attrs coverage cryptography hypothesis import-linter mypy opentelemetry-api opentelemetry-sdk prometheus_client \
 	    pytest pytest-asyncio pytest-timeout ruff
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uvloop || echo 'uvloop: its tests are skipped'
 	@touch $@
 
 $(VENV)/native: $(VENV)/base pyproject.toml $(NATIVE)

@@ -22,6 +22,7 @@ from pyzen.demo import demo
 from pyzen.errors import ConfigError, PyzenError
 from pyzen.logs import escaped
 from pyzen.node.epmd import EpmdServer, answers, names
+from pyzen.tasks import start_task
 from pyzen.terms import Atom
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def run(body: Coroutine[Any, Any, int]) -> int:
 
 async def until_stopped(body: Coroutine[Any, Any, int]) -> int:
     """Run ``body``; a signal cancels it, so that it stops in order."""
-    task = asyncio.ensure_future(body)
+    task = start_task(body)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)

@@ -1,10 +1,13 @@
-"""Steps that go on whatever code of a user does inside."""
+"""Steps that go on whatever code of a user does inside, and calls whose errors are values."""
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
-__all__ = ["contained"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["attempt", "contained"]
 
 
 @final
@@ -23,3 +26,15 @@ class Contained:
 
 
 contained: Final = Contained()
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
+    """Call a function: returns what it returns and None, or None and what it has raised, whatever that is.
+
+    An error knows the frames that it has passed. One that a frame keeps which it has passed is a cycle, and waits for
+    the collector; here it has not passed the caller's. Nor is there an error that a coroutine or a future refuses.
+    """
+    try:
+        return function(*arguments), None
+    except BaseException as error:
+        return None, error

@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.loop import Loop
 from pyzen.actor.mailbox import NOTHING, message_of
 from pyzen.actor.reasons import KILL
-from pyzen.actor.runtime import Loop, Sent
+from pyzen.actor.runtime import Sent
 from pyzen.actor.scheduler import Scheduler
 from pyzen.actor.signals import Exit2, Signal, SpawnRequest
 from pyzen.actor.verbs import Verbs, actor_of

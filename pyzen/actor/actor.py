@@ -14,12 +14,12 @@ Source: Erlang Reference Manual, "Processes"; OTP, "Distribution Protocol", for 
 
 from __future__ import annotations
 
-from _thread import get_ident
 from collections import deque
 from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
+from pyzen.actor.home import running_loop
 from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
 from pyzen.actor.relations import Relations
@@ -34,7 +34,8 @@ from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pyzen.actor.runtime import Dest, Loop, Runtime, Sent, Target, TimerHandle
+    from pyzen.actor.loop import Loop
+    from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
 
 __all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "running"]
 
@@ -106,14 +107,14 @@ class Actor:
         self.loop = loop(self)
 
     def __repr__(self) -> str:
-        return f"<Actor of {type(self.instance).__name__}>"
+        return f"<Actor of {'an ended process' if self.instance is None else type(self.instance).__name__}>"
 
     def __deepcopy__(self, _memo: object) -> Actor:
         """Be what a copy of the object leads to; it is found not to be the copy's own, see `actor_of`."""
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{type(self.instance).__name__} is a process, which can't be pickled")
+        raise TypeError("a process can't be pickled")
 
     # ---- birth
 
@@ -180,6 +181,7 @@ class Actor:
         except BaseException as error:  # none should get here; one that does ends this process and no other
             self.fail(error)
         if self.ended:
+            self.bury()
             return False
         self.scheduled = more
         return more
@@ -225,7 +227,7 @@ class Actor:
         elif reason is NORMAL:
             return
         elif self.runtime.is_stopping and from_pid == self.parent:
-            self.loop.finish(reason)
+            self.finish(reason)
         else:
             self.end(reason)
 
@@ -316,7 +318,7 @@ class Actor:
 
         Raises:
             ProcessExit: The process has ended.
-            RuntimeError: It has not been started, or this is another thread than that of its node.
+            RuntimeError: It has not been started, or this is another thread or event loop than that of its node.
         """
         if self.ended:
             raise ProcessExit(self.exit_reason)
@@ -324,8 +326,8 @@ class Actor:
             runtime = self.runtime
         except AttributeError:
             raise RuntimeError("the process has not been started: verbs can be used from init on") from None
-        if get_ident() != runtime.thread_id:
-            raise RuntimeError("the process belongs to another thread: use loop.call_soon_threadsafe")
+        if running_loop() is not runtime.home.loop:
+            runtime.home.check("the process")
         return runtime
 
     def is_called(self, dest: Any) -> bool:
@@ -448,10 +450,22 @@ class Actor:
 
     # ---- the end
 
+    def finish(self, reason: Any) -> None:
+        """Be told to end in order; one that waits for the stop of its node goes on first."""
+        asker = self.runtime.asker
+        if asker is None or asker.actor is not self or not asker.tell(reason):
+            self.loop.finish(reason)
+
     def fail(self, error: BaseException, message: Any = NOTHING) -> None:
-        """End as an error says that no code of the process caught, while it handled ``message``."""
+        """End as an error says that no code of the process caught, while it handled ``message``.
+
+        Raises:
+            KeyboardInterrupt: It was that, which is meant for the program.
+        """
         reason, crashed = end_of(error)
         self.end(reason, error if crashed else None, message)
+        if issubclass(type(error), KeyboardInterrupt):
+            raise error
 
     def end(self, reason: Any, error: BaseException | None = None, message: Any = NOTHING) -> None:
         """End now: the name and the mailbox go, the DOWNs and exit signals leave. Idempotent.
@@ -476,6 +490,18 @@ class Actor:
         with contained:  # what it was started as is a peer's word
             if self.instance._pyzen_reports and not is_orderly(reason):
                 told_end(self, reason, error, message)
+        self.bury()
+
+    def bury(self) -> None:
+        """Let go of what leads back here, once the process has ended and no code of it runs: no cycle is left.
+
+        What holds the object still learns how the process has ended, and can start it again.
+        """
+        if not self.ended or self.instance is None or self.loop.task is not None:
+            return
+        if self.runtime.scheduler.current is not self:
+            self.instance, self.loop = None, self.loop.remains()
+            self.spawns.clear()
 
     def _fail_requests(self, reason: Any) -> None:
         requests, self.requests = self.requests, {}

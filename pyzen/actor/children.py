@@ -319,6 +319,12 @@ class Children:
                 send_exit(self._supervisor, child.pid, SHUTDOWN)
         self.on_change()
 
+    def forget_supervisor(self) -> None:
+        """Lead to the supervisor no more, which has ended; what it was to keep stays."""
+        del self._supervisor
+        self._stopping = None
+        self._later.clear()
+
 
 def _nothing() -> None:
     """Be told of a change that nobody wants to hear of."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import Loop, Runtime, TimerHandle
+    from pyzen.actor.loop import Loop
+    from pyzen.actor.runtime import Runtime, TimerHandle
 
 __all__ = ["GenServer", "Host"]
 
@@ -92,6 +93,8 @@ class GenServer(Remote):
         except (TimeoutError, asyncio.CancelledError):
             actor.end(KILLED)
             raise
+        finally:
+            del started  # its error knows this frame, and must not be known by it: a cycle
         return pid
 
     # ---- callbacks

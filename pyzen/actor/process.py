@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from contextlib import suppress
+from functools import partial
 from inspect import CO_COROUTINE
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from pyzen.actor.actor import Actor, running
+from pyzen.actor.loop import Loop
 from pyzen.actor.mailbox import NOTHING, message_of
-from pyzen.actor.reasons import NORMAL, SHUTDOWN, cancel, is_cancelled, seconds
+from pyzen.actor.reasons import NORMAL, SHUTDOWN, is_cancelled, seconds
 from pyzen.actor.remote import Remote
-from pyzen.actor.runtime import Loop
 from pyzen.actor.scheduler import BUDGET
 from pyzen.errors import ProcessExit
+from pyzen.tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from contextvars import Token
     from types import TracebackType
 
 
@@ -43,6 +43,7 @@ class Inbox(Loop):
 
     def stop(self, reason: Any) -> None:
         """Let a waiting ``receive`` raise ``ProcessExit``."""
+        super().stop(reason)
         self._arrived.set()
 
     async def receive(self, match: Callable[[Any], bool] | None, timeout: float | None) -> Any:
@@ -94,20 +95,11 @@ class BodyLoop(Inbox):
     A body that returns ends ``normal``, a task cancelled from outside ``shutdown``, an exception becomes the reason.
     """
 
-    __slots__ = ("task",)
-
-    def __init__(self, actor: Actor) -> None:
-        super().__init__(actor)
-        self.task: asyncio.Task[Any] | None = None
+    __slots__ = ()
 
     def start(self) -> None:
         """Start the task."""
-        self.task = self.actor.runtime.create_task(self._live(), self.actor)
-        self.task.add_done_callback(self._over)
-
-    def _over(self, _task: asyncio.Task[Any]) -> None:
-        """End a process whose task was cancelled before its first step."""
-        self.actor.end(SHUTDOWN)
+        self.run_task(self._live(), partial(self.actor.end, SHUTDOWN))
 
     async def _live(self) -> None:
         """Run the body and turn its end into an exit reason."""
@@ -116,21 +108,22 @@ class BodyLoop(Inbox):
             await actor.instance.main(*actor.arguments)
         except BaseException as error:
             actor.fail(error)
-            if is_cancelled(error) or issubclass(type(error), KeyboardInterrupt):
+            if is_cancelled(error):
                 raise
         else:
             actor.end(NORMAL)
 
     def finish(self, reason: Any) -> None:
         """Cancel the body: it ends ``shutdown`` once it has cleaned up."""
-        if self.task is not None and self.task is not current_task():
+        if self.task is None:
+            super().finish(reason)
+        else:
             cancel(self.task)
 
-    def stop(self, reason: Any) -> None:
-        """Cancel the body, unless it is the body that ends the process."""
-        super().stop(reason)
-        if self.task is not None and self.task is not current_task():
-            cancel(self.task)
+    def leave(self, task: asyncio.Task[Any] | None) -> None:
+        """Let the body go on by itself: what it waited for is done, and it has no more to do with the process."""
+        if self.task is task:
+            self.task = None
 
 
 class Receiver(Remote):
@@ -162,8 +155,10 @@ class Receiver(Remote):
 
 
 def inbox_of(process: Receiver) -> Inbox:
-    """Return what takes the messages of a process."""
-    inbox: Inbox = process._pyzen_actor.loop  # type: ignore[assignment]  # set by the class
+    """Return what takes the messages of a process. Raises as `Actor.alive`."""
+    actor = process._pyzen_actor
+    actor.alive()
+    inbox: Inbox = actor.loop  # type: ignore[assignment]  # set by the class
     return inbox
 
 
@@ -171,7 +166,8 @@ class Process(Receiver):
     """A process with an ``async def`` body, run by one task.
 
     Either ``Process(body, *args)`` with ``async def body(process, *args)``, or a subclass that overrides `main`.
-    A body that returns ends ``normal``, a task cancelled from outside ``shutdown``, an exception becomes the reason.
+    A body that returns ends ``normal``, a task cancelled from outside ``shutdown``, an exception becomes the reason:
+    `pyzen.actor.reasons.end_of` has the table. It begins in a later turn than ``spawn``, with eager tasks, too.
 
     ::
 
@@ -193,33 +189,26 @@ class Process(Receiver):
         await args[0](self, *args[1:])
 
 
-def current_task() -> asyncio.Task[Any] | None:
-    """Return the running task, None outside of one."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no running loop
-        return None
-
-
 @final
 class Mailbox(Receiver):
     """A process that is driven by the task that opened it: ``async with node.mailbox() as me``."""
 
     def __init__(self, open_: Callable[[Mailbox], None]) -> None:
         self._open = open_
-        self._token: Token[Actor | None] | None = None
+        self._pyzen_opener: Actor | None = None
 
     async def __aenter__(self) -> Self:
         self._open(self)
-        self._token = running.set(self._pyzen_actor)
+        self._pyzen_opener = running.get()
+        running.set(self._pyzen_actor)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if self._token is not None:
-            with suppress(ValueError):  # it was opened in another context, by another task or a fixture
-                running.reset(self._token)
+        # A token could be reset in the context of its making only: not by another task, a fixture or an exit stack.
+        if running.get() is self._pyzen_actor:
+            running.set(self._pyzen_opener)
         self._pyzen_actor.end(NORMAL)
 
 

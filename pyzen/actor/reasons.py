@@ -14,6 +14,7 @@ from pyzen.actor.answers import Stop
 from pyzen.brief import brief
 from pyzen.contained import contained
 from pyzen.errors import NodeDown, NoProcess, ProcessExit
+from pyzen.tasks import current_task
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def end_of(error: BaseException) -> tuple[Any, bool]:
     any other                           `exception_reason`                        yes
     ==================================  ========================================  =======
 
-    ``sys.exit()`` ends the process that calls it, never the program: a peer could make the call.
+    ``sys.exit()`` ends the process that calls it, never the program: a peer could make the call. In a task or callback
+    that a user gives to asyncio itself, asyncio's rule holds: there it ends the program.
     """
     meaning: tuple[Any, bool] = (UNREADABLE, True)
     with contained:
@@ -115,10 +117,7 @@ def is_cancelled(error: BaseException) -> bool:
     """Say whether an error means that the running task is told to end; else somebody has awaited what was cancelled."""
     if not issubclass(type(error), asyncio.CancelledError):
         return False
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no running loop
-        return False
+    task = current_task()
     return task is not None and task.cancelling() > 0
 
 
@@ -183,12 +182,6 @@ def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None)
         future.set_result(value)
     else:
         future.set_exception(error)
-
-
-def cancel(task: asyncio.Task[Any]) -> None:
-    """Cancel a task of a process that has ended; what it awaits may be a future of a user, which refuses."""
-    with contained:
-        task.cancel()
 
 
 def seconds(value: Any) -> float:

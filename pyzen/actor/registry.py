@@ -7,7 +7,7 @@ Source: Discord, GenRegistry.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.gen_server import GenServer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import Loop
+    from pyzen.actor.loop import Loop
     from pyzen.actor.server_loop import Work
     from pyzen.terms import Pid
 
@@ -57,7 +57,7 @@ class Rows:
 
     def start(self, key: Any, target: Any) -> Pid:
         """Start the process of ``key``, whether it has one or not."""
-        pid = self._registry.runtime.spawn(target, link=self._registry.pid)
+        pid = self._registry.alive().spawn(target, link=self._registry.pid)
         self._by_key[key] = pid
         self._by_pid[pid] = key
         return pid
@@ -81,6 +81,12 @@ class Rows:
     def keys(self) -> list[Any]:
         """Return the keys that have a process."""
         return list(self._by_key)
+
+    def forget_registry(self) -> None:
+        """Lead to the registry no more, which has ended, as its processes do."""
+        del self._registry
+        self._by_key.clear()
+        self._by_pid.clear()
 
     def processes(self) -> list[Any]:
         """Return the processes that live."""
@@ -109,6 +115,13 @@ class RegistryLoop(ServerLoop):
         """Have the same factory."""
         if isinstance(former, RegistryLoop):
             self.rows.factory = former.rows.factory
+
+    def remains(self) -> Loop:
+        """Keep the factory: a next life inherits that."""
+        left = cast("RegistryLoop", super().remains())
+        left.rows = self.rows
+        left.rows.forget_registry()
+        return left
 
     def _notice(self, message: tuple[Any, ...]) -> Work:
         """Take the exit of a process: its row goes, unless the key has a successor already."""
@@ -145,7 +158,8 @@ class DynamicRegistry(GenServer):
         return rows_of(self).lookup(key)
 
     def lookup_or_start(self, key: Any) -> Pid:
-        """Return the live process of ``key``, started when there is none."""
+        """Return the live process of ``key``, started when there is none. Raises ``ProcessExit`` once it has ended."""
+        actor_of(self).alive()
         return rows_of(self).lookup_or_start(key)
 
     def keys(self) -> list[Any]:

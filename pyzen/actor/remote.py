@@ -10,9 +10,10 @@ Source: OTP, "Distribution Protocol", SPAWN_REQUEST and SPAWN_REPLY; ``lib/kerne
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pyzen.actor.reasons import as_atom, settle
+from pyzen.actor.reasons import as_atom, exit_error, settle
 from pyzen.actor.signals import SpawnRequest
 from pyzen.actor.verbs import Verbs
 from pyzen.errors import CallTimeout, NodeDown, ProcessExit, RpcError
@@ -72,13 +73,10 @@ class Remote(Verbs):
         started: asyncio.Future[Pid] = asyncio.get_running_loop().create_future()
         ref = actor.alive().make_ref()
 
-        def on_reply(pid: Pid) -> None:
-            keep_spawned(actor, ref, pid, link=link, monitor=monitor)
-            settle(started, pid, None)
-
+        keep = partial(keep_spawned, actor, ref, link=link, monitor=monitor)
         options = [word for word, wanted in ((MONITOR, monitor), (LINK, link)) if wanted]
         request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, options, list(args))
-        request_spawn(actor, request, on_reply, lambda error: settle(started, None, error))
+        request_spawn(actor, request, partial(_spawned, started, keep), partial(settle, started, None))
         try:
             async with asyncio.timeout(timeout):
                 return await started, ref
@@ -87,6 +85,7 @@ class Remote(Verbs):
         finally:
             if not actor.ended and ref in actor.spawns:
                 actor.forget_request(ref)
+            del started  # its error knows this frame, and must not be known by it: a cycle
 
     async def erpc(
         self,
@@ -124,6 +123,12 @@ class Remote(Verbs):
         finally:
             if not actor.ended:
                 actor.forget_request(ref)
+
+
+def _spawned(started: asyncio.Future[Pid], keep: Callable[[Pid], object], pid: Pid) -> None:
+    """Take the pid of a process that was asked for."""
+    keep(pid)
+    settle(started, pid, None)
 
 
 def keep_spawned(actor: Actor, ref: Reference, pid: Pid, *, link: bool, monitor: bool) -> None:
@@ -183,5 +188,5 @@ def result_of(ref: Reference, end: ProcessExit) -> Any:
         case (atoms.spawn_reply, reason):
             raise RpcError("erpc", reason)
     if isinstance(end, NodeDown):
-        raise end
+        raise exit_error(end.reason)
     raise RpcError("exit", (atoms.signal, end.reason))

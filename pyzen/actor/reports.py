@@ -8,6 +8,7 @@ Source: OTP, "Error Logging", where each of these is a report.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen.actor.mailbox import NOTHING, Sourced
@@ -18,6 +19,7 @@ from pyzen.terms import atoms
 
 if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
+    from pyzen.actor.verbs import Verbs
 
 __all__ = ["told_end", "told_give_up", "told_no_start", "told_restart"]
 
@@ -45,7 +47,7 @@ def told_end(actor: Actor, reason: Any, error: BaseException | None, message: An
         actor.runtime.name,
         part(reason),
         "none" if message is NOTHING else part(message),
-        Lazy(lambda: state_of(actor)),
+        Lazy(partial(state_of, actor.instance)),
         exc_info=error,
         extra=lambda: extra_of(actor, reason),
     )
@@ -94,9 +96,9 @@ def part(term: Any) -> Lazy:
     return Lazy(lambda: inspect(term, MAX_PART))
 
 
-def state_of(actor: Actor) -> str:
+def state_of(instance: Verbs) -> str:
     """Return what a process has as its state."""
-    attributes = attributes_of(actor.instance)
+    attributes = attributes_of(instance)
     return inspect({atoms[name.lstrip("_")[:255] or "_"]: value for name, value in attributes.items()}, MAX_PART)
 
 

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Sequence
 
     from pyzen.actor.actor import Actor
+    from pyzen.actor.asker import Asker
+    from pyzen.actor.home import Home
     from pyzen.actor.scheduler import Scheduler
     from pyzen.actor.signals import Signal
     from pyzen.monitor_table import Downs, Unreads
     from pyzen.terms import Atom, Pid, Reference, ReferenceSource
 
-__all__ = ["BUSY", "NO_LINK", "SENT", "Dest", "Loop", "Runtime", "Sent", "Target", "TimerHandle"]
+__all__ = ["BUSY", "NO_LINK", "SENT", "Dest", "Runtime", "Sent", "Target", "TimerHandle"]
 
 Dest: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str] | Reference"
 Target: TypeAlias = "Pid | Atom | str | tuple[Atom | str, Atom | str]"
@@ -43,44 +45,6 @@ class TimerHandle(Protocol):
         """Never call the callback."""
 
 
-class Loop:
-    """What becomes of the messages of one actor. This one leaves them where they are.
-
-    A `GenServer` has another than a body with a task of its own.
-
-    Attributes:
-        supervises: Its process starts others, and ends them with itself.
-    """
-
-    __slots__ = ("actor",)
-
-    supervises: ClassVar[bool] = False
-
-    def __init__(self, actor: Actor) -> None:
-        self.actor = actor
-
-    def inherit(self, former: Loop) -> None:
-        """Take over what the object was made with from the loop of its former life, or of what it is a copy of."""
-
-    def start(self) -> None:
-        """Begin; called once, after the process can be found."""
-
-    def work(self, budget: int) -> bool:
-        """Do what can be done now, at most ``budget`` messages; true when more is left."""
-        return False
-
-    def time_to_stop(self) -> float:
-        """Return the seconds that the process may wait, once told to end, for those that it has started."""
-        return 0.0
-
-    def finish(self, reason: Any) -> None:
-        """End in order: the code of the process has its last word first."""
-        self.actor.end(reason)
-
-    def stop(self, reason: Any) -> None:
-        """The process has ended; all others have been told."""
-
-
 class Runtime(Protocol):
     """What a process needs of its node; `pyzen.node.router` and `pyzen.testing` provide it."""
 
@@ -91,7 +55,8 @@ class Runtime(Protocol):
     unread: Unreads
     links_lost: int
     is_stopping: bool
-    thread_id: int
+    asker: Asker | None
+    home: Home
 
     @property
     def user(self) -> Pid | None:

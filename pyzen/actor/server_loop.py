@@ -32,22 +32,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop, close_unstarted, is_awaitable
+from pyzen.actor.loop import Loop
 from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced, itself
-from pyzen.actor.process import actor_context, current_task
-from pyzen.actor.reasons import cancel, end_of, is_cancelled, request_in, settle
+from pyzen.actor.process import actor_context
+from pyzen.actor.reasons import SHUTDOWN, end_of, is_cancelled, request_in, settle
 from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
-from pyzen.actor.runtime import Loop
 from pyzen.actor.server_timer import ServerTimer
 from pyzen.actor.system import SYSTEM, TERMINATE, is_order, is_system, reply_to, show_failure
 from pyzen.actor.verbs import bind
 from pyzen.brief import brief
+from pyzen.contained import attempt
 from pyzen.errors import EncodeError, LinkOverloaded, ProcessExit
 from pyzen.logs import get_logger
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from contextvars import Context
 
     from pyzen.actor.actor import Actor
@@ -87,7 +88,6 @@ class ServerLoop(Loop):
 
     Attributes:
         phase: See the table above.
-        task: What runs a coroutine of the server, the last one if none runs.
         started: What waits for the end of ``init``.
         strays: How often messages that no callback handles are logged.
         via: The link by which the message came that a guarded process is handling; 0 if ZenMonitor of this node itself
@@ -95,7 +95,7 @@ class ServerLoop(Loop):
         watch: What ``sys`` has switched on, if anything: see `pyzen.actor.debugging`.
     """
 
-    __slots__ = ("_due", "_timers", "context", "phase", "started", "strays", "task", "via", "watch")
+    __slots__ = ("_due", "_timers", "context", "phase", "started", "strays", "via", "watch")
 
     hears_first: ClassVar[bool] = False
     """Whether DOWNs pass `_told`."""
@@ -105,7 +105,6 @@ class ServerLoop(Loop):
     def __init__(self, actor: Actor) -> None:
         super().__init__(actor)
         self.phase: Phase = NEW
-        self.task: asyncio.Task[Any] | None = None
         self.started: asyncio.Future[Any] | None = None
         self.via: int | None = None
         self.strays: Throttle | None = None  # few servers ever need it
@@ -304,13 +303,12 @@ class ServerLoop(Loop):
             return
         if self.phase is READY:
             self.phase = AWAITING
-        self._start_task(awaited, self._await(awaited, from_, message))
+        self.run_task(self._await(awaited, from_, message), partial(self._not_begun, awaited, SHUTDOWN))
 
-    def _start_task(self, awaited: Awaitable[Any], body: Coroutine[Any, Any, None]) -> None:
-        """Let ``body``, which awaits ``awaited``, be the task of the server."""
-        self.task = self.actor.runtime.create_task(body, self.actor)
-        # A task that is cancelled before its first step never gets to what it was to await.
-        self.task.add_done_callback(lambda _task: close_unstarted(awaited))
+    def _not_begun(self, awaited: Awaitable[Any], reason: Any) -> None:
+        """End for a task that was cancelled, perhaps before it got to what it was to await."""
+        close_unstarted(awaited)
+        self.actor.end(reason)
 
     async def _await(self, awaited: Awaitable[Any], from_: Any, message: Any) -> None:
         """Run an ``async def`` callback; the next message waits for its end."""
@@ -369,15 +367,19 @@ class ServerLoop(Loop):
 
     def _failed(self, error: BaseException, from_: Any, message: Any) -> None:
         """End as an error says that a callback did not catch; ``terminate`` first."""
+        self._terminate(self._replied(error, from_), message)
+        if issubclass(type(error), KeyboardInterrupt):
+            raise error
+
+    def _replied(self, error: BaseException, from_: Any) -> BaseException:
+        """Send the reply that comes with a stop; returns what the server ends for."""
         try:
             request = request_in(error)
             if from_ is not None and isinstance(request, Stop) and request.reply is not NOREPLY:
                 self.reply(from_, request.reply)
         except BaseException as failure:
-            error = failure
-        self._terminate(error, message)
-        if issubclass(type(error), KeyboardInterrupt):
-            raise error
+            return failure
+        return error
 
     def _terminate(self, error: BaseException, message: Any) -> None:
         """Run ``terminate``, then end; a server whose ``init`` has failed has nothing to clean up."""
@@ -387,18 +389,23 @@ class ServerLoop(Loop):
             self.actor.fail(error)
             return
         is_new, self.phase = self.phase in {NEW, STARTING}, STOPPING
-        cleaning: Any = None
-        is_slow = False
-        try:
-            if not is_new:
-                cleaning = self.actor.instance.terminate(end_of(error)[0])
-                is_slow = is_awaitable(cleaning)
-        except BaseException as failure:
-            error = failure
-        if is_slow:
-            self._start_task(cleaning, self._clean_up(cleaning, error, message))
-        else:
+        if is_new:
             self.actor.fail(error, message)
+        else:
+            self._cleaned(*attempt(self._clean, end_of(error)[0]), error, message)
+
+    def _clean(self, reason: Any) -> Awaitable[Any] | None:
+        """Run ``terminate``; returns what is to be awaited of it, if anything."""
+        cleaning = self.actor.instance.terminate(reason)
+        return cleaning if is_awaitable(cleaning) else None
+
+    def _cleaned(self, cleaning: Any, failure: BaseException | None, error: BaseException, message: Any) -> None:
+        """End, once ``terminate`` has: for what went wrong there, else as asked."""
+        if cleaning is None:
+            self.actor.fail(error if failure is None else failure, message)
+        else:
+            body = self._clean_up(cleaning, error, message)
+            self.run_task(body, partial(self._not_begun, cleaning, end_of(error)[0]))
 
     async def _clean_up(self, cleaning: Awaitable[Any], error: BaseException, message: Any) -> None:
         """Run an ``async def terminate``, then end: for what went wrong there, as a plain one does, else as asked."""
@@ -428,12 +435,14 @@ class ServerLoop(Loop):
             self._timers.pop().cancel()
         if self.started is not None:
             settle(self.started, None, ProcessExit(reason))
-        if self.task is not None and self.task is not current_task():
-            cancel(self.task)
+            self.started = None
+        super().stop(reason)
 
 
 def server_loop(actor: Actor) -> ServerLoop:
-    """Return the loop of a GenServer's actor."""
+    """Return the loop of a GenServer's actor. Raises ``ProcessExit`` where that has ended."""
+    if actor.ended:
+        raise ProcessExit(actor.exit_reason)
     assert isinstance(actor.loop, ServerLoop), "only processes with callbacks have one"
     return actor.loop
 

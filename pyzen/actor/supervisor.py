@@ -23,7 +23,7 @@ from pyzen.actor.verbs import actor_of, next_life
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyzen.actor.runtime import Loop
+    from pyzen.actor.loop import Loop
     from pyzen.terms import Pid
 
 __all__ = ["ChildSpec", "Restart", "Strategy", "Supervisor", "children_of"]

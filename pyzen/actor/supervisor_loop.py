@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from pyzen.actor.actor import DOWN, EXIT
 from pyzen.actor.children import TRY_AGAIN, Children
@@ -13,7 +13,7 @@ from pyzen.actor.stopping import time_of
 
 if TYPE_CHECKING:
     from pyzen.actor.actor import Actor
-    from pyzen.actor.runtime import Loop
+    from pyzen.actor.loop import Loop
     from pyzen.actor.server_loop import Work
     from pyzen.terms import Pid
 
@@ -46,6 +46,13 @@ class SupervisorLoop(ServerLoop):
     def time_to_stop(self) -> float:
         """Return the seconds that the children may take, one after the other."""
         return sum(time_of(child, self.actor.runtime) for child in self.children)
+
+    def remains(self) -> Loop:
+        """Keep what there were to keep: a next life inherits that."""
+        left = cast("SupervisorLoop", super().remains())
+        left.children = self.children
+        left.children.forget_supervisor()
+        return left
 
     def stop(self, reason: Any) -> None:
         """Children don't outlive their supervisor, whatever it ends with."""

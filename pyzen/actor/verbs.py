@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pyzen.actor.actor import Actor
@@ -20,7 +21,8 @@ from pyzen.errors import CallTimeout, ProcessExit
 from pyzen.terms import Atom, Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from pyzen.actor.runtime import Dest, Loop, Sent, Target
+    from pyzen.actor.loop import Loop
+    from pyzen.actor.runtime import Dest, Sent, Target
 
 __all__ = ["Verbs", "actor_of", "bind", "make", "next_life"]
 
@@ -140,7 +142,7 @@ class Verbs:
         if actor.is_called(dest):
             raise ProcessExit((atoms.calling_self, dest), "a process that calls itself would wait for ever")
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        ref = send_request(actor, dest, request, lambda value, error: settle(reply, value, error))
+        ref = send_request(actor, dest, request, partial(settle, reply))
         try:
             async with asyncio.timeout(timeout):
                 return await reply
@@ -149,6 +151,7 @@ class Verbs:
         finally:
             if not actor.ended:
                 actor.forget_request(ref)
+            del reply  # its error knows this frame, and must not be known by it: a cycle
 
     def send_request(self, dest: Dest, request: Any) -> Reference:
         """Call without waiting: ``(ref, reply)`` or a DOWN with that ref arrives as a message."""
@@ -293,13 +296,14 @@ def _wants_arguments(cls: type[Verbs]) -> bool:
 def actor_of(instance: Verbs) -> Actor:
     """Return the kernel's side of a process.
 
-    It is made anew where ``__new__`` or ``__init__`` of the class has lost it, or the object is a copy of another.
+    It is made anew where ``__new__`` or ``__init__`` of the class has lost it, or the object is a copy of one that
+    lives. What has ended knows its object no more.
     """
     try:
         actor: Actor = object.__getattribute__(instance, "_pyzen_actor")
     except AttributeError:
         return _new_actor(instance)
-    return actor if actor.instance is instance else _new_actor(instance, actor)
+    return actor if actor.instance is instance or actor.ended else _new_actor(instance, actor)
 
 
 def next_life(instance: Verbs) -> Actor:

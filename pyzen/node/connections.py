@@ -28,6 +28,7 @@ from pyzen.errors import (
 )
 from pyzen.logs import get_logger
 from pyzen.node.link import DialQueue, Link, LinkDriver, down_error
+from pyzen.tasks import start_task
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
 
@@ -234,7 +235,7 @@ class Connections:
             raise HandshakeError("a node has no link with itself", peer=peer)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = start_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -34,6 +34,7 @@ from pyzen.errors import EpmdError, NameTaken
 from pyzen.logs import get_logger
 from pyzen.node.addresses import resolve
 from pyzen.node.epmd_server import EpmdServer
+from pyzen.tasks import start_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +171,7 @@ class Registration:
             EpmdError: If epmd can't be reached.
         """
         self.creation = await self._register()
-        self._keeper = asyncio.create_task(self._keep(), name=f"epmd registration of {self._node.name}")
+        self._keeper = start_task(self._keep(), name=f"epmd registration of {self._node.name}")
         return self.creation
 
     async def stop(self) -> None:

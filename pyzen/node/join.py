@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 
 from pyzen.errors import PyzenError
 from pyzen.logs import get_logger
+from pyzen.tasks import start_task
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Mesh:
             self._seeds.append(seed)
         await self.refresh()
         if self._task is None and not self._stopped:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = start_task(self._run())
 
     async def stop(self) -> None:
         """Stop asking; links stay. An `add` that is under way begins nothing any more."""

@@ -32,6 +32,7 @@ from pyzen.errors import ConfigError
 from pyzen.logs import get_logger
 from pyzen.node.addresses import listening_socket, reason
 from pyzen.node.lobby import Lobby
+from pyzen.tasks import start_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,7 @@ class MetricsServer:
             writer.write(answer(HTTPStatus.SERVICE_UNAVAILABLE))
             writer.close()
             return
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        task = start_task(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 

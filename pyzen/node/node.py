@@ -9,12 +9,13 @@ import asyncio
 import atexit
 import functools
 import secrets
-import threading
 import weakref
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, final
 
 from pyzen.actor.actor import running
+from pyzen.actor.asker import Asker
+from pyzen.actor.home import Home
 from pyzen.actor.process import Mailbox
 from pyzen.actor.reasons import SHUTDOWN, as_atom
 from pyzen.actor.scheduler import Scheduler
@@ -40,14 +41,16 @@ from pyzen.node.services.kernel import start_kernel
 from pyzen.node.services.output import Output
 from pyzen.node.services.remote_call import RemoteCall
 from pyzen.node.services.zen_exports import ZenExports
-from pyzen.node.shutdown import end_program, has_supervisor
+from pyzen.node.shutdown import end_program
 from pyzen.node.zen import Zen
+from pyzen.tasks import start_task
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
+    from pyzen.actor.actor import Actor
     from pyzen.actor.runtime import Dest
     from pyzen.actor.verbs import Verbs
     from pyzen.node.tls import TLSConfig
@@ -69,13 +72,13 @@ RESERVED = frozenset({atoms.global_name_server, atoms.net_kernel})
 DEFAULT = object()
 
 
-def own_thread(method: Callable[P, R]) -> Callable[P, R]:
-    """Make a method raise ``RuntimeError`` in other threads than the node's, and on a node that is not running."""
+def at_home(method: Callable[P, R]) -> Callable[P, R]:
+    """Make a method raise ``RuntimeError`` while the node is not running, and in another thread or event loop."""
 
     @functools.wraps(method)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         node = cast("Node", args[0])
-        node._check_thread()
+        node._check_home()
         return method(*args, **kwargs)
 
     return checked
@@ -135,7 +138,7 @@ class Node:
         self._ticktime = ticktime
         self._zen_config = ZenConfig.from_environment() if zen is DEFAULT else zen.copy() if zen is not None else None
         self._allow = None if allow is None else frozenset(allow)
-        self._thread_id: int | None = None
+        self._home: Home | None = None
         self._epmd_server: EpmdServer | None = None
         self._registration: Registration | None = None
         self._zen: Zen | None = None
@@ -145,7 +148,7 @@ class Node:
         self.address: tuple[str, int] | None = None
 
     def __repr__(self) -> str:
-        return f"<Node {self.name} {'running' if self._thread_id is not None else 'not running'}>"
+        return f"<Node {self.name} {'running' if self._home is not None else 'not running'}>"
 
     # ---- life
 
@@ -159,10 +162,10 @@ class Node:
                 ``add_reader``.
             RuntimeError: The node is running already.
         """
-        if self._thread_id is not None:
+        if self._home is not None:
             raise RuntimeError(f"{self.name} is running already")
         tls = None if self._tls is None else tls_context(self._tls)
-        self._thread_id = threading.get_ident()
+        self._home = Home()
         self._loop = asyncio.get_running_loop()
         self._driver = LinkDriver(self.limits, self._ticktime, self._loop, tls)
         self._at_exit = functools.partial(_abort, weakref.ref(self))
@@ -260,25 +263,41 @@ class Node:
         bodies are cancelled; those that no supervisor keeps have 5 s. Then ZenMonitor ends, then the links.
 
         Idempotent: who calls it while it runs waits for the same end, but a process that is being ended does not.
-        Cancelling it ends everything at once. A process may stop its own node.
+        Cancelling it ends everything at once.
+
+        A process may stop its own node, from a body, a callback, an exported function, or a task that one of these has
+        started. It ends after all others of the program, or in its supervisor's turn; only then does the call return
+        to it, and ZenMonitor and the links end after it. So what it says then, such as the reply to a call, still
+        leaves; a server comes to the end of its callback and runs ``terminate``; of a body the process ends when it
+        next waits, and its task goes on by itself. Code in a `mailbox` waits for the whole stop.
+
+        Raises:
+            RuntimeError: This is another thread or event loop than the node's.
         """
-        if self._thread_id is None:
+        if self._home is None:
             return
-        self._check_thread()
-        asking = running.get() if hasattr(self, "_router") else None
-        is_ours = asking is not None and asking.is_started and asking.runtime is self._router
+        self._check_home()
+        asking = self._asking()
         if self._stopping is not None:
-            if not is_ours:
+            if asking is None:
                 await asyncio.shield(self._stopping)
             return
         self._stopping = asyncio.get_running_loop().create_future()
-        if asking is not None and is_ours and has_supervisor(self._router, asking):
-            # Its supervisor ends the process that asks, and the task of that, before everything has stopped. The loop
-            # itself would not keep the task of the stop alive.
-            self._stop_task = asyncio.get_running_loop().create_task(self._shut_down())
-            await asyncio.shield(self._stop_task)
-        else:
+        if asking is None:
             await self._shut_down()
+        else:
+            self._router.asker = Asker(asking)
+            # Not by the task that asks, which may end before everything else has. The event loop would not keep it.
+            self._stop_task = start_task(self._shut_down())
+            await self._router.asker.told()
+
+    def _asking(self) -> Actor | None:
+        """Return the process of this node whose code this is: none for a mailbox, which has no code of its own."""
+        actor = running.get()
+        while actor is not None and isinstance(actor.instance, Mailbox):
+            actor = actor.instance._pyzen_opener
+        is_ours = actor is not None and actor.is_started and actor.runtime is getattr(self, "_router", None)
+        return actor if is_ours else None
 
     async def _shut_down(self) -> None:
         atexit.unregister(self._at_exit)
@@ -297,9 +316,11 @@ class Node:
         if hasattr(self, "_router"):
             self._router.end_all(SHUTDOWN)
             self._connections.abort()
+            if self._router.asker is not None:
+                self._router.asker.tell(SHUTDOWN)
         self._driver.stop()
         self._exports.stop()
-        self._thread_id = None
+        self._home = None
         self._zen = None
         if self._stopping is not None:
             self._stopping.set_result(None)
@@ -334,35 +355,34 @@ class Node:
     ) -> None:
         await self.stop()
 
-    def _check_thread(self) -> None:
-        if self._thread_id is None:
+    def _check_home(self) -> None:
+        if self._home is None:
             raise RuntimeError(f"{self.name} is not running: use `async with`, or await start()")
-        if threading.get_ident() != self._thread_id:
-            raise RuntimeError(f"{self.name} belongs to another thread: use loop.call_soon_threadsafe")
+        self._home.check(self.name)
 
     @property
     def runtime(self) -> Router:
         """The runtime of this node's processes."""
-        self._check_thread()
+        self._check_home()
         return self._router
 
     @property
     def metrics(self) -> Registry:
         """What an operator can watch: ``metrics.text()`` is for Prometheus. A node that starts anew has new ones."""
-        self._check_thread()
+        self._check_home()
         return self._metrics
 
     @property
     def zen(self) -> Zen:
         """ZenMonitor. Raises ``RuntimeError`` on a node that runs without it."""
-        self._check_thread()
+        self._check_home()
         if self._zen is None:
             raise RuntimeError(f"{self.name} runs without ZenMonitor (zen=None)")
         return self._zen
 
     # ---- other nodes
 
-    @own_thread
+    @at_home
     def set_cookie(self, peer: Atom | str, cookie: str) -> None:
         """Use another cookie with one peer. Raises ``ConfigError``."""
         self._cookies.set(str(peer), cookie)
@@ -376,7 +396,7 @@ class Node:
             HandshakeError: The peer, or this node, refused; the message says why.
             ConfigError: ``peer`` is no node name.
         """
-        self._check_thread()
+        self._check_home()
         node = as_atom(peer)
         if node is self.name or self._connections.up(node) is not None:
             return True
@@ -408,7 +428,7 @@ class Node:
 
     async def ping(self, peer: Atom | str, timeout: float = 7.0) -> bool:
         """Say whether a node can be reached and answers, as ``Node.ping`` does."""
-        self._check_thread()
+        self._check_home()
         node = as_atom(peer)
         if node is self.name:
             return True
@@ -421,29 +441,29 @@ class Node:
         except (HandshakeError, EpmdError, ProcessExit, TimeoutError):
             return False
 
-    @own_thread
+    @at_home
     def disconnect(self, peer: Atom | str) -> bool:
         """Close the link to a node; false when there is none."""
         return self._connections.disconnect(as_atom(peer))
 
-    @own_thread
+    @at_home
     def nodes(self, hidden: bool = False) -> list[Atom]:
         """Return the connected nodes that are visible; with ``hidden``, the hidden ones instead."""
         return [node for node, link in self._connections.links.items() if link.visible is not hidden]
 
-    @own_thread
+    @at_home
     def monitor_node(self, peer: Atom | str, subscriber: Pid) -> None:
         """Send ``(nodeup, peer)`` and ``(nodedown, peer)`` to ``subscriber`` from now on."""
         self._router.monitor_node(as_atom(peer), subscriber)
 
-    @own_thread
+    @at_home
     def demonitor_node(self, peer: Atom | str, subscriber: Pid) -> None:
         """Undo one ``monitor_node``."""
         self._router.demonitor_node(as_atom(peer), subscriber)
 
     # ---- processes
 
-    @own_thread
+    @at_home
     def spawn(
         self,
         target: type[Verbs] | Callable[..., Awaitable[Any]],
@@ -465,7 +485,7 @@ class Node:
         """
         return self._router.spawn(target, *args, name=name, link=link)
 
-    @own_thread
+    @at_home
     def spawn_monitor(
         self,
         target: type[Verbs] | Callable[..., Awaitable[Any]],
@@ -487,17 +507,17 @@ class Node:
 
     def mailbox(self, name: Atom | str | None = None) -> Mailbox:
         """Return a process for ``async with`` that is driven by the caller's own task."""
-        self._check_thread()
+        self._check_home()
         return Mailbox(lambda mailbox: self._open_mailbox(mailbox, name))
 
     def _open_mailbox(self, mailbox: Mailbox, name: Atom | str | None) -> None:
-        self._check_thread()
+        self._check_home()
         self._router.spawn(mailbox, name=name)
 
     def _sender(self) -> Pid:
         return self._router.running() or self._caller.pid
 
-    @own_thread
+    @at_home
     def send(self, dest: Dest, message: Any, *, priority: bool = False) -> None:
         """Send a message; never blocks, dials when needed, drops silently where Erlang does.
 
@@ -520,10 +540,10 @@ class Node:
             CallTimeout: No reply in time; a late one is dropped.
             ProcessExit: It ended before it replied.
         """
-        self._check_thread()
+        self._check_home()
         return await self._caller.call(dest, request, timeout)
 
-    @own_thread
+    @at_home
     def cast(self, dest: Dest, request: Any) -> None:
         """Send ``request`` to a GenServer, without an answer."""
         self.send(dest, (atoms["$gen_cast"], request))
@@ -543,7 +563,7 @@ class Node:
             NodeDown: The node can't be reached, or was lost.
             CallTimeout: No result in time; the function goes on there.
         """
-        self._check_thread()
+        self._check_home()
         return await self._caller.erpc(peer, module, function, args, timeout)
 
     def export(
@@ -566,27 +586,27 @@ class Node:
         """
         self._exports.add(module, function, callable_, blocking=blocking)
 
-    @own_thread
+    @at_home
     def register(self, name: Atom | str, pid: Pid) -> None:
         """Register a live process of this node under a name. Raises ``NameTaken``, ``NoProcess``."""
         self._router.register(name, pid)
 
-    @own_thread
+    @at_home
     def unregister(self, name: Atom | str) -> None:
         """Free a name. Raises ``NoProcess`` when it is not registered."""
         self._router.unregister(name)
 
-    @own_thread
+    @at_home
     def whereis(self, name: Atom | str) -> Pid | None:
         """Return the pid registered under a name."""
         return self._router.whereis(name)
 
-    @own_thread
+    @at_home
     def registered(self) -> list[Atom]:
         """Return all registered names."""
         return list(self._router.names)
 
-    @own_thread
+    @at_home
     def make_ref(self) -> Reference:
         """Return a reference never used before."""
         return self._router.make_ref()

@@ -7,10 +7,10 @@ remote delivery minus the bytes. Its methods only enqueue; no process's code run
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from pyzen.actor.actor import running
+from pyzen.actor.home import Home
 from pyzen.actor.mailbox import Sourced, told
 from pyzen.actor.process import actor_context
 from pyzen.actor.reasons import as_atom, check_pid
@@ -21,12 +21,14 @@ from pyzen.errors import NameTaken, NoProcess
 from pyzen.logs import get_logger
 from pyzen.monitor_table import Unreads
 from pyzen.node.births import Births
+from pyzen.tasks import start_task
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from pyzen.actor.actor import Actor
+    from pyzen.actor.asker import Asker
     from pyzen.actor.runtime import Dest, TimerHandle
     from pyzen.actor.scheduler import Scheduler
     from pyzen.actor.signals import Signal
@@ -56,7 +58,8 @@ class Router:
         is_stopping: The node stops: the processes of the program end in order, and none can be started any more.
         is_closed: All processes have been ended, and none at all can be started.
         links_lost: How many links were lost so far.
-        thread_id: The thread of the event loop, to which all processes belong.
+        asker: The process that has asked for the stop, if one of the program has.
+        home: The thread and the event loop, to which all processes belong.
     """
 
     def __init__(
@@ -80,7 +83,8 @@ class Router:
         self.call_later = call_later
         self._links = links
         self.links_lost = 0
-        self.thread_id = threading.get_ident()
+        self.home = Home()
+        self.asker: Asker | None = None
         self._last_number = 0
         self.is_stopping = False
         self.is_closed = False
@@ -205,20 +209,14 @@ class Router:
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any], actor: Actor) -> asyncio.Task[Any]:
         """Run a coroutine as a task of ``actor``."""
-        # Not by the argument `context`, which the task factories of many programs don't know.
-        loop = asyncio.get_running_loop()
-        try:
-            task: asyncio.Task[Any] = actor_context(actor).run(loop.create_task, coroutine)
-        except BaseException:
-            coroutine.close()
-            raise
+        task = start_task(coroutine, context=actor_context(actor))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def join(self, timeout: float) -> None:
-        """Wait for the tasks of processes that have been told to end."""
-        tasks = self._tasks - {asyncio.current_task()}  # a process may stop its own node
+        """Wait for the tasks of processes that have been told to end, but for one that waits for this itself."""
+        tasks = self._tasks - ({self.asker.task} if self.asker else set())
         if tasks:
             await asyncio.wait(tasks, timeout=timeout)
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, final
 from pyzen.actor.actor import DOWN
 from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.reasons import KILLED, SHUTDOWN
-from pyzen.actor.server_loop import AWAITING, ServerLoop
 from pyzen.actor.verbs import actor_of
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 
     from pyzen.actor.actor import Actor
     from pyzen.node.router import Router
-    from pyzen.terms import Pid, Reference
+    from pyzen.terms import Reference
 
-__all__ = ["end_program", "has_supervisor"]
+__all__ = ["end_program"]
 
 
 @final
@@ -58,30 +57,21 @@ class Watcher(GuardedServer):
 async def end_program(router: Router, timeout: float) -> None:
     """End the processes of the program. Those without a supervisor have ``timeout`` seconds in all, then are killed.
 
-    The process that asks for it ends last; one that waits for this itself, with the node.
+    A process that has asked for it ends last, or in its supervisor's turn.
     """
-    asking, watcher = router.running(), Watcher()
+    watcher, asking = Watcher(), None if router.asker is None else router.asker.actor
     router.spawn(watcher)
     router.is_stopping = True
     deadline = router.now() + timeout
-    for batch in [*_batches(router, asking), _last_of(router, asking)]:
-        if batch:
-            await _end(watcher, batch, max(deadline - router.now(), 0.0), timeout)
+    for batch in _batches(router, asking):
+        await _end(watcher, batch, max(deadline - router.now(), 0.0), timeout)
 
 
-def _last_of(router: Router, asking: Pid | None) -> list[Actor]:
-    """Return the server that has asked for the stop by a task of its own, and so can still run ``terminate``."""
-    actor = None if asking is None else router.actor(asking)
-    if actor is None or not isinstance(actor.loop, ServerLoop) or has_supervisor(router, actor):
-        return []
-    return [] if actor.loop.phase is AWAITING else [actor]
-
-
-def _batches(router: Router, asking: Pid | None) -> Iterator[list[Actor]]:
+def _batches(router: Router, asking: Actor | None) -> Iterator[list[Actor]]:
     """Yield what ends together, the last started first: each supervisor alone, others that were started in a row."""
-    found = (actor for actor in reversed(router.actors()) if not actor.guarded and actor.pid != asking)
-    tops = [actor for actor in found if not has_supervisor(router, actor)]
-    for supervises, group in groupby(tops, key=lambda actor: actor.loop.supervises):
+    tops = [one for one in reversed(router.actors()) if not one.guarded and not has_supervisor(router, one)]
+    tops.sort(key=lambda actor: actor is asking)
+    for (supervises, _), group in groupby(tops, key=lambda actor: (actor.loop.supervises, actor is asking)):
         if supervises:
             yield from ([actor] for actor in group)
         else:
@@ -98,7 +88,7 @@ async def _end(watcher: Watcher, batch: list[Actor], left: float, timeout: float
     """Tell processes to end and wait for that; a supervisor has the time that its children have, and as much more."""
     for actor in batch:
         if not actor.ended:
-            actor.loop.finish(SHUTDOWN)
+            actor.finish(SHUTDOWN)
     time = batch[0].loop.time_to_stop() + timeout if batch[0].loop.supervises else left
     try:
         await watcher.ended(batch, None if math.isinf(time) else time)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, final
 
+from pyzen.actor.home import running_loop
 from pyzen.actor.reasons import as_atom, settle
 from pyzen.zen.system import ZenSystem
 
@@ -24,23 +25,30 @@ __all__ = ["Zen", "compatibility_within"]
 
 @final
 class Zen:
-    """Monitors processes of other nodes by the hundred thousand, through the ZenMonitor of those nodes."""
+    """Monitors processes of other nodes by the hundred thousand, through the ZenMonitor of those nodes.
+
+    Attributes:
+        system: The monitor system itself, for parts of the node.
+    """
 
     def __init__(self, router: Router, config: ZenConfig) -> None:
-        self._system = ZenSystem(router, config)
+        self.system = ZenSystem(router, config)
+        self._home = router.home
 
     def start(self) -> None:
         """Start the processes of the monitor system."""
-        self._system.start()
+        self.system.start()
 
     def stop(self) -> None:
         """Stop them."""
-        self._system.stop()
+        self.system.stop()
 
     @property
-    def system(self) -> ZenSystem:
-        """The monitor system itself, for parts of the node."""
-        return self._system
+    def _system(self) -> ZenSystem:
+        """The monitor system for who uses the node, in its thread and event loop."""
+        if running_loop() is not self._home.loop:
+            self._home.check("ZenMonitor")
+        return self.system
 
     @property
     def config(self) -> ZenConfig:

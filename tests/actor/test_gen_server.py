@@ -391,9 +391,7 @@ async def test_exit_signal_before_an_async_callback_has_begun_closes_it(router: 
     router.scheduler.run()  # makes the task of init, then lets the signal arrive
 
     assert (await me.receive(timeout=2))[4] is atoms.boom
-    task = server_loop(actor_of(server)).task
-    assert task is not None
-    await asyncio.wait([task])
+    await router.join(2.0)
     assert inspect.getcoroutinestate(server.coroutine) == inspect.CORO_CLOSED
 
 

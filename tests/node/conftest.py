@@ -15,6 +15,8 @@ from pyzen.config import EpmdConfig, ZenConfig
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
 from pyzen.terms import Pid, atoms
+from tests.loops import LOOPS, runner_of
+from tests.node.stage import Stage
 from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
@@ -107,6 +109,17 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.ERROR)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="module", params=LOOPS)
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Two nodes in a loop of each kind, for all tests of a file."""
+    complaints: list[Any] = []
+    for runner in runner_of(request.param, complaints):
+        stage = Stage(runner, complaints)
+        runner.run(stage.begin())
+        yield stage
+        runner.run(stage.close())
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -209,19 +209,17 @@ async def test_task_factory_without_a_context_will_do(place: Place) -> None:
         asyncio.get_running_loop().set_task_factory(None)
 
 
-async def test_process_that_can_not_begin_leaves_nothing_behind(place: Place) -> None:
+async def test_process_that_can_not_begin_leaves_nothing_behind(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(process: Process) -> None:
         """Never begins."""
 
-    def refuse(loop: Any, coroutine: Any, **options: Any) -> Any:
+    def refuse(*args: Any, **options: Any) -> Any:
         raise Nasty
 
-    asyncio.get_running_loop().set_task_factory(refuse)
-    try:
-        with pytest.raises(Nasty):
-            place.node.spawn(body, name="half")
-    finally:
-        asyncio.get_running_loop().set_task_factory(None)
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_soon", refuse)
+    with pytest.raises(Nasty):
+        place.node.spawn(body, name="half")
+    monkeypatch.undo()
 
     assert place.node.whereis("half") is None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
+from pyzen.actor.loop import Loop
 from pyzen.actor.remote import Remote
-from pyzen.actor.runtime import Loop
 
 
 @final

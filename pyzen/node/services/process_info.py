@@ -70,7 +70,7 @@ def code_of(actor: Actor) -> tuple[Atom, Atom, int]:
 
 def stack_of(actor: Actor) -> list[Any]:
     """Return where the task of a process waits, the innermost function first; empty while none does."""
-    task = getattr(actor.loop, "task", None)
+    task = actor.loop.task
     if task is None or task.done():
         return []
     return [entry_of(frame) for frame in islice(frames_of(task.get_coro()), MAX_FRAMES)][::-1]

@@ -20,18 +20,21 @@ import asyncio
 import contextvars
 import inspect
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 from pyzen.actor.actor import running
 from pyzen.actor.process import Process
-from pyzen.actor.reasons import NORMAL, end_of, exception_reason, is_cancelled
+from pyzen.actor.reasons import NORMAL, end_of, exception_reason, is_cancelled, request_in
 from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
 from pyzen.logs import get_logger
+from pyzen.tasks import current_task
 from pyzen.terms import Atom, Export, Fun, Reference, atoms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyzen.config import Limits
     from pyzen.node.services.exports import Exported, Exports
 
@@ -65,13 +68,8 @@ async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -
     exported = exports.find(module, function, len(args))
     if exported is None:
         return Outcome(ERROR, UNDEF, [(module, function, args, [])])
-    here: list[Any] = [(module, function, len(args), [])]
-    try:
-        return sendable(Outcome(RETURN, await call(exports, exported, args), here), exports.limits)
-    except BaseException as error:
-        if must_pass(error):
-            raise
-        return sendable(outcome_of(error, here), exports.limits)
+    answer = await call(exports, exported, args, [(module, function, len(args), [])])
+    return sendable(answer, exports.limits)
 
 
 def meant(module: Any, function: Any, args: list[Any]) -> tuple[Any, Any, list[Any]]:
@@ -118,35 +116,56 @@ def sendable(outcome: Outcome, limits: Limits) -> Outcome:
 
 
 def must_pass(error: BaseException) -> bool:
-    """Say whether an error is meant for the process: it was told to end, not the function."""
-    return is_cancelled(error) or isinstance(error, KeyboardInterrupt | GeneratorExit)
+    """Say whether an error is meant for the process, or for the program: it was told to end, not the function.
+
+    No thread of a function that blocks is told so.
+    """
+    return is_cancelled(error) or (issubclass(type(error), KeyboardInterrupt) and current_task() is not None)
 
 
 def outcome_of(error: BaseException, here: list[Any]) -> Outcome:
     """Return what an error of the function is to its caller."""
-    if isinstance(error, RpcError):
-        return raised_again(error, here)
+    if issubclass(type(error), RpcError):
+        return raised_again(cast("RpcError", error), here)
     reason, crashed = end_of(error)
-    if not crashed or isinstance(error, ProcessExit | SystemExit):
+    if not crashed or issubclass(type(error), (ProcessExit, SystemExit)) or request_in(error) is not None:
         return Outcome(EXIT, reason, here)
     reason, stack = exception_reason(error)
     return Outcome(ERROR, reason, [frame for frame in stack if frame[1] not in OWN_FRAMES] or here)
 
 
-async def call(exports: Exports, exported: Exported, args: list[Any]) -> Any:
+async def call(exports: Exports, exported: Exported, args: list[Any], here: list[Any]) -> Outcome:
     """Call a function, in a thread if it blocks, and await what it answers."""
-    if exported.blocking:
-        context = contextvars.copy_context()
-        context.run(running.set, None)  # the verbs of a process belong to the event loop's thread
-        return await asyncio.get_running_loop().run_in_executor(
-            exports.executor, lambda: context.run(exported.function, *args)
-        )
-    value = exported.function(*args)
-    return await value if inspect.isawaitable(value) else value
+    try:
+        if exported.blocking:
+            ended = await in_thread(exports, exported, args, here)
+        else:
+            ended = Outcome(RETURN, exported.function(*args), here)
+        return Outcome(RETURN, await ended.value, here) if inspect.isawaitable(ended.value) else ended
+    except BaseException as error:
+        if must_pass(error):
+            raise
+        return outcome_of(error, here)
 
 
-OWN_FRAMES: Final = frozenset({atoms.apply, atoms.call, atoms["<lambda>"], atoms.run})
-"""Functions of this module and of the thread pool that stand below the exported function in a stack."""
+async def in_thread(exports: Exports, exported: Exported, args: list[Any], here: list[Any]) -> Outcome:
+    """Call a function that blocks. The thread hands over an outcome: there are errors that no future takes."""
+    context = contextvars.copy_context()
+    context.run(running.set, None)  # the verbs of a process belong to the event loop's thread
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(exports.executor, context.run, called, exported.function, args, here)
+
+
+def called(function: Callable[..., Any], args: list[Any], here: list[Any]) -> Outcome:
+    """Call a function: whatever it raises is an outcome."""
+    try:
+        return Outcome(RETURN, function(*args), here)
+    except BaseException as error:
+        return outcome_of(error, here)
+
+
+OWN_FRAMES: Final = frozenset({atoms.call, atoms.called, atoms.in_thread})
+"""Functions of this module that stand below the exported function in a stack."""
 
 
 def raised_again(error: RpcError, stack: list[Any]) -> Outcome:

@@ -16,7 +16,6 @@ Source: ``lib/kernel/src/rpc.erl`` and ``global_group.erl``.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -121,7 +120,6 @@ class Rex(GuardedServer):
             return None
 
         async def body(_process: Process) -> None:
-            await asyncio.sleep(0)  # an eager task begins before anybody knows its process
             result = rpc_result(await apply(self._exports, *mfa))
             if self._calls.pop(ref, None) is not None:
                 done(result)
