@@ -319,7 +319,13 @@ def encode(term: Any, compressed: int, max_depth: int) -> bytes:
     """Encode a term with its version byte. Raises `EncodeError`."""
 
 def decode(
-    data: Buffer, strings: bool, max_depth: int, max_term_size: int, max_inflated_size: int, max_atoms: int
+    data: Buffer,
+    strings: bool,
+    max_depth: int,
+    max_term_size: int,
+    max_inflated_size: int,
+    max_atoms: int,
+    max_equal_hashes: int,
 ) -> Any:
     """Decode a term with its version byte. Raises `DecodeError`, `LimitExceeded`."""
 

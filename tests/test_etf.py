@@ -8,7 +8,7 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -29,6 +29,9 @@ from pyzen.terms import (
     atoms,
 )
 from tests import fuzz_etf, reference_etf, strategies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NODE = Atom("n@h")
 PID = Pid(NODE, 1, 0, 7)
@@ -323,3 +326,52 @@ def test_decode_makes_no_atom_past_the_limit() -> None:
     assert etf.decode(known, limits=Limits(max_atoms=1)) is atom
     with pytest.raises(LimitExceeded, match="max_atoms"):
         etf.decode(unknown, limits=Limits(max_atoms=1))
+
+
+# ---- keys that Python gives the same hash
+
+PRIME = 2**61 - 1
+"""Python's hash of an integer is its remainder by this."""
+
+
+def map_of(keys: list[Any]) -> bytes:
+    return b"\x83\x74" + len(keys).to_bytes(4, "big") + b"".join(etf.encode(key)[1:] + b"a\x01" for key in keys)
+
+
+CROWDS: dict[str, Callable[[int], Any]] = {
+    "integers": lambda number: number * PRIME,
+    "negative integers": lambda number: -number * PRIME,
+    "tuples": lambda number: (number * PRIME,),
+    "inner": lambda number: (1, (number * PRIME, b"x")),
+}
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+def test_crowd_of_keys_with_one_hash_is_refused(kind: str) -> None:
+    """Each of 32 000 would be compared with all before it."""
+    data = map_of([CROWDS[kind](number) for number in range(1, 32_001)])
+
+    with pytest.raises(LimitExceeded) as caught:
+        etf.decode(data)
+
+    assert (caught.value.limit, caught.value.value, caught.value.maximum) == ("max_equal_hashes", 101, 100)
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+def test_as_many_keys_with_one_hash_as_are_let_make_a_dict(kind: str) -> None:
+    keys = [CROWDS[kind](number) for number in range(1, 101)] + [*range(1, 1000)]
+
+    assert etf.decode(map_of(keys)) == dict.fromkeys(keys, 1)
+
+
+def test_large_maps_of_honest_keys_are_dicts() -> None:
+    keys: list[Any] = [*range(5000), *(b"%d" % number for number in range(5000)), *map(float, range(5000, 10_000))]
+
+    assert etf.decode(map_of(keys)) == dict.fromkeys(keys, 1)
+    assert len(etf.decode(map_of([atoms[f"key{number}"] for number in range(5000)]))) == 5000
+
+
+def test_bound_on_keys_with_one_hash_can_be_set() -> None:
+    data = map_of([number * PRIME for number in range(1, 201)])
+
+    assert len(etf.decode(data, limits=Limits(max_equal_hashes=200))) == 200

@@ -5,6 +5,8 @@
 pub struct Limits {
     /// Nesting of a term.
     pub max_depth: usize,
+    /// Keys of one map that have the same hash in Python.
+    pub max_equal_hashes: usize,
     /// Bytes of one encoded term.
     pub max_term_size: usize,
     /// Bytes that a compressed term may grow to.
@@ -32,6 +34,7 @@ impl Default for Limits {
         const MIB: usize = 1024 * 1024;
         Self {
             max_depth: 1500,
+            max_equal_hashes: 100,
             max_term_size: 512 * MIB,
             max_inflated_size: 64 * MIB,
             max_atoms: 1_048_576,

@@ -2,14 +2,13 @@
 //!
 //! Erlang keeps the order of signals between two processes only. Who sent a packet is read without an interpreter.
 
-use rustc_hash::FxHashSet;
-
 use super::bytes::Cursor;
 use super::control::{Shape, read_head};
 use super::packet::Packet;
 use crate::etf::read::{Atoms, Reader, pid};
 use crate::etf::{Decoding, skip_term, tag};
 use crate::limits::Limits;
+use crate::term::keyed::KeyedSet;
 use crate::term::pid::PidParts;
 
 /// The process that sent a packet; `None` where that can't be told, or is none.
@@ -42,7 +41,7 @@ fn sender_element(op: u8, shape: Shape) -> Option<usize> {
 /// Lets packets pass that come from others than those that wait.
 #[derive(Debug, Default)]
 pub struct Gate {
-    waiting: FxHashSet<PidParts>,
+    waiting: KeyedSet<PidParts>,
     shut: bool,
 }
 

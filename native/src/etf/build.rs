@@ -1,11 +1,13 @@
 //! The containers that are being decoded: what is peculiar to lists and maps.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt};
+use pyo3::types::{PyBytes, PyDict, PyInt};
 
 use super::read::Reader;
 use super::tag;
 use crate::error::DecodeError;
+use crate::term::atom::Atom;
+use crate::term::keyed::KeyedMap;
 use crate::term::list::{FrozenList, ImproperList};
 use crate::term::map::Pair;
 use crate::term::raw::{self, ListBuilder};
@@ -85,6 +87,29 @@ impl<'py> List<'py> {
     }
 }
 
+/// Keys of a large map, counted by the hash that Python gives them. A peer can choose numbers, and tuples of them, of which
+/// all have the same one: each look for one of so many takes as long as there are others.
+pub struct Crowd {
+    counts: KeyedMap<isize, usize>,
+    maximum: usize,
+}
+
+impl Crowd {
+    /// Count a key; how many of its hash there are if these are too many.
+    fn add(&mut self, key: &Bound<'_, PyAny>) -> Decoded<()> {
+        if key.is_exact_instance_of::<PyBytes>() || key.is_exact_instance_of::<Atom>() {
+            return Ok(()); // nobody elsewhere can tell their hashes
+        }
+        let count = self.counts.entry(key.hash().map_err(no_memory)?).or_insert(0);
+        *count += 1;
+        if *count <= self.maximum {
+            return Ok(());
+        }
+        let (value, maximum) = (*count as u64, self.maximum as u64);
+        Err(DecodeError::Limit { limit: "max_equal_hashes", value, maximum, offset: 0 })
+    }
+}
+
 /// A map: a dict as long as Python can tell its keys apart, and is not too deep for it.
 pub struct Map<'py> {
     pub dict: Option<Bound<'py, PyDict>>,
@@ -93,12 +118,15 @@ pub struct Map<'py> {
     pub left: usize,
     pub frozen: bool,
     pub deep: bool,
+    crowd: Option<Crowd>,
 }
 
 impl<'py> Map<'py> {
-    pub fn new(py: Python<'py>, left: usize, frozen: bool) -> Self {
+    pub fn new(py: Python<'py>, left: usize, frozen: bool, max_equal_hashes: usize) -> Self {
         let dict = (!frozen).then(|| PyDict::new(py));
-        Self { dict, pairs: Vec::new(), key: None, left, frozen, deep: false }
+        let crowd = (!frozen && left > max_equal_hashes)
+            .then(|| Crowd { counts: KeyedMap::default(), maximum: max_equal_hashes });
+        Self { dict, pairs: Vec::new(), key: None, left, frozen, deep: false, crowd }
     }
 
     pub fn add(&mut self, value: Bound<'py, PyAny>) -> Decoded<()> {
@@ -107,6 +135,9 @@ impl<'py> Map<'py> {
         };
         self.left -= 1;
         if let Some(dict) = &self.dict {
+            if let Some(crowd) = self.crowd.as_mut().filter(|_| !self.deep) {
+                crowd.add(&key)?;
+            }
             if !self.deep && raw::insert_new(dict, &key, &value).map_err(no_memory)? {
                 return Ok(());
             }

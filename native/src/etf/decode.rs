@@ -79,6 +79,7 @@ struct Decoder<'a, 'py> {
     atoms: Atoms<'a>,
     strings: bool,
     max_depth: usize,
+    max_equal_hashes: usize,
     frames: Vec<Frame<'py>>,
     /// Terms that the unfinished containers still need; each takes a byte at least.
     pending: usize,
@@ -120,6 +121,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             atoms: Atoms::new(how),
             strings: how.strings,
             max_depth: how.limits.max_depth,
+            max_equal_hashes: how.limits.max_equal_hashes,
             frames: Vec::new(),
             pending: 1,
             key: Key::Outside,
@@ -401,7 +403,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn map(&mut self) -> Decoded<Step<'py>> {
         let count = self.reader.length32()?;
         self.expect(count.saturating_mul(2))?;
-        let map = Map::new(self.py, count, self.frozen());
+        let map = Map::new(self.py, count, self.frozen(), self.max_equal_hashes);
         if count == 0 {
             return self.finish_map(map).map(Step::Value);
         }

@@ -74,8 +74,10 @@ fn decode<'py>(
     max_term_size: usize,
     max_inflated_size: usize,
     max_atoms: usize,
+    max_equal_hashes: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let limits = Limits { max_depth, max_term_size, max_inflated_size, max_atoms, ..Limits::default() };
+    let limits =
+        Limits { max_depth, max_equal_hashes, max_term_size, max_inflated_size, max_atoms, ..Limits::default() };
     let how = Decoding { limits: &limits, strings, atoms: &[] };
     let py = data.py();
     let decoded = match data.cast::<PyBytes>() {

@@ -69,6 +69,7 @@ pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
     let size = |name: &str| limits.getattr(name)?.extract::<usize>();
     Ok(Limits {
         max_depth: size("max_depth")?,
+        max_equal_hashes: size("max_equal_hashes")?,
         max_term_size: size("max_term_size")?,
         max_inflated_size: size("max_inflated_size")?,
         max_atoms: size("max_atoms")?,

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use hashbrown::HashTable;
 
 use super::slab::Slab;
+use crate::term::keyed::mix;
 
 const SHARDS: usize = 256;
 /// A shard smaller than this is never shrunk.
@@ -53,7 +54,7 @@ pub trait Keyed<K> {
     fn key(&self) -> K;
 }
 
-/// Where a key is looked for. A table uses both ends of this, the middle says which table.
+/// Where a key is looked for, which nobody elsewhere can tell. A table uses both ends of this, the middle says which table.
 fn place<K: Indexed>(key: K) -> u64 {
     let (number, rest) = key.number();
     let (block, beside) = (number >> BESIDE, number & ((1 << BESIDE) - 1));
@@ -65,13 +66,6 @@ fn place<K: Indexed>(key: K) -> u64 {
 #[allow(clippy::cast_possible_truncation)] // eight bits are taken
 fn shard(place: u64) -> usize {
     (place >> 40) as usize % SHARDS
-}
-
-/// Every bit of the answer depends on every bit of the number.
-#[allow(clippy::cast_possible_truncation)] // that is what halves are
-fn mix(number: u64) -> u64 {
-    let product = u128::from(number ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
-    product as u64 ^ (product >> 64) as u64
 }
 
 /// A map from keys to row numbers. The keys are in the rows only, so that an entry takes five bytes and its room.

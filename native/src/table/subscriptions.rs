@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap;
-
 use super::identity::{Identity, Key};
 use super::index::{Keyed, Sharded};
 use super::list::{Link, Linked, List};
@@ -15,6 +13,7 @@ use super::rows::Words;
 use super::shared::Shared;
 use super::slab::{NONE, Slab};
 use crate::term::atom::Name;
+use crate::term::keyed::KeyedMap;
 use crate::term::pid::PidParts;
 
 const SIDE: usize = 0;
@@ -143,7 +142,7 @@ pub struct Subscriptions<R> {
     by_pair: Sharded<[u32; 2]>,
     by_key: Sharded<Key>,
     by_watch: Sharded<Words>,
-    by_pid: FxHashMap<PidParts, u32>,
+    by_pid: KeyedMap<PidParts, u32>,
     values: Shared<R>,
     /// Connectors that ended and whose rows are being removed.
     gone: VecDeque<u32>,
@@ -163,7 +162,7 @@ impl<R> Default for Subscriptions<R> {
             by_pair: Sharded::default(),
             by_key: Sharded::default(),
             by_watch: Sharded::default(),
-            by_pid: FxHashMap::default(),
+            by_pid: KeyedMap::default(),
             values: Shared::default(),
             gone: VecDeque::new(),
             certificates: 0,

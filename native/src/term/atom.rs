@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustc_hash::FxHashMap;
+use super::keyed::KeyedMap;
 
 /// How the external form of a short atom begins.
 pub const SMALL_ATOM_UTF8: u8 = 119;
@@ -67,7 +67,7 @@ struct Row {
 #[derive(Clone)]
 pub struct Name(Arc<Row>);
 
-type Table = FxHashMap<Box<str>, Weak<Row>>;
+type Table = KeyedMap<Box<str>, Weak<Row>>;
 
 static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
 

@@ -12,6 +12,7 @@ pub mod fun;
 pub mod held;
 #[cfg(feature = "python")]
 pub mod identity;
+pub mod keyed;
 #[cfg(feature = "python")]
 pub mod list;
 #[cfg(feature = "python")]

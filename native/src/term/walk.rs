@@ -8,10 +8,11 @@ use std::hash::{Hash, Hasher};
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 
 use super::fun::Fun;
 use super::identity;
+use super::keyed::KeyedHasher;
 use super::list::{FrozenList, ImproperList};
 use super::map::TermMap;
 use super::record::Record;
@@ -99,7 +100,7 @@ fn dicts_equal<'py>(one: &Bound<'py, PyDict>, other: &Bound<'py, PyDict>, childr
 
 /// Python's `hash` of a container whose elements are hashable, consistent with `equal`.
 pub fn hash(object: &Bound<'_, PyAny>) -> PyResult<isize> {
-    let mut hasher = FxHasher::default();
+    let mut hasher = KeyedHasher::default();
     let mut pending = vec![object.clone()];
     while let Some(object) = pending.pop() {
         let opened = if object.is_instance_of::<PyList>() { None } else { Opened::of(&object) };
@@ -193,7 +194,7 @@ impl<'py> Opened<'py> {
             }
     }
 
-    fn hash_head(&self, hasher: &mut FxHasher) {
+    fn hash_head(&self, hasher: &mut KeyedHasher) {
         self.items.len().hash(hasher);
         match &self.head {
             Head::Tuple => hasher.write_u8(1),
