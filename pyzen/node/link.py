@@ -237,9 +237,7 @@ class DialQueue:
         """Return a signal whose reason is encoded already, or replaced when it can't be."""
         try:
             encode_message(control, self._max_depth)
-            if payload is NO_PAYLOAD or isinstance(
-                payload, Encoded
-            ):  # arguments of a spawn request are encoded already
+            if payload is NO_PAYLOAD or isinstance(payload, Encoded):  # as the arguments of a spawn request are
                 return order_key, control, payload
             return order_key, control, encode_message(payload, self._max_depth)
         except EncodeError:

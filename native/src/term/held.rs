@@ -14,10 +14,16 @@ use pyo3::prelude::*;
 /// Containers of ours that are freed within each other.
 const MAX_NESTED: usize = 32;
 
-thread_local! {
-    static NESTED: Cell<usize> = const { Cell::new(0) };
+/// What a thread is freeing.
+struct Freeing {
+    nested: Cell<usize>,
     // Never dropped, and empty whenever nothing is being freed: objects are also freed while a thread ends.
-    static WAITING: RefCell<ManuallyDrop<Vec<Py<PyAny>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    waiting: RefCell<ManuallyDrop<Vec<Py<PyAny>>>>,
+}
+
+thread_local! {
+    static FREEING: Freeing =
+        const { Freeing { nested: Cell::new(0), waiting: RefCell::new(ManuallyDrop::new(Vec::new())) } };
 }
 
 /// A reference that a container has to another object.
@@ -40,28 +46,36 @@ impl<T> Deref for Held<T> {
 impl<T> Drop for Held<T> {
     fn drop(&mut self) {
         // SAFETY: taken once, for nobody looks at what is being dropped.
-        let_go(unsafe { ManuallyDrop::take(&mut self.0) }.into_any());
+        let object = unsafe { ManuallyDrop::take(&mut self.0) };
+        FREEING.with(|freeing| freeing.let_go(object.into_any()));
     }
 }
 
-fn let_go(object: Py<PyAny>) {
-    let nested = NESTED.get();
-    if nested >= MAX_NESTED {
-        WAITING.with_borrow_mut(|waiting| waiting.push(object));
-        return;
-    }
-    NESTED.set(nested + 1);
-    drop(object);
-    if nested == 0 {
-        free_waiting();
-    }
-    NESTED.set(nested);
-}
-
-/// Free what waits, and what waits for that in turn.
-fn free_waiting() {
-    while let Some(object) = WAITING.with_borrow_mut(|waiting| waiting.pop()) {
+impl Freeing {
+    fn let_go(&self, object: Py<PyAny>) {
+        let nested = self.nested.get();
+        if nested >= MAX_NESTED {
+            self.waiting.borrow_mut().push(object);
+            return;
+        }
+        self.nested.set(nested + 1);
         drop(object);
+        if nested == 0 && !self.waiting.borrow().is_empty() {
+            self.free_waiting();
+        }
+        self.nested.set(nested);
     }
-    WAITING.with_borrow_mut(|waiting| drop(take(&mut **waiting)));
+
+    /// Free what waits, and what waits for that in turn.
+    fn free_waiting(&self) {
+        while let Some(object) = self.next() {
+            drop(object);
+        }
+        drop(take(&mut **self.waiting.borrow_mut()));
+    }
+
+    /// The next to be freed, with nothing borrowed: that may run code of any kind.
+    fn next(&self) -> Option<Py<PyAny>> {
+        self.waiting.borrow_mut().pop()
+    }
 }
