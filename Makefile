@@ -13,8 +13,8 @@ MINUTES ?= 3
 export CARGO_TERM_COLOR ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test interop test-pythons check bench bench-check bench-check-short matrix fuzz chaos format clean native tools erlang \
-    check-python check-rust check-elixir
+.PHONY: help demo test interop test-pythons check bench bench-check bench-check-short matrix fuzz chaos format clean \
+    native tools erlang check-python check-rust check-elixir
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20

@@ -80,8 +80,9 @@ class Python:
     def command(self, *arguments: str) -> list[str]:
         """Return the command line that runs the Python of its virtual environment in its copy of the tests."""
         copy, python = (self.place.inside(self.folder / name) for name in ("copy", "venv/bin/python"))
-        settings = [f"{name}={value}" for name, value in self.place.environment.items()]
-        return self.place.command("env", f"--chdir={copy}", *settings, python, *arguments)
+        settings = {**self.place.environment, **({"PYTHON_GIL": "1"} if self.name.endswith("t") else {})}
+        words = [f"{name}={value}" for name, value in settings.items()]
+        return self.place.command("env", f"--chdir={copy}", *words, python, *arguments)
 
 
 @dataclass(frozen=True, slots=True)

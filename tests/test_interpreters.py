@@ -45,9 +45,10 @@ has_pool = pytest.mark.skipif(sys.version_info < (3, 14), reason="needs concurre
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a new process, which ends without a crash of any kind."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     done = subprocess.run(
         [sys.executable, "-c", PREAMBLE + textwrap.dedent(code)],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False,
+        env={**inherited, **environment}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode in {0, 1}, done.stderr
     return done
