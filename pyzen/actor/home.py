@@ -17,7 +17,7 @@ class Home:
     """The thread and the event loop in which it was made.
 
     Who asks often compares the thread and asks `is_running` itself, and calls `check` where that says no: the question
-    which loop runs is a system call before Python 3.13.
+    which loop runs is a system call on Python 3.11.
 
     Attributes:
         thread_id: The thread.
