@@ -14,12 +14,12 @@ Source: Erlang Reference Manual, "Processes"; OTP, "Distribution Protocol", for 
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections import deque
 from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
-from pyzen.actor.home import running_loop
 from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told, withdraw
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
 from pyzen.actor.relations import Relations
@@ -326,8 +326,9 @@ class Actor:
             runtime = self.runtime
         except AttributeError:
             raise RuntimeError("the process has not been started: verbs can be used from init on") from None
-        if running_loop() is not runtime.home.loop:
-            runtime.home.check("the process")
+        home = runtime.home
+        if get_ident() != home.thread_id or not home.is_running():
+            home.check("the process")
         return runtime
 
     def is_called(self, dest: Any) -> bool:

@@ -6,9 +6,9 @@ A thin face of `pyzen.zen.system`, which knows no asyncio: here its callbacks be
 from __future__ import annotations
 
 import asyncio
+from _thread import get_ident
 from typing import TYPE_CHECKING, final
 
-from pyzen.actor.home import running_loop
 from pyzen.actor.reasons import as_atom, settle
 from pyzen.zen.system import ZenSystem
 
@@ -46,7 +46,7 @@ class Zen:
     @property
     def _system(self) -> ZenSystem:
         """The monitor system for who uses the node, in its thread and event loop."""
-        if running_loop() is not self._home.loop:
+        if get_ident() != self._home.thread_id or not self._home.is_running():
             self._home.check("ZenMonitor")
         return self.system
 

@@ -60,6 +60,7 @@ async def test_what_has_no_loop_may_be_called_in_any() -> None:
     await asyncio.to_thread(lambda: found.append(Home()))
     assert found[0].loop is None
 
-    home = Home()
-    home.loop = None
+    home = found[0]
+    home.thread_id = threading.get_ident()
     home.check("it")
+    assert home.is_running()

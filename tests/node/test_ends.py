@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,3 +302,37 @@ def test_interrupt_ends_the_process_that_runs_and_the_program(stage: Stage, wher
 
     stage.run(hear(me, ref))
     assert stage.node.whereis("tried") is None
+
+
+async def quit_in_a_group(process: Process, end: End) -> None:
+    await process.receive()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(quit_later())
+
+
+async def quit_later() -> None:
+    await asyncio.sleep(0)
+    sys.exit(3)
+
+
+def test_sys_exit_in_a_task_of_a_user_is_asyncio_s(stage: Stage) -> None:
+    """It ends the program, and the process that waits for the task."""
+
+    async def begin() -> Mailbox:
+        stage.node.spawn(quit_in_a_group, None, name="tried")
+        return await stage.node.mailbox().__aenter__()
+
+    async def trigger() -> None:
+        asyncio.get_running_loop().call_later(0.01, stage.node.send, "tried", 1)
+        await asyncio.sleep(0.1)
+
+    async def hear(me: Mailbox, ref: Any) -> None:
+        assert (await me.receive(timeout=5))[1::3] == (ref, (atoms.system_exit, "3"))
+        await me.__aexit__(None, None, None)
+
+    me = stage.run(begin())
+    ref = me.monitor("tried")
+    with pytest.raises(SystemExit):
+        stage.run(trigger())
+
+    stage.run(hear(me, ref))

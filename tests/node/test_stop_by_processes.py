@@ -98,20 +98,31 @@ async def with_a_mailbox(node: Node) -> None:
 WAYS = (plainly, in_a_task, in_a_group, in_a_gathering, in_time, in_a_shield, twice, with_a_mailbox)
 
 
+async def stopping(process: Process, node: Node, way: Any, over: list[str]) -> None:
+    """Stop the node when told to."""
+    await process.receive()
+    try:
+        await way(node)
+    finally:
+        over.append("over")
+
+
+async def stopping_at_last(process: Process, node: Node, over: list[str]) -> None:
+    """Stop the node on the way out."""
+    try:
+        await process.receive()
+    finally:
+        await node.stop()
+        over.append("over")
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_body(place: Stage, way: Any) -> None:
     over: list[str] = []
 
-    async def body(process: Process) -> None:
-        await process.receive()
-        try:
-            await way(place.node)
-        finally:
-            over.append("over")
-
     async def scene() -> None:
         async with place.other.mailbox() as me:
-            pid = await monitored(place, me, place.node.spawn(body))
+            pid = await monitored(place, me, place.node.spawn(stopping, place.node, way, over))
             place.node.send(pid, atoms.go)
             down = await me.receive(timeout=TIME)
             assert down[3] == pid
@@ -145,11 +156,11 @@ def test_body_goes_on_after_the_stop(place: Stage) -> None:
 def test_body_that_goes_on_waiting_is_ended(place: Stage) -> None:
     async def body(process: Process) -> None:
         await process.receive()
-        stopping = asyncio.create_task(place.node.stop())
+        asking = asyncio.create_task(place.node.stop())
         try:
             await process.receive()
         finally:
-            await stopping
+            await asking
 
     async def scene() -> None:
         async with place.other.mailbox() as me:
@@ -245,19 +256,19 @@ def test_caller_has_the_reply(place: Stage, way: Any) -> None:
 
 def test_task_of_a_plain_callback(place: Stage) -> None:
     told: list[Any] = []
-    stopping: list[asyncio.Task[None]] = []
+    tasks: list[asyncio.Future[None]] = []
 
     class Plain(GenServer):
         def handle_cast(self, request: Any) -> None:
-            stopping.append(asyncio.ensure_future(place.node.stop()))
+            tasks.append(asyncio.ensure_future(place.node.stop()))
 
         def terminate(self, reason: Any) -> None:
             told.append(reason)
 
     async def scene() -> None:
         place.node.cast(await Plain.start(place.node), 1)
-        await until_there(stopping)
-        await stopping[0]
+        await until_there(tasks)
+        await tasks[0]
 
     play(place, scene)
     assert told == [atoms.shutdown]
@@ -292,6 +303,14 @@ def test_reply_of_the_last_callback_leaves_before_the_end(place: Stage) -> None:
 # ---- under supervisors
 
 
+async def supervising(place: Stage, specs: list[ChildSpec]) -> Pid:
+    """Start a supervisor; returns the pid of what is named ``asking`` below it."""
+    place.node.spawn(Supervisor, specs)
+    while (pid := place.node.whereis("asking")) is None:
+        await asyncio.sleep(0)
+    return pid
+
+
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("way", WAYS)
 def test_supervised_server(place: Stage, way: Any, depth: int) -> None:
@@ -302,12 +321,7 @@ def test_supervised_server(place: Stage, way: Any, depth: int) -> None:
         for level in range(depth - 1):
             spec = ChildSpec(f"level {level}", Supervisor, args=([spec],))
         async with place.other.mailbox() as me:
-            place.node.spawn(Supervisor, [spec])
-            while place.node.whereis("asking") is None:
-                await asyncio.sleep(0)
-            pid = place.node.whereis("asking")
-            assert pid is not None
-            await monitored(place, me, pid)
+            pid = await monitored(place, me, await supervising(place, [spec]))
             place.node.cast("asking", 1)
             assert (await me.receive(timeout=TIME))[3:] == (pid, atoms.shutdown)
 
@@ -319,14 +333,10 @@ def test_supervised_server(place: Stage, way: Any, depth: int) -> None:
 def test_supervised_body(place: Stage, way: Any) -> None:
     over: list[str] = []
 
-    async def body(process: Process) -> None:
-        try:
-            await way(place.node)
-        finally:
-            over.append("over")
-
     async def scene() -> None:
-        place.node.spawn(Supervisor, [ChildSpec("asking", body)])
+        spec = ChildSpec("asking", stopping, args=(place.node, way, over), name="asking")
+        await supervising(place, [spec])
+        place.node.send("asking", atoms.go)
         await until_there(over)
 
     play(place, scene)
@@ -387,17 +397,9 @@ def test_program_with_an_open_mailbox_waits_for_the_whole_stop(place: Stage) -> 
 def test_body_that_stops_the_node_when_it_is_killed(place: Stage) -> None:
     over: list[str] = []
 
-    async def body(process: Process) -> None:
-        try:
-            await process.receive()
-        finally:
-            await place.node.stop()
-            over.append("over")
-
     async def scene() -> None:
-        pid = place.node.spawn(body)
         async with place.other.mailbox() as me:
-            await monitored(place, me, pid)
+            pid = await monitored(place, me, place.node.spawn(stopping_at_last, place.node, over))
             me.send_exit(pid, atoms.kill)
             assert (await me.receive(timeout=TIME))[3:] == (pid, atoms.killed)
         await until_there(over)
@@ -408,15 +410,8 @@ def test_body_that_stops_the_node_when_it_is_killed(place: Stage) -> None:
 def test_body_that_stops_the_node_when_it_is_stopped(place: Stage) -> None:
     over: list[str] = []
 
-    async def body(process: Process) -> None:
-        try:
-            await process.receive()
-        finally:
-            await place.node.stop()
-            over.append("over")
-
     async def scene() -> None:
-        place.node.spawn(body)
+        place.node.spawn(stopping_at_last, place.node, over)
         await asyncio.sleep(0)
 
     play(place, scene)
@@ -427,10 +422,6 @@ def test_process_that_has_asked_and_is_killed_leaves_the_stop_to_itself(place: S
     told: list[Any] = []
     asking: list[Pid] = []
 
-    async def body(process: Process) -> None:
-        await process.receive()
-        await place.node.stop()
-
     class Killing(GenServer):
         def terminate(self, reason: Any) -> None:
             self.send_exit(asking[0], atoms.kill)
@@ -439,7 +430,7 @@ def test_process_that_has_asked_and_is_killed_leaves_the_stop_to_itself(place: S
     async def scene() -> None:
         await Killing.start(place.node)
         async with place.other.mailbox() as me:
-            pid = await monitored(place, me, place.node.spawn(body))
+            pid = await monitored(place, me, place.node.spawn(stopping, place.node, plainly, []))
             asking.append(pid)
             place.node.send(pid, atoms.go)
             assert (await me.receive(timeout=TIME))[3:] == (pid, atoms.killed)
