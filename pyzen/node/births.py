@@ -48,6 +48,11 @@ class Births:
         self.maker: Maker | None = None
         self.max_processes = Limits().max_processes
 
+    @property
+    def is_full(self) -> bool:
+        """Whether peers can cause no more births; what the program starts itself is never refused."""
+        return self._router.process_count() >= self.max_processes
+
     def enqueue(self, request: Any) -> None:
         """Start a process, or say why not: the reply leaves before anything that the process sends."""
         if self._router.is_stopping:
@@ -71,7 +76,7 @@ class Births:
             return atoms.badopt
         if self.maker is None:
             return atoms.notsup
-        return atoms.system_limit if self._router.process_count() >= self.max_processes else None
+        return atoms.system_limit if self.is_full else None
 
 
 def flags_of(options: list[Any]) -> int | None:

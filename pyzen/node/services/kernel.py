@@ -45,7 +45,7 @@ def start_kernel(router: Router, exports: Exports, caller: Callable[[], Caller],
             ChildSpec("caller", caller),
             ChildSpec("logger_proxy", LoggerProxy, name=atoms.logger_proxy),
             ChildSpec("net_kernel", NetKernel, name=atoms.net_kernel),
-            ChildSpec("rex", lambda: Rex(exports), name=atoms.rex),
+            ChildSpec("rex", lambda: Rex(exports, router.births), name=atoms.rex),
         ]
     )
     children = children_of(supervisor)

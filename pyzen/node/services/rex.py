@@ -11,6 +11,8 @@ Messages in::
 Each call runs in a process of its own, whose end is an answer, too. The functions of ``block_call`` run one after the
 other; other messages don't wait for them.
 
+A call past ``Limits.max_processes``, or past `MAX_BLOCKED` that wait, is answered ``{badrpc, {'EXIT', system_limit}}``.
+
 Source: ``lib/kernel/src/rpc.erl`` and ``global_group.erl``.
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import log_stray
@@ -26,14 +28,21 @@ from pyzen.actor.guarded import GuardedServer
 from pyzen.actor.process import Process
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
+from pyzen.logs import get_logger
 from pyzen.node.services.remote_call import apply, rpc_result
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyzen.node.births import Births
     from pyzen.node.services.exports import Exports
     from pyzen.terms import Reference
+
+log = get_logger("pyzen.node")
+
+MAX_BLOCKED: Final = 10_000
+"""Calls that may wait for the ``block_call`` before them."""
 
 MFA: TypeAlias = "tuple[Any, Any, list[Any]]"
 Done: TypeAlias = "Callable[[Any], object]"
@@ -45,11 +54,13 @@ class Rex(GuardedServer):
 
     Args:
         exports: What they may call.
+        births: Says whether they may start a process.
     """
 
-    def __init__(self, exports: Exports) -> None:
+    def __init__(self, exports: Exports, births: Births) -> None:
         super().__init__()
         self._exports = exports
+        self._births = births
         self._calls: dict[Reference, Done] = {}
         self._blocking: Reference | None = None
         self._blocked: deque[tuple[MFA, Any, Done]] = deque()
@@ -61,6 +72,8 @@ class Rex(GuardedServer):
                 self._start((module, function, args), leader, partial(self.reply, from_))
                 return NOREPLY
             case (atoms.block_call, module, function, list() as args, leader):
+                if len(self._blocked) >= MAX_BLOCKED:
+                    return self._refused()
                 self._blocked.append(((module, function, args), leader, partial(self.reply, from_)))
                 self._start_blocked()
                 return NOREPLY
@@ -109,14 +122,23 @@ class Rex(GuardedServer):
             self._blocking = None
             self._start_blocked()
 
+    def _refused(self) -> Any:
+        """Refuse a call for want of room."""
+        log.warning("%s has no room for another call: see max_processes of its limits", self.node)
+        return atoms.badrpc, (atoms.EXIT, atoms.system_limit)
+
     def _start_blocked(self) -> None:
         """Start the next ``block_call``, unless one runs."""
-        if self._blocking is None and self._blocked:
+        while self._blocking is None and self._blocked:
             self._blocking = self._start(*self._blocked.popleft())
 
     def _start(self, mfa: MFA, leader: Any, done: Done) -> Reference | None:
         """Start the process of a call; while the node stops the loss of the link is the answer."""
         if actor_of(self).runtime.is_stopping:
+            self._blocked.clear()
+            return None
+        if self._births.is_full:
+            done(self._refused())
             return None
 
         async def body(_process: Process) -> None:

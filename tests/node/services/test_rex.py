@@ -8,10 +8,12 @@ import pytest
 from pyzen.actor.answers import Stop
 from pyzen.actor.process import current_process
 from pyzen.actor.reasons import ExitRequest
+from pyzen.config import Limits
 from pyzen.terms import atoms
+from tests.node.services.conftest import Two
 
 if TYPE_CHECKING:
-    from tests.node.services.conftest import Two
+    from tests.node.conftest import MakeNode
 
 
 def add(one: int, other: int) -> int:
@@ -181,3 +183,55 @@ async def test_nothing_else_waits_for_a_block_call(two: Two) -> None:
 
     let_go.set()
     assert await blocked is True
+
+
+# ---- too many
+
+NO_ROOM = (atoms.badrpc, (atoms.EXIT, atoms.system_limit))
+
+
+@pytest.fixture
+async def full(make_node: MakeNode) -> Two:
+    """The callee has as many processes as peers may bring it to."""
+    nodes = Two(await make_node("caller"), await make_node("callee", limits=Limits(max_processes=1)))
+    assert await nodes.caller.connect(nodes.callee.name)
+    nodes.callee.export("calc", "add", add)
+    return nodes
+
+
+@pytest.mark.parametrize("kind", ["call", "block_call"])
+async def test_a_call_that_finds_no_room_is_refused(full: Two, kind: str) -> None:
+    request = (atoms[kind], atoms.calc, atoms.add, [1, 2], atoms.user)
+
+    assert await full.caller.call(("rex", full.callee.name), request) == NO_ROOM
+
+
+async def test_a_call_by_a_plain_message_that_finds_no_room_is_refused(full: Two) -> None:
+    async with full.caller.mailbox() as me:
+        me.send(("rex", full.callee.name), (me.pid, (atoms.call, atoms.calc, atoms.add, [1, 2], me.pid)))
+
+        assert await me.receive(timeout=5) == (atoms.rex, NO_ROOM)
+
+
+async def test_casts_that_find_no_room_are_dropped(full: Two, caplog: pytest.LogCaptureFixture) -> None:
+    before = full.callee.runtime.process_count()
+    for _ in range(1000):
+        full.caller.cast(("rex", full.callee.name), (atoms.cast, atoms.calc, atoms.add, [1, 2], atoms.user))
+    assert await full.caller.call(("rex", full.callee.name), atoms.nonsense) is atoms.ignored
+
+    assert full.callee.runtime.process_count() == before
+    assert 0 < sum("no room" in record.getMessage() for record in caplog.records) < 25
+
+
+async def test_block_calls_that_wait_have_a_bound(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyzen.node.services.rex.MAX_BLOCKED", 2)
+    gate = asyncio.Event()
+    two.callee.export("gate", "wait", gate.wait)
+    request: Any = (atoms.block_call, atoms.gate, atoms.wait, [], atoms.user)
+    calls = [asyncio.ensure_future(two.caller.call(("rex", two.callee.name), request)) for _ in range(4)]
+
+    done, _ = await asyncio.wait(calls, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+
+    assert [call.result() for call in done] == [NO_ROOM]
+    gate.set()
+    assert sorted(map(str, await asyncio.gather(*calls))) == sorted([str(NO_ROOM), *["True"] * 3])
