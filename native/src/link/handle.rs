@@ -162,7 +162,8 @@ impl Link {
         outbox.unsent = unsent;
         outbox.busy |= unsent > HIGH_MARK;
         let posted = if outbox.busy { Posted::Busy } else { Posted::Sent };
-        if let Some(encoded) = write(&mut outbox, order_key, encoded) {
+        if let Some(mut encoded) = write(&mut outbox, order_key, encoded) {
+            encoded.data.shrink_to_fit(); // it was written into room to spare, and may wait for long
             outbox.news.messages.push((order_key, encoded));
         }
         if outbox.has_news() {
@@ -262,24 +263,24 @@ mod tests {
     fn a_link_is_busy_from_the_high_mark_to_the_low_one() {
         let link = Link::new(1);
         assert_eq!(link.send(1, message(HIGH_MARK), None), Posted::Sent);
-        assert_eq!(link.send(1, message(100), None), Posted::Busy);
+        assert_eq!(link.send(1, message(1000), None), Posted::Busy);
 
         assert!(!link.sent(HIGH_MARK / 2));
-        assert_eq!(link.send(1, message(100), None), Posted::Busy);
-        assert!(link.sent(300));
+        assert_eq!(link.send(1, message(1000), None), Posted::Busy);
+        assert!(link.sent(3000));
 
-        assert_eq!(link.send(1, message(100), None), Posted::Sent);
-        assert!(!link.sent(100));
+        assert_eq!(link.send(1, message(1000), None), Posted::Sent);
+        assert!(!link.sent(1000));
     }
 
     #[test]
     fn an_overloaded_link_takes_signals_but_no_messages() {
         let link = Link::new(1);
-        assert_eq!(link.send(1, message(300), Some(300)), Posted::Sent);
-        assert_eq!(link.send(1, message(100), Some(300)), Posted::Overloaded);
-        assert_eq!(link.unsent(), 300);
+        assert_eq!(link.send(1, message(3000), Some(3000)), Posted::Sent);
+        assert_eq!(link.send(1, message(1000), Some(3000)), Posted::Overloaded);
+        assert_eq!(link.unsent(), 3000);
 
-        assert_eq!(link.send(1, message(100), None), Posted::Sent);
+        assert_eq!(link.send(1, message(1000), None), Posted::Sent);
     }
 
     /// A link whose idle writing half is lent, its socket as the peer sees it, and what keeps the socket alive.
@@ -326,12 +327,12 @@ mod tests {
     #[test]
     fn nothing_overtakes_what_waits() {
         let (link, _peer, _runtime) = lent();
-        link.send(1, message(100), None);
+        link.send(1, message(1000), None);
 
-        link.write(1, message(101), None);
+        link.write(1, message(1001), None);
 
         let news = news(&link).unwrap();
-        assert_eq!(news.messages.iter().map(|(_, encoded)| encoded.cost()).collect::<Vec<_>>(), [100, 101]);
+        assert_eq!(news.messages.iter().map(|(_, encoded)| encoded.cost()).collect::<Vec<_>>(), [1000, 1001]);
         assert!(news.writer.unwrap().is_idle());
     }
 
@@ -375,10 +376,10 @@ mod tests {
     #[test]
     fn a_closed_link_takes_nothing() {
         let link = Link::new(1);
-        link.send(1, message(100), None);
+        link.send(1, message(1000), None);
         link.close();
 
-        assert_eq!(link.send(1, message(100), None), Posted::Gone);
+        assert_eq!(link.send(1, message(1000), None), Posted::Gone);
         assert_eq!(link.unsent(), 0);
     }
 
