@@ -51,8 +51,8 @@ def test_codec_does_not_leak() -> None:
     finally:
         tracemalloc.stop()
 
-    # What leaks does so in every batch; caches of others grow in some.
-    assert min(after - before for before, after in itertools.pairwise(marks)) < 200 * 8
+    # What leaks does so in every batch, by 16 bytes or more each time (a bare object); caches of others grow in some.
+    assert min(after - before for before, after in itertools.pairwise(marks)) < 200 * 16
 
 
 @given(st.binary(max_size=60))
