@@ -39,6 +39,8 @@ class Limits:
         max_queued_bytes: Bytes per link that may wait for Python, unfinished fragments included.
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
         max_processes: Processes of this node, past which peers can start no more (``system_limit``).
+        max_blocking_calls: Calls at one time of functions exported with ``blocking=True``, each of which has a thread;
+            past it a call is answered ``system_limit``.
         max_handshakes: Inbound connections at one time that have not proved to know the cookie, half of the process's
             descriptors at most. Past it the oldest of the address that has most of them makes way, unless it is
             younger than 2 s; then the newcomer is turned away.
@@ -56,6 +58,7 @@ class Limits:
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB
     max_processes: int = 262_144
+    max_blocking_calls: int = 512
     max_handshakes: int = 1024
     max_fragment_sequences: int = 4096
     setup_time: float = 7.0

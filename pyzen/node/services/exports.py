@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 from pyzen.actor.reasons import as_atom
 from pyzen.config import Limits
 from pyzen.errors import ConfigError
 from pyzen.logs import get_logger
+from pyzen.node.services.threads import Threads
 from pyzen.terms import Atom
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ class Exports:
     Args:
         allowed: Python modules whose own functions peers may call by their names, see `is_public`; ``"all"`` lets them
             import any module.
-        limits: Bounds on what can be answered.
+        limits: Bounds on what can be answered, and on the calls of functions that block.
+
+    Attributes:
+        threads: Those of functions that block.
 
     Raises:
         ConfigError: A module can't be imported.
@@ -75,20 +78,7 @@ class Exports:
         self._rows: dict[tuple[Atom, Atom], Exported] = {}
         self._all = allowed == "all"
         self._modules = {} if self._all else {name: load(name) for name in allowed}
-        self._executor: ThreadPoolExecutor | None = None
-
-    @property
-    def executor(self) -> ThreadPoolExecutor:
-        """The threads of functions that block."""
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(thread_name_prefix="pyzen-blocking")
-        return self._executor
-
-    def stop(self) -> None:
-        """Let go of the threads; one that is busy ends when its function returns."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
+        self.threads = Threads(limits.max_blocking_calls)
 
     def add(
         self, module: Atom | str, function: Atom | str, callable_: Callable[..., Any], *, blocking: bool = False

@@ -16,10 +16,10 @@ Source: OTP, ``lib/kernel/src/erpc.erl``; Erlang Reference Manual, "Exit Reasons
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import inspect
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 from pyzen.actor.actor import running
@@ -29,6 +29,7 @@ from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
 from pyzen.logs import get_logger
+from pyzen.node.services.threads import NoThread
 from pyzen.tasks import current_task
 from pyzen.terms import Atom, Export, Fun, Reference, atoms
 
@@ -152,8 +153,11 @@ async def in_thread(exports: Exports, exported: Exported, args: list[Any], here:
     """Call a function that blocks. The thread hands over an outcome: there are errors that no future takes."""
     context = contextvars.copy_context()
     context.run(running.set, None)  # the verbs of a process belong to the event loop's thread
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(exports.executor, context.run, called, exported.function, args, here)
+    try:
+        return await exports.threads.run(partial(context.run, called, exported.function, args, here))
+    except NoThread as error:
+        log.warning("a call of %s is refused: %s", here[0][:2], error)
+        return Outcome(ERROR, atoms.system_limit, here)
 
 
 def called(function: Callable[..., Any], args: list[Any], here: list[Any]) -> Outcome:

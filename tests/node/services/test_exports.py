@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import types
 from typing import Any
 
@@ -57,16 +56,6 @@ def test_only_what_can_be_called_is_exported() -> None:
     not_callable: Any = 1
     with pytest.raises(TypeError, match="int"):
         Exports().add("m", "f", not_callable)
-
-
-def test_stop_lets_the_threads_end() -> None:
-    exports = Exports()
-    thread = exports.executor.submit(threading.current_thread).result(timeout=5)
-
-    exports.stop()
-
-    thread.join(timeout=5)
-    assert not thread.is_alive()
 
 
 SOURCE = """
