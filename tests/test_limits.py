@@ -12,12 +12,12 @@ from pyzen.actor import guarded
 from pyzen.config import Limits, ZenConfig
 from pyzen.node import epmd_server, metrics_server
 from pyzen.node.services import output, rex, user
-from pyzen.zen import calls
+from pyzen.zen import calls, proxy
 
 PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
 OWNERS: dict[str, Any] = {
     "Limits": Limits(), "ZenConfig": ZenConfig(), "rex": rex, "output": output, "user": user, "logs": logs,
-    "calls": calls, "guarded": guarded, "epmd_server": epmd_server, "metrics_server": metrics_server,
+    "calls": calls, "proxy": proxy, "guarded": guarded, "epmd_server": epmd_server, "metrics_server": metrics_server,
 }  # fmt: skip
 
 

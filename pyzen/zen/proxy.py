@@ -48,6 +48,9 @@ REAP_SLICE: Final = 1000
 WAITING_LIMIT: Final = 2_000_000
 """Certificates that may wait for one Connector when it asks for more: about 300 MB."""
 
+CONNECTOR_LIMIT: Final = 1024
+"""Processes of one node that subscribe: it has one Connector for us, and a new one for each that has ended."""
+
 TARGET_LIMIT: Final = 4096
 """Bytes of a bad target that is certified: no pid and no ``{name, node}`` is longer."""
 
@@ -115,18 +118,22 @@ class Proxy(ZenServer):
         if not self.speaks_for(connector.node):
             return None
         if self._context.subscriptions.waiting(connector) > WAITING_LIMIT:
-            return self._give_up(connector)
+            return self._give_up(connector, f"more than {WAITING_LIMIT} certificates wait for it, and it asks for more")
         self._watch_node(connector.node)
         if items and self._context.subscriptions.meet(connector):
+            if self._connectors_of(connector.node) > CONNECTOR_LIMIT:
+                return self._give_up(connector, f"more than {CONNECTOR_LIMIT} of its processes subscribe")
             self._start_batcher(connector)
         return self._obey(connector, items, word, 0)
 
-    def _give_up(self, connector: Pid) -> None:
-        """Part from a node that asks for more and more and reads nothing: it gets ``nodedown`` for everything."""
+    def _connectors_of(self, node: Atom) -> int:
+        return sum(connector.node is node for connector in self._context.subscriptions.connectors())
+
+    def _give_up(self, connector: Pid, reason: str) -> None:
+        """Part from a node that asks for more and more: it gets ``nodedown`` for everything."""
         self._context.count("peers_given_up")
-        text = "%s drops the link to %s: more than %d certificates wait for %r, which asks for more"
-        log.warning(text, self.node, connector.node, WAITING_LIMIT, connector)
-        self._context.runtime.disconnect(connector.node, "too many certificates wait for it")
+        log.warning("%s drops the link to %s: %s", self.node, connector.node, reason)
+        self._context.runtime.disconnect(connector.node, reason)
         # Now rather than when the link is lost: what else it has sent is still in the queue, and finds nothing waiting.
         self._drop_node(connector.node)
 

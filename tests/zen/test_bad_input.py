@@ -98,6 +98,39 @@ def test_bad_targets_without_end_cost_their_sender_the_link(
     assert linked.a.runtime.link(linked.b.name) is None
 
 
+def test_node_of_which_ever_more_processes_subscribe_loses_its_link(
+    linked: World, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "CONNECTOR_LIMIT", 16)
+    target = linked.worker(node=linked.a)
+    peers = [Peer(linked) for _ in range(proxy.CONNECTOR_LIMIT - 1)]
+    for one in (peer, *peers):
+        one.subscribe(target)
+    linked.wait()
+    assert linked.a.runtime.link(linked.b.name) is not None
+
+    for _ in range(3):
+        Peer(linked).subscribe(target)
+    linked.wait()
+
+    assert counter(linked, "peers_given_up") == 1
+    assert linked.a.runtime.link(linked.b.name) is None
+
+
+def test_connectors_that_have_ended_do_not_count(linked: World, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "CONNECTOR_LIMIT", 16)
+    target = linked.worker(node=linked.a)
+    for _ in range(2 * proxy.CONNECTOR_LIMIT):
+        one = Peer(linked)
+        one.subscribe(target)
+        linked.wait()
+        linked.b.kill(one.pid)
+        linked.wait()
+
+    assert counter(linked, "peers_given_up") == 0
+    assert_proxy_works(linked, peer)
+
+
 def test_bad_targets_that_are_too_long_are_skipped(linked: World, peer: Peer) -> None:
     peer.subscribe(b"x" * 5000)
     linked.wait()
