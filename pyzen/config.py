@@ -49,7 +49,7 @@ class Limits:
         atom_cache: Send atoms once per link and then by number, to peers that can; False sends them in clear.
     """
 
-    max_depth: int = 1500
+    max_depth: int = 2000
     max_equal_hashes: int = 100
     max_term_size: int = 512 * MIB
     max_inflated_size: int = 64 * MIB

@@ -160,7 +160,7 @@ terms() ->
         [maps:from_list([{{key, N}, [N]} || N <- lists:seq(1, 40)])],
         [self(), whereis(init), make_ref(), alias(), hd(erlang:ports()), monitor(process, self())],
         [fun lists:map/2, fun erlang:send/3],
-        [nested(1400), [{N, atom_to_list(node())} || N <- lists:seq(1, 1000)]]
+        [nested(1900), [{N, atom_to_list(node())} || N <- lists:seq(1, 1000)]]
     ]).
 
 nested(0) -> [];

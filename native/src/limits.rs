@@ -33,7 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
-            max_depth: 1500,
+            max_depth: 2000,
             max_equal_hashes: 100,
             max_term_size: 512 * MIB,
             max_inflated_size: 64 * MIB,
