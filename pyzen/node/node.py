@@ -319,6 +319,7 @@ class Node:
             if self._router.asker is not None:
                 self._router.asker.tell(SHUTDOWN)
         self._driver.stop()
+        self._exports.stop()
         self._home = None
         self._zen = None
         if self._stopping is not None:

@@ -80,6 +80,10 @@ class Exports:
         self._modules = {} if self._all else {name: load(name) for name in allowed}
         self.threads = Threads(limits.max_blocking_calls)
 
+    def stop(self) -> None:
+        """Let go of the threads."""
+        self.threads.stop()
+
     def add(
         self, module: Atom | str, function: Atom | str, callable_: Callable[..., Any], *, blocking: bool = False
     ) -> None:

@@ -1,14 +1,15 @@
 """Threads: one for each call of a function that blocks.
 
-Each call has a thread of its own, for one that calls back may wait for another: in a pool that is too small none of
-them ever ends. They are daemons: a program that is told to end does not wait for what they wait for.
+Each call that is under way has a thread, for one that calls back may wait for another: in a pool that is too small none
+of them ever ends. They are daemons: a program that is told to end does not wait for what they wait for.
 """
 
 from __future__ import annotations
 
 import asyncio
+from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, final
 
 from pyzen.contained import contained
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NoThread", "Threads"]
 
 T = TypeVar("T")
+Call: TypeAlias = "tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.Future[Any]]"
 
 
 class NoThread(Exception):
@@ -26,10 +28,10 @@ class NoThread(Exception):
 
 @final
 class Threads:
-    """The threads of one node. Belongs to one event loop.
+    """The threads of one node; one that has nothing to do waits for the next call. Belongs to one event loop.
 
     Args:
-        limit: How many there may be at one time.
+        limit: How many calls there may be at one time.
 
     Attributes:
         count: How many there are.
@@ -38,6 +40,9 @@ class Threads:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.count = 0
+        self._idle = 0
+        self._stopped = False
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call a function that raises nothing, in a thread, and return what it returns.
@@ -49,22 +54,50 @@ class Threads:
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
-        if self.count >= self.limit:
-            raise NoThread(f"{self.count} functions that block are at work: see max_blocking_calls")
-        thread = Thread(target=self._work, args=(function, loop, result), name="pyzen-blocking", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            raise NoThread(str(error)) from error
-        self.count += 1
+        self._take_thread()
+        self._calls.put((function, loop, result))
         return await result
 
-    def _work(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop, result: asyncio.Future[Any]) -> None:
+    def stop(self) -> None:
+        """Let the threads end; one that is busy does when its function returns."""
+        self._stopped = True
+        while self._idle:
+            self._idle -= 1
+            self._calls.put(None)
+
+    def _take_thread(self) -> None:
+        if self.count >= self.limit:
+            raise NoThread(f"{self.count} functions that block are at work: see max_blocking_calls")
+        self._stopped = False
+        if self._idle:
+            self._idle -= 1
+        else:
+            try:
+                Thread(target=self._serve, name="pyzen-blocking", daemon=True).start()
+            except RuntimeError as error:
+                raise NoThread(str(error)) from error
+        self.count += 1
+
+    def _serve(self) -> None:
+        while self._serve_one(self._calls.get()):
+            pass
+
+    def _serve_one(self, call: Call | None) -> bool:
+        """Do one call; nothing of it is kept while the thread waits for the next. False to end the thread."""
+        if call is None:
+            return False
+        function, loop, result = call
         returned = function()
         with contained:  # a loop that is closed wants no result
             loop.call_soon_threadsafe(self._done, result, returned)
+            return True
+        return False
 
     def _done(self, result: asyncio.Future[Any], returned: Any) -> None:
         self.count -= 1
+        if self._stopped:
+            self._calls.put(None)
+        else:
+            self._idle += 1
         if not result.done():
             result.set_result(returned)

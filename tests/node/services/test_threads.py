@@ -41,6 +41,34 @@ async def test_one_too_many_is_refused_until_another_has_ended() -> None:
     assert await threads.run(lambda: 3) == 3
 
 
+async def test_thread_serves_one_call_after_the_other_and_ends_with_the_node() -> None:
+    threads = Threads(10)
+    served = {await threads.run(threading.current_thread) for _ in range(20)}
+
+    (thread,) = served
+    assert thread.is_alive()
+    threads.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+async def test_busy_thread_ends_after_its_call() -> None:
+    threads, gate = Threads(10), threading.Event()
+
+    def work() -> threading.Thread:
+        gate.wait()
+        return threading.current_thread()
+
+    call = asyncio.ensure_future(threads.run(work))
+    await asyncio.sleep(0)
+    threads.stop()
+    gate.set()
+
+    thread = await call
+    thread.join(5)
+    assert not thread.is_alive()
+
+
 async def test_call_that_is_cancelled_has_its_place_until_its_function_returns() -> None:
     threads, gate = Threads(1), threading.Event()
     first = asyncio.ensure_future(threads.run(gate.wait))
