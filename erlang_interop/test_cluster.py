@@ -77,8 +77,9 @@ class Mixed:
 
     async def _start_python(self, name: str) -> None:
         arguments = ["node", "--name", name, "--cookie", self.cluster.cookie]
-        if self.elixir:
-            arguments += ["--join", self.random.choice(list(self.elixir))]
+        peer = self.random.choice(list(self.elixir)) if self.elixir else None
+        if peer is not None:
+            arguments += ["--join", peer]
         environment = {**os.environ, "ERL_EPMD_PORT": str(self.cluster.epmd_port)}
         process = await asyncio.create_subprocess_exec(
             *[sys.executable, "-m", "pyzen", *arguments],
@@ -89,6 +90,14 @@ class Mixed:
         assert process.stdout is not None
         self.python[name] = process
         assert (await process.stdout.readline()).startswith(b"ready "), f"{name} did not start"
+        if peer is not None:
+            await self._joined(name, self.elixir[peer])
+
+    async def _joined(self, name: str, peer: ElixirNode) -> None:
+        """Wait until a node has met the one it joins: without that one it would end, as it should."""
+        async with asyncio.timeout(10):
+            while name not in await peer.call("nodes"):
+                await asyncio.sleep(0.01)
 
     async def end(self, kind: str, *, kill: bool) -> None:
         """End a node, unless it is the last but one of its kind."""
