@@ -28,6 +28,7 @@ mod module {
     fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         refuse_other_interpreters(module.py())?;
         module.add("PROFILE", PROFILE)?;
+        crate::term::keyed::choose();
         crate::term::register(module)?;
         crate::etf::register(module)?;
         crate::table::register(module)?;

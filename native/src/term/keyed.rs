@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::LazyLock;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A map from what a peer may choose.
 pub type KeyedMap<K, V> = HashMap<K, V, Keyed>;
@@ -10,16 +11,23 @@ pub type KeyedMap<K, V> = HashMap<K, V, Keyed>;
 /// A set of what a peer may choose.
 pub type KeyedSet<K> = HashSet<K, Keyed>;
 
-static KEYS: LazyLock<[u64; 2]> = LazyLock::new(|| {
-    let random = || RandomState::new().build_hasher().finish();
-    [random(), random() | 1]
-});
+static KEYS: [AtomicU64; 2] = [AtomicU64::new(0x9e37_79b9_7f4a_7c15), AtomicU64::new(0xa076_1d64_78bd_642f)];
+
+/// Choose the keys of this process, once, before anything is hashed. A look at them costs no more than at a constant.
+pub fn choose() {
+    static CHOSEN: Once = Once::new();
+    CHOSEN.call_once(|| {
+        let random = || RandomState::new().build_hasher().finish();
+        KEYS[0].store(random(), Ordering::Relaxed);
+        KEYS[1].store(random() | 1, Ordering::Relaxed);
+    });
+}
 
 /// Every bit of the answer depends on every bit of the number, and on the keys.
 #[allow(clippy::cast_possible_truncation)] // that is what halves are
 pub fn mix(number: u64) -> u64 {
-    let [one, other] = *KEYS;
-    let product = u128::from(number ^ one) * u128::from(other);
+    let [one, other] = &KEYS;
+    let product = u128::from(number ^ one.load(Ordering::Relaxed)) * u128::from(other.load(Ordering::Relaxed));
     product as u64 ^ (product >> 64) as u64
 }
 
