@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from _thread import get_ident
-from asyncio import BaseEventLoop
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 from pyzen.actor.reasons import as_atom, settle
 from pyzen.zen.system import ZenSystem
@@ -35,8 +34,6 @@ class Zen:
     def __init__(self, router: Router, config: ZenConfig) -> None:
         self.system = ZenSystem(router, config)
         self._home = router.home
-        # Monitors are made by the hundred thousand: a loop that tells its thread while it runs is asked for no more.
-        self._loop: Any = router.home.loop if isinstance(router.home.loop, BaseEventLoop) else _Elsewhere
 
     def start(self) -> None:
         """Start the processes of the monitor system."""
@@ -70,9 +67,7 @@ class Zen:
             ValueError: The names ``_`` and ``$<digits>``; a subscriber of another node.
             RuntimeError: No process is running, and no subscriber is given.
         """
-        if self._loop._thread_id != get_ident():  # it does not run, or this is another thread
-            self._home.check("ZenMonitor")
-        return self.system.monitor(target, subscriber=subscriber)
+        return self.system.monitor(target, subscriber=subscriber)  # `node.zen` has asked where this is
 
     def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
         """Undo a monitor; true always. With ``flush`` no DOWN for it is seen after this returns."""
@@ -109,12 +104,6 @@ class Zen:
     def statistics(self) -> ZenStatistics:
         """Return the sizes of all tables and pending sets, and the counters."""
         return self._system.statistics()
-
-
-class _Elsewhere:
-    """Stands for a loop that does not tell in which thread it runs."""
-
-    _thread_id: ClassVar[None] = None
 
 
 async def compatibility_within(system: ZenSystem, peer: Atom, timeout: float) -> Compatibility:
