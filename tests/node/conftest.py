@@ -15,8 +15,8 @@ from pyzen.config import EpmdConfig, ZenConfig
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
 from pyzen.terms import Pid, atoms
-from tests.loops import LOOPS, runner_of
-from tests.node.stage import Stage
+from tests.loops import LOOPS
+from tests.node.stage import Stage, staged
 from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
@@ -114,12 +114,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(scope="module", params=LOOPS)
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """Two nodes in a loop of each kind, for all tests of a file."""
-    complaints: list[Any] = []
-    for runner in runner_of(request.param, complaints):
-        stage = Stage(runner, complaints)
-        runner.run(stage.begin())
-        yield stage
-        runner.run(stage.close())
+    yield from staged(request.param)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pyzen import Mailbox, Node, atoms
+from tests.loops import runner_of
 from tests.node.ends import is_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from pyzen.terms import Pid, Reference
 
-__all__ = ["Stage", "Watched", "left_on", "until"]
+__all__ = ["Stage", "Watched", "left_on", "staged", "until"]
 
 
 class Stage:
@@ -50,6 +51,16 @@ class Stage:
         self.run(within_time(scene))
         self.run(within_time(until(lambda: left_on(self.node) == before)))
         assert self.complaints == []
+
+
+def staged(kind: str) -> Iterator[Stage]:
+    """Yield a stage in a loop of a kind, and close it."""
+    complaints: list[Any] = []
+    for runner in runner_of(kind, complaints):
+        stage = Stage(runner, complaints)
+        runner.run(stage.begin())
+        yield stage
+        runner.run(stage.close())
 
 
 async def within_time(scene: Awaitable[None]) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from pyzen import ChildSpec, Continue, GenServer, Node, Process, Stop, Supervisor, atoms
 from pyzen.errors import ProcessExit, RpcError
-from tests.loops import LOOPS, runner_of
-from tests.node.stage import Stage
+from tests.loops import LOOPS
+from tests.node.stage import Stage, staged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -26,13 +26,9 @@ TIME = 3.0
 
 @pytest.fixture(params=LOOPS)
 def place(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    complaints: list[Any] = []
-    for runner in runner_of(request.param, complaints):
-        stage = Stage(runner, complaints)
-        runner.run(stage.begin())
+    for stage in staged(request.param):
         yield stage
-        runner.run(stage.close())
-        assert complaints == []
+    assert stage.complaints == []
 
 
 def play(place: Stage, scene: Callable[[], Awaitable[None]]) -> None:

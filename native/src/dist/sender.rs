@@ -17,8 +17,8 @@ pub const FRAGMENT_SIZE: usize = 64 * 1024;
 /// The order key of what no process sends.
 pub const NODE_LEVEL: u64 = 0;
 
-/// What a waiting message takes beside its bytes, as measured with small ones: its parts, its place in a queue that grows, and
-/// what the allocator adds.
+/// What a waiting message takes beside its bytes, as measured with small ones: its parts, its place in a queue that
+/// grows, and what the allocator adds.
 pub const OVERHEAD: usize = 224;
 
 /// A control message without its header, which the sender writes when its turn comes.
