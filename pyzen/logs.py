@@ -1,8 +1,8 @@
 r"""Loggers of the package: they survive the program's handlers, write what peers say as one line, and know a bound.
 
-**Bound.** Lines with one text, before its arguments are filled in, are one kind. Of a kind at most twenty are written
-in ten seconds, whichever node or process they are about; the next one tells how many were left out. A peer, or a
-thousand of them, can cause events as fast as it likes.
+**Bound.** Lines of one level and one text, before its arguments are filled in, are one kind. Of a kind at most twenty
+are written in ten seconds, whichever node or process they are about; the next one tells how many were left out. A
+peer, or a thousand of them, can cause events as fast as it likes.
 
 **Escapes.** Names, reasons and messages are a peer's words. In them a line break or the escape that colours a terminal
 is shown as ``\n`` and ``\x1b``: nobody forges a line of the log, or paints the screen of who reads it. In a traceback
