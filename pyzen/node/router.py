@@ -194,8 +194,9 @@ class Router:
             self._free(actor.registered_name, actor)
         for group in self._related.values():
             group.discard(actor)
-        for watchers in self._node_monitors.values():
-            watchers.pop(pid, None)
+        watched = [node for node, watchers in self._node_monitors.items() if watchers.pop(pid, 0) and not watchers]
+        for node in watched:
+            del self._node_monitors[node]
 
     @property
     def user(self) -> Pid | None:
