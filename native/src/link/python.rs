@@ -289,7 +289,7 @@ impl Inner {
         count(&self.counters.received_packets, &self.counters.received_bytes, size);
         let reason = match delivered {
             Ok(Some(flat)) if !holes.is_empty() => {
-                desk.begin(link.id, Filling::new(flat, packet, holes, self.limits()));
+                desk.begin(link.id, Filling::new(flat, packet, holes));
                 return Ok(None);
             }
             Ok(Some(flat)) => {
@@ -401,7 +401,8 @@ impl LinkThread {
         first: &Bound<'_, PySequence>,
     ) -> PyResult<()> {
         let inner = self.inner()?;
-        let identity = Identity { node: Name::from_object(node)?, creation, peer: Name::from_object(peer)?, flags };
+        let (node, peer) = (Name::from_object(node)?, Name::from_object(peer)?);
+        let identity = Identity::new(node, creation, peer, flags, inner.limits());
         let last_frame = last_frame.map(checked_frame).transpose()?;
         let first = first_messages(first, flags, inner.limits())?;
         let Some(handle) = inner.in_handshake(link)? else { return Ok(()) };
@@ -489,7 +490,7 @@ impl LinkThread {
         desk.backlog.refill(inner.thread.events());
         inner.take_back();
         for _ in 0..MAX_DRAINED {
-            let Some((link, happened)) = desk.take_next(inner.limits()) else { break };
+            let Some((link, happened)) = desk.take_next() else { break };
             if let Event::Packet(packet) = &happened {
                 bytes += packet.size();
             }

@@ -2,6 +2,7 @@
 //!
 //! Source: OTP, "External Term Format", sections `ATOM_UTF8_EXT` and `SMALL_ATOM_UTF8_EXT`.
 
+mod account;
 #[cfg(feature = "python")]
 mod object;
 mod table;
@@ -10,9 +11,12 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+pub use account::Budget;
 #[cfg(feature = "python")]
 pub use object::Atom;
 
+use crate::error::Spent;
+use account::Account;
 use table::Table;
 
 /// How the external form of a short atom begins.
@@ -67,6 +71,8 @@ struct Row {
     // The table has the same.
     text: Arc<str>,
     meaning: Meaning,
+    // Who has made it, unless that is the program.
+    account: Option<Arc<Account>>,
     #[cfg(feature = "python")]
     object: object::Cached,
 }
@@ -91,20 +97,25 @@ pub fn hold() -> Held {
 }
 
 impl Name {
-    /// The atom of this text. The caller has checked the length: at most `MAX_CHARACTERS`.
+    /// The atom of this text, for the program. The caller has checked the length: at most `MAX_CHARACTERS`.
     pub fn intern(text: &str) -> Self {
         let mut table = table();
-        table.existing(text).unwrap_or_else(|| table.make(text))
+        table.existing(text).unwrap_or_else(|| table.make(text, None))
+    }
+
+    /// The atom of this text; one that is not alive yet is made if the budget lets it be, whose account pays for it.
+    pub fn within(text: &str, budget: &Budget) -> Result<Self, Spent> {
+        let mut table = table();
+        if let Some(name) = table.existing(text) {
+            return Ok(name);
+        }
+        budget.check(&table.accounts, table.len())?;
+        Ok(table.make(text, budget.account()))
     }
 
     /// The atom of this text if it is alive.
     pub fn existing(text: &str) -> Option<Self> {
         table().existing(text)
-    }
-
-    /// How many atoms are alive.
-    pub fn count() -> usize {
-        table().len()
     }
 
     /// The characters of the atom.
@@ -145,6 +156,7 @@ impl Meaning {
 
 impl Drop for Row {
     fn drop(&mut self) {
+        // The lock is free again before the account goes, which needs it to close.
         table().remove(self);
     }
 }

@@ -1,4 +1,4 @@
-//! The atoms that are alive, by their text.
+//! The atoms that are alive by their text, and the accounts of those who pay for them.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Weak};
@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::account::{Account, Accounts};
 use super::{Form, Meaning, Name, Row};
 use crate::term::keyed::Keyed;
 
@@ -13,6 +14,8 @@ use crate::term::keyed::Keyed;
 #[derive(Default)]
 pub struct Table {
     rows: HashTable<Place>,
+    /// Who pays.
+    pub accounts: Accounts,
 }
 
 /// Where an atom is. The hash stands here so that a table that grows need not look at a million texts.
@@ -41,12 +44,16 @@ impl Table {
     }
 
     /// The atom of a text that has none alive.
-    pub fn make(&mut self, text: &str) -> Name {
+    pub fn make(&mut self, text: &str, account: Option<Arc<Account>>) -> Name {
+        if let Some(account) = &account {
+            self.accounts.charge(account);
+        }
         let (hash, text) = (Keyed.hash_one(text), Arc::<str>::from(text));
         let row = Arc::new(Row {
             form: Form::of(&text),
             text: text.clone(),
             meaning: Meaning::of(&text),
+            account,
             #[cfg(feature = "python")]
             object: super::object::Cached::default(),
         });
@@ -61,6 +68,9 @@ impl Table {
 
     /// An atom that nobody holds any more.
     pub fn remove(&mut self, row: &Row) {
+        if let Some(account) = &row.account {
+            self.accounts.give_back(account);
+        }
         // Somebody may have made the same atom anew since the last holder let go.
         let is_it = |place: &Place| std::ptr::eq(place.row.as_ptr(), row);
         if let Ok(place) = self.rows.find_entry(Keyed.hash_one(&*row.text), is_it) {
