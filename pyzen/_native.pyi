@@ -15,9 +15,11 @@ __all__ = [
     "DOWN",
     "ENDED",
     "FRAME",
+    "HIGH_MARK",
     "MESSAGE",
     "NO_LINK",
     "NO_PAYLOAD",
+    "OVERHEAD",
     "PROFILE",
     "REFUSED",
     "SENT",
@@ -502,6 +504,9 @@ class SubscriptionTable:
 SENT: Final = 0
 BUSY: Final = 1  # queued; the link is above its high mark, a WRITABLE event follows
 NO_LINK: Final = 2  # not queued: the link is gone
+
+HIGH_MARK: Final[int]  # bytes that wait for a peer, above which its link is busy
+OVERHEAD: Final[int]  # bytes that each message counts there beside its own
 
 # Kinds of events, the first item of each tuple that `drain` yields. An operation number (1..) stands for itself.
 MESSAGE: Final = 0  # (MESSAGE, link or 0, process number | Atom name | alias, messages: list, None)

@@ -144,5 +144,5 @@ class Runtime(Protocol):
     def remove_alias(self, ref: Reference) -> None:
         """Drop messages for ``ref`` from now on."""
 
-    def resume_when_writable(self, dest: Dest, actor: Actor) -> bool:
-        """Call ``actor.resume()`` when the link that ``dest`` needs is below its low mark; false if it is."""
+    def suspend_while_busy(self, dest: Dest, actor: Actor) -> None:
+        """Call ``actor.suspend()`` if the link that ``dest`` needs is above its high mark; ``resume`` follows once."""

@@ -162,7 +162,7 @@ class ServerLoop(Loop):
     def _work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
         actor = self.actor
-        while budget > 0 and self.phase in TAKING and not actor.suspended:
+        while budget > 0 and self.phase in TAKING and actor.suspended is None:
             items, route = self._next_items()
             done = self._run(islice(items, budget), route)
             budget -= done
@@ -170,7 +170,7 @@ class ServerLoop(Loop):
                 return True
             if actor.ended or not done:
                 return False
-        return self.phase in TAKING and not actor.suspended
+        return self.phase in TAKING and actor.suspended is None
 
     def _next_items(self) -> tuple[Iterator[Any], Route | None]:
         """Return what is to be done now, in order, and what says how; None where all are for ``handle_info``."""
@@ -252,7 +252,7 @@ class ServerLoop(Loop):
                 else:
                     callback, arguments, from_ = work
                     answer = callback(*arguments)
-                if answer is not None or from_ is not None or actor.incoming or actor.suspended:
+                if answer is not None or from_ is not None or actor.incoming or actor.suspended is not None:
                     self._act_on(answer, from_, NOTHING if route is as_it_is else item)
                     break
         except BaseException as error:
@@ -424,7 +424,7 @@ class ServerLoop(Loop):
             self.actor.end(reason)
         elif self.phase is PAUSED:
             self.unpause()
-        self.actor.suspended = False
+        self.actor.release()
         self.put(partial(self._stop, reason))
 
     def stop(self, reason: Any) -> None:

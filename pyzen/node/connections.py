@@ -353,6 +353,7 @@ class Connections:
             else:
                 dial.done.set_result(False)
         self._router.dial_failed(node, str(error))
+        dial.queue.writable()
 
     # ---- accepting
 
@@ -492,6 +493,7 @@ class Connections:
         for signal in unknown:
             self._router.refuse(signal, atoms.notsup)
         if dial is not None:
+            dial.queue.writable()
             if dial.task is not None and dial.task is not asyncio.current_task():
                 dial.task.cancel()
             if not dial.done.done():
@@ -589,5 +591,6 @@ class Connections:
         await asyncio.gather(*tasks, return_exceptions=True)
         for node, dial in list(self._dials.items()):
             self._dials.pop(node, None)
+            dial.queue.writable()
             if not dial.done.done():
                 dial.done.set_result(False)

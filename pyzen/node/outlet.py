@@ -28,8 +28,8 @@ class Outlet(Protocol):
         Raises ``EncodeError`` for the arguments of a spawn request; other signals are never lost for what they carry.
         """
 
-    def resume_when_writable(self, actor: Actor) -> bool:
-        """Call ``actor.resume()`` when no longer busy; false when it is not busy."""
+    def suspend_while_busy(self, actor: Actor) -> None:
+        """Call ``actor.suspend()`` if this is busy and does not hold it yet; ``actor.resume()`` follows."""
 
 
 class Links(Protocol):

@@ -437,10 +437,12 @@ class Router:
             related = self._related[node] = set()
         related.add(actor)
 
-    def resume_when_writable(self, dest: Any, actor: Actor) -> bool:
-        """Let ``actor`` run again when the link that ``dest`` needs is below its low mark."""
-        outlet = self._links.up(as_atom(node_of(dest)))
-        return outlet is not None and outlet.resume_when_writable(actor)
+    def suspend_while_busy(self, dest: Any, actor: Actor) -> None:
+        """Suspend ``actor`` until the link that ``dest`` needs, or the queue for it, is below its low mark."""
+        node = as_atom(node_of(dest))
+        outlet = None if node is self.name else self._links.up(node) or self._links.queue(node)
+        if outlet is not None:
+            outlet.suspend_while_busy(actor)
 
     # ---- signals; the receiver's half of each rule is in the signal and the actor
 

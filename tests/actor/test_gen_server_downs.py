@@ -138,7 +138,8 @@ def test_continue_runs_before_the_next_down(cluster: Cluster, node: MemoryNode) 
 
 def test_server_suspended_by_a_handler_handles_the_rest_later(cluster: Cluster, node: MemoryNode) -> None:
     def suspend(index: int) -> None:
-        actor_of(watcher).suspended = index == 0
+        if index == 0:
+            actor_of(watcher).suspend()
 
     watcher = watch(cluster, node, suspend)
     deliver(node.runtime, watcher, 3)

@@ -20,7 +20,7 @@ use super::events::Event;
 use super::filling::{Desk, Filling};
 use super::fork;
 use super::guarded::Guarded;
-use super::handle::{Link, Posted, Request};
+use super::handle::{HIGH_MARK, Link, Posted, Request};
 use super::session::Session;
 use super::task::Settings;
 use super::thread::Thread;
@@ -29,7 +29,7 @@ use super::watching::Watching;
 use crate::dist::identity::Identity;
 use crate::dist::loan::Loan;
 use crate::dist::packet::Packet;
-use crate::dist::sender::Encoded;
+use crate::dist::sender::{Encoded, OVERHEAD};
 use crate::limits::Limits;
 use crate::term::atom::Name;
 use crate::term::pid::Pid;
@@ -69,6 +69,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for (name, value) in [("SENT", SENT), ("BUSY", BUSY), ("NO_LINK", NO_LINK)] {
         module.add(name, value)?;
     }
+    module.add("HIGH_MARK", HIGH_MARK)?;
+    module.add("OVERHEAD", OVERHEAD)?;
     let kinds = [
         ("MESSAGE", MESSAGE),
         ("ACCEPTED", ACCEPTED),
@@ -445,10 +447,9 @@ impl LinkThread {
         let inner = self.inner()?;
         let Some((handle, identity)) = inner.active(link)? else { return Ok(NO_LINK) };
         let encoded = encode::signal(control, &payload, identity.flags, inner.limits())?;
-        let passes = !encoded.has_payload();
         Ok(match inner.post(&handle, order_key, encoded, None) {
             Posted::Gone => NO_LINK,
-            Posted::Busy if !passes => BUSY,
+            Posted::Busy => BUSY,
             _ => SENT,
         })
     }
