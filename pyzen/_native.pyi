@@ -482,6 +482,8 @@ class SubscriptionTable:
     def sent(self, connector: Pid, count: int, /) -> None:
         """The link took the first `count` certificates."""
     def waiting(self, connector: Pid, /) -> int: ...
+    def held(self, node: Atom, /) -> tuple[int, int, int]:
+        """Connectors of a node, their rows of both kinds, and bytes that the reasons of its certificates encode to."""
     def is_subscribed(self, connector: Pid, target: Any, /) -> bool: ...
     def drop_connector(self, connector: Pid, /) -> bool:
         """A Connector ended: nothing of it counts any more, `reap` removes its rows."""
