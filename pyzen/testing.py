@@ -289,6 +289,11 @@ class MemoryLinks:
         """Return the queue of a dial that is under way."""
         return cast("Outlet | None", self.queues.get(node))
 
+    @property
+    def dial_count(self) -> int:
+        """How many dials are under way."""
+        return len(self.queues)
+
     def dial(self, node: Atom) -> Outlet | None:
         """Start to dial; the outcome comes ``Cluster.dial_time`` later."""
         queue = self.queues[node] = Way()

@@ -36,7 +36,7 @@ from pyzen.actor.loop import Loop
 from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced, itself
 from pyzen.actor.process import actor_context
 from pyzen.actor.reasons import SHUTDOWN, end_of, is_cancelled, request_in, settle
-from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
+from pyzen.actor.requests import GEN_CALL, GEN_CAST, send_reply
 from pyzen.actor.server_timer import ServerTimer
 from pyzen.actor.system import SYSTEM, TERMINATE, is_order, is_system, reply_to, show_failure
 from pyzen.actor.verbs import bind
@@ -355,13 +355,13 @@ class ServerLoop(Loop):
         """Answer a call; one that can't leave, since its caller reads nothing, is dropped and ends nobody."""
         actor = self.actor
         try:
-            actor.send(reply_address(from_), (from_[1], value))
+            send_reply(actor, from_, value)
         except LinkOverloaded as error:
             log.warning("%s drops an answer: %s", actor.registered_name or actor.pid, error)
         except EncodeError:
             if not (actor.guarded or self.supervises):
                 raise
-            actor.send(reply_address(from_), (from_[1], (atoms.error, atoms.unencodable)))
+            send_reply(actor, from_, (atoms.error, atoms.unencodable))
 
     # ---- the end
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pyzen.actor.actor import Actor
 from pyzen.actor.reasons import ExitRequest, check_pid, seconds, settle
-from pyzen.actor.requests import GEN_CAST, reply_address, send_request
+from pyzen.actor.requests import GEN_CAST, send_reply, send_request
 from pyzen.actor.signals import Exit2, GroupLeader
 from pyzen.actor.user_classes import check_class, was_checked
 from pyzen.brief import brief
@@ -124,7 +124,7 @@ class Verbs:
 
     def reply(self, from_: tuple[Pid, Any], value: Any) -> None:
         """Answer a call; ``from_`` is what ``handle_call`` was given."""
-        self._pyzen_actor.send(reply_address(from_), (from_[1], value))
+        send_reply(self._pyzen_actor, from_, value)
 
     async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
         """Call a GenServer and return its reply.

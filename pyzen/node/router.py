@@ -43,6 +43,9 @@ NODEUP: Final = atoms.nodeup
 NODEDOWN: Final = atoms.nodedown
 DIAL_FAILED: Final = atoms.dial_failed
 
+ANSWERING_DIALS: Final = 64
+"""Dials under way past which no answer to a call dials, for the caller may be of any node that a peer makes up."""
+
 ID_BITS: Final = 28
 """Bits of a pid's id that we count in; what lies above goes to the serial, as OTP 25 does."""
 
@@ -371,6 +374,11 @@ class Router:
             return 0, False
         outlet = self._links.up(node)
         return None if outlet is None else (outlet.epoch, outlet.busy)
+
+    @property
+    def has_few_dials(self) -> bool:
+        """Whether an answer may dial."""
+        return self._links.dial_count < ANSWERING_DIALS
 
     def dial(self, node: Atom, subscriber: Pid) -> None:
         """Dial a node that is not linked; failure is told as ``(dial_failed, node, text)``."""
