@@ -163,7 +163,10 @@ class Link(Narrow):
         return SENT_AS[sent]
 
     def signal(self, signal: Signal) -> bool:
-        """Send any other signal; false when the peer has no operation for it."""
+        """Send any other signal; false when the peer has no operation for it.
+
+        None is lost while the link stands: past twice ``Limits.max_unsent_bytes`` the link ends.
+        """
         encoded = self._encoder.encode(signal)
         if encoded is None:
             return False
@@ -174,6 +177,11 @@ class Link(Narrow):
                 raise
             sent = self._thread.signal(self.id, *without_reason(*encoded))
             self._log_unencodable(error)
+        except LinkOverloaded as error:
+            if type(signal) is SpawnRequest:
+                raise
+            self.close(str(error))
+            sent = NO_LINK
         if sent == BUSY:
             self.busy = True
         return True
