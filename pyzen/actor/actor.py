@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pyzen.actor.loop import Loop
     from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
+    from pyzen.actor.suspension import Way
 
 __all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "running"]
 
@@ -208,15 +209,15 @@ class Actor:
 
     # ---- busy links
 
-    def suspend(self) -> None:
-        """Go on only when one more link is writable."""
+    def suspend(self, way: Way) -> None:
+        """Go on only when this is writable, too."""
         if self.suspended is None:
             self.suspended = Suspension()
-        self.suspended.add()
+        self.suspended.add(way)
 
-    def resume(self) -> None:
-        """Go on if no other link is waited for: called once for each `suspend`."""
-        if self.suspended is not None and self.suspended.remove():
+    def resume(self, way: Way) -> None:
+        """Go on if nothing else is waited for."""
+        if self.suspended is not None and self.suspended.remove(way):
             self.release()
             if not self.scheduled:
                 self.wake()
@@ -224,7 +225,7 @@ class Actor:
     def release(self) -> None:
         """Go on whatever was waited for."""
         if self.suspended is not None:
-            self.suspended.end()
+            self.suspended.end(self)
             self.suspended = None
 
     async def until_released(self) -> None:

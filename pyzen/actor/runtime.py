@@ -149,4 +149,4 @@ class Runtime(Protocol):
         """Drop messages for ``ref`` from now on."""
 
     def suspend_while_busy(self, dest: Dest, actor: Actor) -> None:
-        """Call ``actor.suspend()`` if the link that ``dest`` needs is above its high mark; ``resume`` follows once."""
+        """Call ``actor.suspend`` if the link that ``dest`` needs is above its high mark; ``resume`` follows."""

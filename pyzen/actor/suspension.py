@@ -9,33 +9,45 @@ Source: Erlang Reference Manual, "Processes"; ``erlang:system_info(dist_buf_busy
 from __future__ import annotations
 
 import asyncio
-from typing import final
+from typing import TYPE_CHECKING, Protocol, final
 
-__all__ = ["Suspension"]
+if TYPE_CHECKING:
+    from pyzen.actor.actor import Actor
+
+__all__ = ["Suspension", "Way"]
+
+
+class Way(Protocol):
+    """A way to another node on which too much waits."""
+
+    def forget(self, actor: Actor) -> None:
+        """Resume a process no more that waits for this."""
 
 
 @final
 class Suspension:
-    """The busy links that one process has sent over; it goes on when all are below their low mark, or lost."""
+    """The busy ways that one process has sent over; it goes on when all are below their low mark, or lost."""
 
     __slots__ = ("_over", "_ways")
 
     def __init__(self) -> None:
-        self._ways = 0
+        self._ways: set[Way] = set()
         self._over = asyncio.Event()
 
-    def add(self) -> None:
+    def add(self, way: Way) -> None:
         """Wait for one more."""
-        self._ways += 1
+        self._ways.add(way)
 
-    def remove(self) -> bool:
-        """Wait for one less; true when it was the last."""
-        self._ways -= 1
-        return self._ways <= 0
+    def remove(self, way: Way) -> bool:
+        """Wait for one less; true when none is left."""
+        self._ways.discard(way)
+        return not self._ways
 
-    def end(self) -> None:
-        """Let the code of the process go on."""
+    def end(self, actor: Actor) -> None:
+        """Let the code of the process go on, and no way know it any more."""
         self._over.set()
+        for way in self._ways:
+            way.forget(actor)
 
     async def over(self) -> None:
         """Return when the process goes on, or has ended."""

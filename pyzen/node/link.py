@@ -125,17 +125,21 @@ class Narrow:
         self._waiting: set[Actor] = set()
 
     def suspend_while_busy(self, actor: Actor) -> None:
-        """Suspend a process if this is busy, once; it is resumed when that is over."""
-        if self.busy and actor not in self._waiting:
+        """Suspend a process if this is busy; it is resumed when that is over."""
+        if self.busy:
             self._waiting.add(actor)
-            actor.suspend()
+            actor.suspend(self)
+
+    def forget(self, actor: Actor) -> None:
+        """Resume a process no more that waits."""
+        self._waiting.discard(actor)
 
     def writable(self) -> None:
         """Let the processes run that wait."""
         self.busy = False
         waiting, self._waiting = self._waiting, set()
         for actor in waiting:
-            actor.resume()
+            actor.resume(self)
 
 
 @final

@@ -29,7 +29,7 @@ class Outlet(Protocol):
         """
 
     def suspend_while_busy(self, actor: Actor) -> None:
-        """Call ``actor.suspend()`` if this is busy and does not hold it yet; ``actor.resume()`` follows."""
+        """Call ``actor.suspend(self)`` if this is busy; ``actor.resume(self)`` follows."""
 
 
 class Links(Protocol):

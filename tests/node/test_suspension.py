@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyzen._native import HIGH_MARK
+from pyzen.actor.actor import Actor
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.process import actor_context
 from pyzen.actor.reasons import KILL
@@ -451,6 +453,23 @@ async def test_what_waits_by_means_of_asyncio_alone_is_overloaded(make_node: Mak
         with pytest.raises(LinkOverloaded):
             await produce(me)
     await slow.close()
+
+
+async def test_process_that_has_ended_is_not_kept_until_the_peer_reads(place: Place) -> None:
+    def count() -> int:
+        gc.collect()
+        return sum(type(one) is Actor for one in gc.get_objects())
+
+    async def body(process: Process) -> None:
+        process.send((NAME, place.slow.name), PART)
+
+    place.slow.fill(place.free)
+    before = count()
+
+    pids = [place.node.spawn(body) for _ in range(50)]
+    await until(lambda: not any(place.node.runtime.actor(pid) for pid in pids))
+
+    assert count() <= before
 
 
 def is_held(node: Node, pid: Pid) -> bool:
