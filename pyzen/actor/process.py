@@ -174,7 +174,7 @@ class Process(Receiver):
         class Ticker(Process):
             async def main(self, pid, seconds):
                 while True:
-                    await asyncio.sleep(seconds)
+                    await self.sleep(seconds)
                     self.send(pid, atoms.tick)
 
         node.spawn(Ticker, pid, 1.0)
