@@ -53,7 +53,8 @@ class Inbox(Loop):
         if timeout is not None:
             timeout = seconds(timeout)
         await self._give_way()
-        await self.actor.until_released()
+        if self.actor.suspended is not None:
+            await self.actor.until_released()
         found = self._take(match)
         if found is not NOTHING:
             return found
