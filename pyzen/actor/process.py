@@ -53,7 +53,8 @@ class Inbox(Loop):
         if timeout is not None:
             timeout = seconds(timeout)
         await self._give_way()
-        await self.actor.until_released()
+        if self.actor.suspended is not None:
+            await self.actor.until_released()
         found = self._take(match)
         if found is not NOTHING:
             return found
@@ -174,7 +175,7 @@ class Process(Receiver):
         class Ticker(Process):
             async def main(self, pid, seconds):
                 while True:
-                    await asyncio.sleep(seconds)
+                    await self.sleep(seconds)
                     self.send(pid, atoms.tick)
 
         node.spawn(Ticker, pid, 1.0)

@@ -53,8 +53,7 @@ def send_reply(actor: Actor, from_: tuple[Pid, Any], value: Any) -> None:
 
     The caller may be of any node, and a peer may name one that is none: who answers dials while few others do.
     """
-    to, runtime = reply_address(from_), actor.alive()
-    actor.send(to, (from_[1], value), dial=runtime.link(to.node) is not None or runtime.has_few_dials)
+    actor.send(reply_address(from_), (from_[1], value), dial=actor.alive().has_few_dials)
 
 
 def message_answer(actor: Actor, ref: Reference, target: Pid | tuple[Atom, Atom]) -> Answer:

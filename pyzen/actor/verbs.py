@@ -145,11 +145,13 @@ class Verbs:
         timeout = None if timeout is None else seconds(timeout)
         if actor.is_called(dest):
             raise ProcessExit((atoms.calling_self, dest), "a process that calls itself would wait for ever")
-        await actor.until_released()
+        if actor.suspended is not None:
+            await actor.until_released()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         ref = send_request(actor, dest, request, partial(settle, reply))
         try:
-            await actor.until_released()
+            if actor.suspended is not None:
+                await actor.until_released()
             async with asyncio.timeout(timeout):
                 return await reply
         except TimeoutError:

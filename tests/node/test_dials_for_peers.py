@@ -15,7 +15,8 @@ from pyzen.dist.epmd import NodeEntry
 from pyzen.node import connections
 from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.router import ANSWERING_DIALS
-from pyzen.terms import Atom, Pid, atoms, elixir
+from pyzen.node.services.zen_functions import ZenFunctions
+from pyzen.terms import Atom, Pid, Reference, atoms, elixir
 from pyzen.zen.names import CONNECTORS
 from tests.node.conftest import until
 from tests.raw_peer import RawPeer
@@ -23,6 +24,7 @@ from tests.raw_peer import RawPeer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from pyzen.actor.process import Process
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
 
@@ -144,6 +146,23 @@ async def test_nobody_is_dialled_at_the_word_of_a_peer(
         order(peer, name)
     await obeyed(node, peer)
 
+    assert dials(node) == 0
+
+
+async def test_monitor_that_a_peer_makes_is_none_without_a_link(node: Node, peer: RawPeer, silent: list[Atom]) -> None:
+    """Its process may live for long enough to see a sweep."""
+    references: list[Any] = []
+    monitor = ZenFunctions(node.zen.system, node.runtime).monitor
+
+    async def body(process: Process) -> None:
+        references.extend(monitor((atoms.x, name)) for name in silent)
+        await process.receive()
+
+    node.spawn(body)
+    await until(lambda: len(references) == COUNT)
+    await obeyed(node, peer)
+
+    assert all(type(ref) is Reference for ref in references)
     assert dials(node) == 0
 
 
