@@ -113,6 +113,7 @@ bench-check-short: native erlang ## The same in small, with the development buil
 	$(BIN)/python -P -m erlang_interop.benchmarks.check --form short $(BENCH)
 
 fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for each part of the link.
+	$(BIN)/python -m tests.fuzz_linear
 	$(BIN)/python -m tests.fuzz_etf --inputs 10000000
 	$(BIN)/python -m tests.fuzz_link --seconds $(FUZZ_SECONDS)
 

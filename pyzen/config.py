@@ -30,8 +30,9 @@ class Limits:
             default is what Python bears in a thread with 512 KiB of stack, whatever is done with a term. Its ``==``,
             ``repr``, ``json`` and ``pickle`` recurse in C, and no check of Python 3.13 ends that in time; that of
             ``hash`` none in any version. A term of 10 000 levels takes up to 3 MiB of stack, or the program dies.
-        max_equal_hashes: Keys of one map to which Python gives the same hash; numbers can be chosen so, and each look
-            for one of them takes as long as there are others.
+        max_equal_hashes: Keys of one map to which Python gives the same hash, and keys that meet on the way to a place
+            in a dict on average; numbers can be chosen so, and each look for one of them takes as long as there are
+            others. A map whose long keys have one hash is a ``TermMap``, which does not compare them.
         max_term_size: Bytes of one encoded term.
         max_inflated_size: Bytes that a compressed term may grow to.
         max_atoms: Atoms alive in this interpreter that peers have made, past which those that have more than 4096 lose

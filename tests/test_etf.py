@@ -7,6 +7,7 @@ import math
 import struct
 import tracemalloc
 import zlib
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from pyzen.errors import DecodeError, LimitExceeded
 from pyzen.terms import (
     Atom,
     BitString,
+    FrozenList,
     Fun,
     Pid,
     Port,
@@ -29,6 +31,7 @@ from pyzen.terms import (
     atoms,
 )
 from tests import fuzz_etf, reference_etf, strategies
+from tests.bulky_terms import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -375,3 +378,26 @@ def test_bound_on_keys_with_one_hash_can_be_set() -> None:
     data = map_of([number * PRIME for number in range(1, 201)])
 
     assert len(etf.decode(data, limits=Limits(max_equal_hashes=200))) == 200
+
+
+def test_keys_of_different_hashes_that_meet_in_a_dict_are_refused() -> None:
+    """Each of 14 000 would be looked for past all before it."""
+    with pytest.raises(LimitExceeded, match="max_equal_hashes exceeded: 101 is more than 100"):
+        etf.decode(SHAPES["a map of integers on one way"](300_000))
+
+
+def test_long_keys_with_one_hash_make_a_map_that_does_not_compare_them() -> None:
+    keys: list[Any] = [(FrozenList([7] * 10_000), number * PRIME) for number in range(1, 51)]
+
+    term = etf.decode(map_of(keys))
+
+    assert type(term) is TermMap
+    assert list(term) == keys
+    assert term[keys[7]] == 1
+
+
+def test_a_few_long_keys_with_one_hash_make_a_dict() -> None:
+    keys: list[Any] = [(FrozenList([7] * 10_000), sign) for sign in (-1, -2)]
+    keys += product((-1, -2), repeat=4)
+
+    assert etf.decode(map_of(keys)) == dict.fromkeys(keys, 1)

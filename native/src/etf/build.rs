@@ -1,16 +1,18 @@
 //! The containers that are being decoded: what is peculiar to lists and maps.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
 
+use super::crowd::{Crowd, TooMany};
 use super::read::Reader;
 use super::tag;
 use crate::error::DecodeError;
 use crate::term::atom::Atom;
-use crate::term::keyed::KeyedMap;
 use crate::term::list::{FrozenList, ImproperList};
 use crate::term::map::Pair;
+use crate::term::pid::Pid;
 use crate::term::raw::{self, ListBuilder};
+use crate::term::reference::Reference;
 
 /// What decoding gives.
 pub type Decoded<T> = Result<T, DecodeError>;
@@ -87,30 +89,28 @@ impl<'py> List<'py> {
     }
 }
 
-/// Keys of a large map, counted by the hash that Python gives them. A peer can choose numbers, and tuples of them, of which
-/// all have the same one: each look for one of so many takes as long as there are others.
-pub struct Crowd {
-    counts: KeyedMap<isize, usize>,
-    maximum: usize,
+/// Keys from this many bytes on take time to be compared.
+const LONG: usize = 17;
+
+/// Bytes of keys that one call may let Python compare: some in any case, and so many times those of the whole term.
+const COMPARED: usize = 4096;
+const COMPARED_TIMES: usize = 4;
+
+/// How many bytes of keys Python may compare while a term of `size` bytes is decoded.
+pub fn patience(size: usize) -> usize {
+    COMPARED.saturating_add(size.saturating_mul(COMPARED_TIMES))
 }
 
-impl Crowd {
-    /// Count a key; how many of its hash there are if these are too many.
-    fn add(&mut self, key: &Bound<'_, PyAny>) -> Decoded<()> {
-        if key.is_exact_instance_of::<PyBytes>() || key.is_exact_instance_of::<Atom>() {
-            return Ok(()); // nobody elsewhere can tell their hashes
-        }
-        let count = self.counts.entry(key.hash().map_err(no_memory)?).or_insert(0);
-        *count += 1;
-        if *count <= self.maximum {
-            return Ok(());
-        }
-        let (value, maximum) = (*count as u64, self.maximum as u64);
-        Err(DecodeError::Limit { limit: "max_equal_hashes", value, maximum, offset: 0 })
-    }
+/// Whether nobody elsewhere can tell the hash that Python gives a key.
+fn is_hashed_with_a_secret(key: &Bound<'_, PyAny>) -> bool {
+    key.is_exact_instance_of::<PyBytes>()
+        || key.is_exact_instance_of::<Atom>()
+        || key.is_exact_instance_of::<Pid>()
+        || key.is_exact_instance_of::<Reference>()
+        || key.is_exact_instance_of::<PyString>()
 }
 
-/// A map: a dict as long as Python can tell its keys apart, and is not too deep for it.
+/// A map: a dict as long as Python can tell its keys apart, soon, and is not too deep for it.
 pub struct Map<'py> {
     pub dict: Option<Bound<'py, PyDict>>,
     pub pairs: Vec<Pair<'py>>,
@@ -118,27 +118,36 @@ pub struct Map<'py> {
     pub left: usize,
     pub frozen: bool,
     pub deep: bool,
+    /// Where the bytes of the current key or value start.
+    start: usize,
+    key_size: usize,
+    max_equal_hashes: usize,
+    large: bool,
     crowd: Option<Crowd>,
 }
 
 impl<'py> Map<'py> {
-    pub fn new(py: Python<'py>, left: usize, frozen: bool, max_equal_hashes: usize) -> Self {
+    pub fn new(py: Python<'py>, left: usize, frozen: bool, max_equal_hashes: usize, start: usize) -> Self {
         let dict = (!frozen).then(|| PyDict::new(py));
-        let crowd = (!frozen && left > max_equal_hashes)
-            .then(|| Crowd { counts: KeyedMap::default(), maximum: max_equal_hashes });
-        Self { dict, pairs: Vec::new(), key: None, left, frozen, deep: false, crowd }
+        let large = left > max_equal_hashes;
+        let (pairs, crowd) = (Vec::new(), None);
+        Self { dict, pairs, key: None, left, frozen, deep: false, start, key_size: 0, max_equal_hashes, large, crowd }
     }
 
-    pub fn add(&mut self, value: Bound<'py, PyAny>) -> Decoded<()> {
+    pub fn take_key(&mut self, key: Bound<'py, PyAny>, end: usize) {
+        self.key_size = end - self.start;
+        self.key = Some(key);
+    }
+
+    pub fn add(&mut self, value: Bound<'py, PyAny>, end: usize, patience: &mut usize) -> Decoded<()> {
         let Some(key) = self.key.take() else {
             return Ok(());
         };
         self.left -= 1;
-        if let Some(dict) = &self.dict {
-            if let Some(crowd) = self.crowd.as_mut().filter(|_| !self.deep) {
-                crowd.add(&key)?;
-            }
-            if !self.deep && raw::insert_new(dict, &key, &value).map_err(no_memory)? {
+        self.start = end;
+        if let Some(dict) = self.dict.clone() {
+            let apart = !self.deep && self.is_soon_found(&dict, &key, patience)?;
+            if apart && raw::insert_new(&dict, &key, &value).map_err(no_memory)? {
                 return Ok(());
             }
             self.pairs.extend(dict.iter());
@@ -146,6 +155,68 @@ impl<'py> Map<'py> {
         }
         self.pairs.push((key, value));
         Ok(())
+    }
+
+    /// Whether Python may look for the place of a key; refused if that takes too many steps.
+    fn is_soon_found(
+        &mut self,
+        dict: &Bound<'py, PyDict>,
+        key: &Bound<'py, PyAny>,
+        patience: &mut usize,
+    ) -> Decoded<bool> {
+        let is_harmless = !self.large && (self.key_size < LONG || dict.is_empty());
+        if self.crowd.is_none() && (is_harmless || is_hashed_with_a_secret(key)) {
+            return Ok(true);
+        }
+        let crowd = match &mut self.crowd {
+            Some(crowd) => crowd,
+            None => self.crowd.insert(crowd_of(dict, self.max_equal_hashes)?),
+        };
+        let equal = crowd.add(key.hash().map_err(no_memory)?).map_err(|keys| too_many(keys, self.max_equal_hashes))?;
+        let left = patience.checked_sub(if self.key_size < LONG { 0 } else { equal * self.key_size });
+        *patience = left.unwrap_or(0);
+        Ok(left.is_some())
+    }
+}
+
+fn crowd_of(dict: &Bound<'_, PyDict>, maximum: usize) -> Decoded<Crowd> {
+    let mut crowd = Crowd::new(maximum);
+    for (key, _) in dict.iter() {
+        crowd.add(key.hash().map_err(no_memory)?).map_err(|keys| too_many(keys, maximum))?;
+    }
+    Ok(crowd)
+}
+
+fn too_many(TooMany(keys): TooMany, maximum: usize) -> DecodeError {
+    DecodeError::Limit { limit: "max_equal_hashes", value: keys as u64, maximum: maximum as u64, offset: 0 }
+}
+
+/// Whether what is read lies in a key of a map.
+pub enum Key {
+    Outside,
+    /// In a key of the map that is this frame.
+    Inside {
+        frame: usize,
+        deep: bool,
+    },
+}
+
+impl Key {
+    /// The key of this map has come to its end.
+    pub fn end(&mut self, map: &mut Map<'_>, index: usize) {
+        if let Self::Inside { frame, deep } = *self {
+            if frame == index {
+                map.deep |= deep;
+                *self = Self::Outside;
+            }
+        }
+    }
+
+    /// The next key of this map begins, if there is one.
+    pub fn begin(&mut self, map: &Map<'_>, index: usize) {
+        if map.left > 0 && matches!(self, Self::Outside) {
+            *self = Self::Inside { frame: index, deep: false };
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
-use super::build::{Decoded, List, Map, finish_list, no_memory, object, push_bytes};
+use super::build::{Decoded, Key, List, Map, finish_list, no_memory, object, patience, push_bytes};
 use super::read::{self, Atoms, Reader};
 use super::{Decoding, tag};
 use crate::error::DecodeError;
@@ -84,17 +84,9 @@ struct Decoder<'a, 'py> {
     /// Terms that the unfinished containers still need; each takes a byte at least.
     pending: usize,
     key: Key,
+    /// Bytes of keys that Python may still compare.
+    patience: usize,
     holes: Option<Vec<Hole>>,
-}
-
-/// Whether what is read lies in a key of a map.
-enum Key {
-    Outside,
-    /// In a key of the map that is this frame.
-    Inside {
-        frame: usize,
-        deep: bool,
-    },
 }
 
 enum Frame<'py> {
@@ -125,6 +117,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             frames: Vec::new(),
             pending: 1,
             key: Key::Outside,
+            patience: patience(data.len()),
             holes: None,
         }
     }
@@ -146,7 +139,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     /// Give a value to the innermost container, and those that this completes to theirs.
     fn deliver(&mut self, mut value: Bound<'py, PyAny>) -> Decoded<Option<Bound<'py, PyAny>>> {
         loop {
-            let depth = self.frames.len();
+            let (depth, at) = (self.frames.len(), self.reader.position());
             let Some(frame) = self.frames.last_mut() else {
                 return Ok(Some(value));
             };
@@ -159,7 +152,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
                     list.push(value)?;
                     list.is_full() && list.end(&mut self.reader, &mut self.pending)?
                 }
-                Frame::Map(map) => Self::add_to_map(map, value, &mut self.key, depth - 1)?,
+                Frame::Map(map) if map.key.is_none() => {
+                    self.key.end(map, depth - 1);
+                    map.take_key(value, at);
+                    false
+                }
+                Frame::Map(map) => {
+                    map.add(value, at, &mut self.patience)?;
+                    self.key.begin(map, depth - 1);
+                    map.left == 0
+                }
             };
             if !complete {
                 return Ok(None);
@@ -169,24 +171,6 @@ impl<'a, 'py> Decoder<'a, 'py> {
             };
             value = self.close(frame)?;
         }
-    }
-
-    fn add_to_map(map: &mut Map<'py>, value: Bound<'py, PyAny>, key: &mut Key, index: usize) -> Decoded<bool> {
-        if map.key.is_none() {
-            if let Key::Inside { frame, deep } = *key {
-                if frame == index {
-                    map.deep |= deep;
-                    *key = Key::Outside;
-                }
-            }
-            map.key = Some(value);
-            return Ok(false);
-        }
-        map.add(value)?;
-        if map.left > 0 && matches!(key, Key::Outside) {
-            *key = Key::Inside { frame: index, deep: false };
-        }
-        Ok(map.left == 0)
     }
 
     /// Count the container that begins.
@@ -403,7 +387,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn map(&mut self) -> Decoded<Step<'py>> {
         let count = self.reader.length32()?;
         self.expect(count.saturating_mul(2))?;
-        let map = Map::new(self.py, count, self.frozen(), self.max_equal_hashes);
+        let map = Map::new(self.py, count, self.frozen(), self.max_equal_hashes, self.reader.position());
         if count == 0 {
             return self.finish_map(map).map(Step::Value);
         }

@@ -5,6 +5,8 @@
 pub mod atoms;
 #[cfg(feature = "python")]
 mod build;
+#[cfg(any(feature = "python", test))]
+mod crowd;
 #[cfg(feature = "python")]
 pub mod decode;
 #[cfg(feature = "python")]

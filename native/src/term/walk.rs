@@ -7,9 +7,10 @@ use std::hash::{Hash, Hasher};
 
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 
+use super::atom::Atom;
 use super::fun::Fun;
 use super::identity;
 use super::keyed::KeyedHasher;
@@ -58,6 +59,9 @@ type Pairs<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 
 /// Compare everything but the children, which go to `children`.
 fn shallow_equal<'py>(one: &Bound<'py, PyAny>, other: &Bound<'py, PyAny>, children: &mut Pairs<'py>) -> PyResult<bool> {
+    if is_frequent_leaf(one) && is_frequent_leaf(other) {
+        return one.eq(other);
+    }
     if let (Ok(one), Ok(other)) = (one.cast::<PyDict>(), other.cast::<PyDict>()) {
         return dicts_equal(one, other, children);
     }
@@ -72,7 +76,8 @@ fn shallow_equal<'py>(one: &Bound<'py, PyAny>, other: &Bound<'py, PyAny>, childr
 }
 
 fn zip<'py>(one: &Opened<'py>, other: &Opened<'py>, children: &mut Pairs<'py>) -> bool {
-    children.extend(one.items.iter().zip(other.items.iter()));
+    let pairs = one.items.as_slice().iter().zip(other.items.as_slice());
+    children.extend(pairs.filter(|(one, other)| !one.is(other)).map(|(one, other)| (one.clone(), other.clone())));
     if let (Some(one), Some(other)) = (&one.tail, &other.tail) {
         children.push((one.clone(), other.clone()));
     }
@@ -103,7 +108,8 @@ pub fn hash(object: &Bound<'_, PyAny>) -> PyResult<isize> {
     let mut hasher = KeyedHasher::default();
     let mut pending = vec![object.clone()];
     while let Some(object) = pending.pop() {
-        let opened = if object.is_instance_of::<PyList>() { None } else { Opened::of(&object) };
+        let is_leaf = is_frequent_leaf(&object) || object.is_instance_of::<PyList>();
+        let opened = if is_leaf { None } else { Opened::of(&object) };
         let Some(opened) = opened else {
             hasher.write_isize(object.hash()?);
             continue;
@@ -114,6 +120,14 @@ pub fn hash(object: &Bound<'_, PyAny>) -> PyResult<isize> {
     }
     #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // any bits will do
     Ok(hasher.finish() as isize)
+}
+
+/// Whether an object is of one of the types of which most elements of long lists are: seen without a look for others.
+fn is_frequent_leaf(object: &Bound<'_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyInt>()
+        || object.is_exact_instance_of::<PyBytes>()
+        || object.is_exact_instance_of::<PyFloat>()
+        || object.is_exact_instance_of::<Atom>()
 }
 
 /// Refuse what `__reduce__` must not answer for: from 3.12 on nothing else keeps `pickle` from overflowing the stack.
