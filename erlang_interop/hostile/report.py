@@ -1,0 +1,104 @@
+"""What a run says: a line per attack as it goes, a record in JSON, and the table of ``docs/hostile.md``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from erlang_interop.hostile.verdict import WORST, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from erlang_interop.hostile.attack import Attack
+
+__all__ = ["line", "page", "read", "save"]
+
+HEAD: Final = """# Attacks
+
+`make hostile` plays each of these against a node in a process of its own, while a real Erlang node asks it every 10 ms
+by `gen_server:call` and `erpc:call` and watches ten of its processes twice, by ordinary monitors and by ZenMonitor. An
+attack passes when
+
+- the worst answer takes at most {worst} ms, the second after the attack included;
+- the node's resident memory grows by no more than the named bound lets through;
+- the honest peer keeps its link, every monitor has its one outcome, and a newcomer with a new atom is answered in 3 s;
+- the log says it in a line, and at most 21 lines of one kind in ten seconds, each on one line;
+- the node ends in order afterwards, within 6 s.
+
+Each cell has the verdict, the worst answer, and the memory that was taken at most; where it failed, why.
+{notes}
+"""
+
+
+def line(attack: Attack, outcome: Outcome) -> str:
+    """Return what is printed of an attack."""
+    newcomer = "-" if outcome.newcomer is None else f"{outcome.newcomer:.2f} s"
+    figures = (
+        f"worst {milliseconds(outcome.worst)} (quiet {milliseconds(outcome.quiet)}, not attacked "
+        f"{milliseconds(outcome.control)}), newcomer {newcomer}, {outcome.memory} of {attack.memory} MiB "
+        f"({attack.bound}), {outcome.lines} lines, {outcome.same_kind} of a kind, {outcome.seconds:.1f} s, "
+        f"ended in {outcome.stop:.1f} s"
+    )
+    wrong = "".join(f"\n     {one}" for one in outcome.failures)
+    return f"{'PASS' if outcome.passed else 'FAIL'} {attack.name}: {figures}{wrong}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Return seconds as milliseconds."""
+    return f"{seconds * 1000:.0f} ms"
+
+
+# ---- records
+
+
+def save(path: Path, label: str, outcomes: Sequence[Outcome]) -> None:
+    """Add the outcomes of a run to a record, under its label; those of the same attacks are replaced."""
+    record = json.loads(path.read_text()) if path.exists() else {}
+    record.setdefault(label, {}).update({outcome.attack: outcome.as_json() for outcome in outcomes})
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def read(path: Path) -> dict[str, dict[str, Outcome]]:
+    """Return the outcomes of all runs of a record, by label and attack."""
+    record = json.loads(path.read_text())
+    return {label: {name: Outcome(**row) for name, row in rows.items()} for label, rows in record.items()}
+
+
+# ---- the table
+
+
+def page(attacks: Mapping[str, Attack], runs: Mapping[str, Mapping[str, Outcome]], notes: str) -> str:
+    """Return the page with a column for each run."""
+    rows = [["attack", "bound", *runs], ["---"] * (2 + len(runs))]
+    kind = ""
+    for attack in attacks.values():
+        if attack.kind != kind:
+            kind = attack.kind
+            rows.append([f"**{kind}**", "", *("" for _ in runs)])
+        cells = [cell(outcomes.get(attack.name)) for outcomes in runs.values()]
+        rows.append([f"`{attack.name}`: {attack.about}", f"{attack.bound}, {attack.memory} MiB", *cells])
+    head = HEAD.format(worst=round(WORST * 1000), notes=notes)
+    return head + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n\n" + totals(runs) + "\n"
+
+
+def cell(outcome: Outcome | None) -> str:
+    """Return what stands in the table for one attack."""
+    if outcome is None:
+        return "not run"
+    figures = f"{milliseconds(outcome.worst)}, {outcome.memory} MiB"
+    if outcome.passed:
+        return f"pass, {figures}"
+    wrong = "; ".join(one.replace("|", "/").replace("\n", " ")[:120] for one in outcome.failures[:3])
+    return f"**FAIL**, {figures}: {wrong}"
+
+
+def totals(runs: Mapping[str, Mapping[str, Outcome]]) -> str:
+    """Return how many passed."""
+    return "; ".join(f"{label}: {passed(rows)} of {len(rows)} pass" for label, rows in runs.items()) + "."
+
+
+def passed(rows: Mapping[str, Any]) -> int:
+    """Return how many outcomes pass."""
+    return sum(outcome.passed for outcome in rows.values())
