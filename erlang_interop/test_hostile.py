@@ -87,21 +87,19 @@ async def test_a_few_attacks_pass_and_nothing_else_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "seconds", "pattern", "wrong"),
+    ("counts", "pattern", "wrong"),
     [
-        ((21,), 9.0, None, []),
-        ((22,), 9.0, None, ["22 lines of one kind: kind 0"]),
-        ((42,), 11.0, None, []),
-        ((1, 1), 9.0, "text 1", []),
-        ((1,), 9.0, "text 1", ["no line of the log says /text 1/"]),
+        ((21,), None, []),
+        ((22,), None, ["22 lines of one kind: kind 0"]),
+        ((21, 21), None, []),
+        ((1, 1), "text 1", []),
+        ((1,), "text 1", ["no line of the log says /text 1/"]),
     ],
 )
-def test_log_may_say_something_and_not_too_much(
-    counts: tuple[int, ...], seconds: float, pattern: str | None, wrong: list[str]
-) -> None:
+def test_log_may_say_something_and_not_too_much(counts: tuple[int, ...], pattern: str | None, wrong: list[str]) -> None:
     lines = [Line("INFO", f"kind {kind}", f"text {kind}") for kind, count in enumerate(counts) for _ in range(count)]
 
-    assert list(told(lines, pattern, seconds)) == wrong
+    assert list(told(lines, pattern, 21)) == wrong
 
 
 def test_line_that_goes_on_is_told() -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "Attack", "attack"]
 
+BURST: Final = 21
+"""Lines of one kind in ten seconds: twenty, and the one that tells how many were left out."""
+
 ATTACKS: Final[dict[str, Attack]] = {}
 """All that are known, by name, in the order of the table."""
 
@@ -30,6 +33,7 @@ class Attack:
         limits: Fields of ``Limits`` that differ from the defaults.
         newcomer: Seconds within which a newcomer has to be connected and answered.
         longest: Seconds that it may last; then it is cut off, which is no failure.
+        lines: Lines of one kind in ten seconds.
         unread: Nobody reads the standard output of the node.
     """
 
@@ -42,6 +46,7 @@ class Attack:
     limits: Mapping[str, Any] = field(default_factory=dict)
     newcomer: float = 3.0
     longest: float = 10.0
+    lines: int = BURST
     unread: bool = False
 
     @property

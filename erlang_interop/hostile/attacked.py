@@ -23,7 +23,7 @@ from pyzen import Atom, ChildSpec, EpmdConfig, GenServer, Limits, Node, Supervis
 
 COOKIE: Final = "PYZEN_HOSTILE_COOKIE"
 VICTIMS: Final = 10
-FAIL: Final = Atom("fail")
+LARGE: Final = Atom("large")
 STOP: Final = Atom("stop")
 
 
@@ -47,11 +47,10 @@ class Echo(GenServer):
     """Answers a call with the request."""
 
     def handle_call(self, request: Any, from_: Any) -> Any:
-        """Answer with the request; what is asked to fail fails."""
+        """Answer with the request, or with as many bytes as asked for."""
         del from_
-        if isinstance(request, tuple) and len(request) == 2 and request[0] is FAIL:
-            raise ValueError(request[1])
-        return request
+        is_large = isinstance(request, tuple) and len(request) == 2 and request[0] is LARGE
+        return bytes(request[1]) if is_large else request
 
     def handle_cast(self, request: Any) -> None:
         """Ignore it."""

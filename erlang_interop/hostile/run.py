@@ -129,7 +129,7 @@ class _Trial:
         if attack.prey == "epmd":
             self._prey = await Prey.epmd(python, folder)
             self._stack.push_async_callback(self._prey.kill)
-        self._stage = Stage(self._prey, self._node, cluster.cookie, python, self._begin)
+        self._stage = Stage(self._prey, self._node, cluster, self._begin)
         self._stack.push_async_callback(self._stage.close)
         if attack.prey == "epmd":
             await self._stage.register("honest")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from erlang_interop.hostile.prey import Prey
+    from erlang_interop.nodes import ErlangCluster
     from tests.events import Event
 
 __all__ = ["CALL", "CAST", "HEADER", "Peer", "Stage", "framed", "term"]
@@ -173,23 +174,23 @@ class Stage:
     Attributes:
         prey: What is attacked.
         failures: What the attack itself has found wrong.
+        epmd_port: Where the epmd is that the node has registered with.
     """
 
-    def __init__(self, prey: Prey, node: Prey, cookie: str, python: str, begin: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, prey: Prey, node: Prey, cluster: ErlangCluster, begin: Callable[[], Awaitable[None]]) -> None:
         """Store what an attack needs.
 
         Args:
             prey: What is attacked.
             node: The node that peers connect to.
-            cookie: Its cookie.
-            python: The interpreter that runs it.
+            cluster: Has its epmd and its cookie.
             begin: Called by `begin`.
         """
         self.prey = prey
         self.failures: list[str] = []
-        self.python = python
+        self.epmd_port = cluster.epmd_port
         self._node = node
-        self._cookie = cookie
+        self._cookie = cluster.cookie
         self._begin = begin
         self._peers: list[Peer] = []
         self._writers: list[asyncio.StreamWriter] = []
@@ -234,10 +235,10 @@ class Stage:
             with suppress(ConnectionError):
                 await self.open(port)
 
-    async def register(self, name: str) -> bytes:
-        """Register a name with the attacked epmd for as long as the attack lasts; returns the answer."""
-        reader, writer = await self.open(self.prey.port)
-        alive = struct.pack(">BHBBHHH", 120, 9999, 77, 0, 6, 5, len(name)) + name.encode() + b"\0\0"
+    async def register(self, name: str, port: int = 9999, epmd_port: int | None = None) -> bytes:
+        """Register a name while the attack lasts, with the attacked epmd or another one; returns the answer."""
+        reader, writer = await self.open(self.prey.port if epmd_port is None else epmd_port)
+        alive = struct.pack(">BHBBHHH", 120, port, 77, 0, 6, 5, len(name)) + name.encode() + b"\0\0"
         writer.write(struct.pack(">H", len(alive)) + alive)
         return await reader.read(6)
 

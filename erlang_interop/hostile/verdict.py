@@ -30,9 +30,6 @@ NOISY: Final = 0.1
 STOP: Final = 6.0
 """Seconds in which the node ends: processes have five, as `Node.stop` says."""
 
-BURST: Final = 21
-"""Lines of one kind in ten seconds: twenty, and the one that tells how many were left out."""
-
 MIB: Final = 1 << 20
 
 
@@ -105,7 +102,7 @@ class Outcome:
     def judge_log(self, attack: Attack, lines: Sequence[Line], seconds: float) -> None:
         """Note a log that says nothing, too much, or what a peer has made of it."""
         self.lines = len(lines)
-        self.failures += told(lines, attack.tells, seconds)
+        self.failures += told(lines, attack.tells, math.ceil(seconds / 10) * attack.lines)
         self.same_kind = max(Counter(line.kind for line in lines).values(), default=0)
 
     def judge_stop(self, seconds: float, status: int | None) -> None:
@@ -117,12 +114,12 @@ class Outcome:
             self.failures.append(f"it ended with status {status}")
 
 
-def told(lines: Sequence[Line], pattern: str | None, seconds: float) -> Iterator[str]:
-    """Say what is wrong with a log of so many seconds."""
+def told(lines: Sequence[Line], pattern: str | None, maximum: int) -> Iterator[str]:
+    """Say what is wrong with a log that may have so many lines of one kind."""
     if pattern is not None and not any(re.search(pattern, line.text) for line in lines):
         yield f"no line of the log says /{pattern}/"
     for kind, count in Counter(line.kind for line in lines).items():
-        if count > BURST * math.ceil(seconds / 10):
+        if count > maximum:
             yield f"{count} lines of one kind: {kind[:60]}"
     for line in lines:
         if not line.text.isprintable():

@@ -39,14 +39,7 @@ async def unread(stage: Stage, peer: Peer, packets: Iterable[bytes]) -> None:
 async def large_answers_unread(stage: Stage) -> None:
     """2000 calls of a server whose answers have 100 KB, and none is read."""
     peer = await deaf(stage)
-    await unread(stage, peer, [peer.gen_call("mirror", LARGE)] * 2000)
-
-
-@attack("Limits.max_unsent_bytes of 64 MiB", 128, limits=UNSENT)
-async def answers_of_one_server_unread(stage: Stage) -> None:
-    """2000 calls of the server that the honest peer asks, too: answers of 100 KB, and none is read."""
-    peer = await deaf(stage)
-    await unread(stage, peer, [peer.gen_call("echo", LARGE)] * 2000)
+    await unread(stage, peer, [peer.gen_call("mirror", (atoms.large, len(LARGE)))] * 2000)
 
 
 @attack("Limits.max_unsent_bytes of 64 MiB", 128, limits=UNSENT)
@@ -75,7 +68,7 @@ async def one_byte_at_a_time(stage: Stage) -> None:
     """500 calls with answers of 100 KB, read by the byte."""
     peer = await deaf(stage)
     await stage.begin()
-    await peer.push([peer.gen_call("mirror", LARGE)] * 500)
+    await peer.push([peer.gen_call("mirror", (atoms.large, len(LARGE)))] * 500)
     peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
     with suppress(*LOST):
         for _ in range(2000):
