@@ -65,7 +65,7 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Stage], Awaitable[None]], str]] = {
     "blocked": (harm("hold", 600), "the worst answer took"),
     "blocked for long": (harm("hold", 4000), "newcomer"),
     "memory": (harm("grow", 200), "MiB more, 64 are allowed"),
-    "log": (harm("shout", 100), "100 lines of one kind: shouted %d"),
+    "log": (harm("shout", 100), "100 lines of one kind: WARNING shouted %d"),
     "silence": (harm("rest", 1), "no line of the log says /a line/"),
     "loss": (part, "the honest peer lost its link 1 times"),
     "invented": (harm("murder", 5), "2 invented [('erts', 5), ('zen', 5)]"),
@@ -109,9 +109,9 @@ def test_line_that_goes_on_is_told() -> None:
 def test_lines_of_both_forms_are_read() -> None:
     record = '{"level": "INFO", "kind": "%s went (%d more of this kind left out)", "text": "x went (3 more)"}'
 
-    assert line_of(record) == Line("INFO", "%s went", "x went (3 more)")
+    assert line_of(record) == Line("INFO", "INFO %s went", "x went (3 more)")
     assert line_of("WARNING a@h refuses 17 messages") == Line(
-        "WARNING", "* refuses * messages", "WARNING a@h refuses 17 messages"
+        "WARNING", "WARNING * refuses * messages", "WARNING a@h refuses 17 messages"
     )
     assert line_of('{"ready": 7}') is None
     assert line_of("") is None

@@ -33,6 +33,7 @@ class Attack:
         limits: Fields of ``Limits`` that differ from the defaults.
         newcomer: Seconds within which a newcomer has to be connected and answered.
         longest: Seconds that it may last; then it is cut off, which is no failure.
+        refuses: Questions of the honest peer may be turned away while the attack lasts, a newcomer within its time not.
         lines: Lines of one kind in ten seconds.
         unread: Nobody reads the standard output of the node.
     """
@@ -46,6 +47,7 @@ class Attack:
     limits: Mapping[str, Any] = field(default_factory=dict)
     newcomer: float = 3.0
     longest: float = 10.0
+    refuses: bool = False
     lines: int = BURST
     unread: bool = False
 

@@ -37,7 +37,7 @@ class Line:
 
     Attributes:
         level: As ``WARNING``.
-        kind: The text before its arguments are filled in; where only text is known, without numbers and names.
+        kind: Level and text before arguments are filled in; where only text is known, without numbers and names.
         text: What an operator reads.
     """
 
@@ -178,10 +178,11 @@ def line_of(text: str) -> Line | None:
         record = json.loads(text)
     except ValueError:
         level, _, rest = text.partition(" ")
-        return Line(level.strip(":"), CHANGING.sub("*", rest), text) if rest else None
+        return Line(level, f"{level} {CHANGING.sub('*', rest)}", text) if rest else None
     if not isinstance(record, dict) or "level" not in record:
         return None
-    return Line(record["level"], record["kind"].removesuffix(LEFT_OUT), record["text"])
+    level, kind = record["level"], record["kind"].removesuffix(LEFT_OUT)
+    return Line(level, f"{level} {kind}", record["text"])
 
 
 async def _execute(

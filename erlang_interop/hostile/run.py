@@ -37,6 +37,9 @@ COMES: Final = 0.3
 PATIENCE: Final = 30.0
 """Seconds to wait for answers that are still awaited."""
 
+SOON: Final = 2.0
+"""Seconds until monitors fire after the attack; ZenMonitor sweeps ten times a second."""
+
 ATTEMPTS: Final = 3
 ENDED: Final = [0, 3, 4, 7]
 """Victims that the honest peer ends after the attack: no other may be down, and these by each monitor once."""
@@ -179,7 +182,7 @@ class _Trial:
         self._outcome.worst, self._outcome.control = worst(figures), figures.probes[CONTROL].worst
         self._outcome.answers = sum(one.count for name, one in figures.probes.items() if name != CONTROL)
         self._outcome.judge_time()
-        self._outcome.failures += wrong(figures)
+        self._outcome.failures += wrong(figures, refuses=self._attack.refuses)
         self._outcome.judge_memory(self._attack, self._prey.grown())
         if self._coming is not None:
             self._outcome.judge_newcomer(self._attack, await self._coming)
@@ -213,19 +216,21 @@ class _Trial:
         return figures
 
     async def _monitors(self) -> None:
-        """End some victims: their monitors fire, once, and no other has fired."""
+        """End some victims: their monitors fire, once and soon, and no other has fired."""
         if not self._victims:
             return
         expected = sorted((kind, number) for kind in ("erts", "zen") for number in ENDED)
         await self._judge.end_victims(self._node.name, ENDED)
+        begun = time.monotonic()
         downs: list[tuple[str, int, str]] = []
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and len(downs) < len(expected):
+        while time.monotonic() < begun + PATIENCE and len(downs) < len(expected):
             await asyncio.sleep(0.1)
             downs = (await self._judge.figures()).downs
-        heard = sorted((kind, number) for kind, number, _ in downs)
+        heard, taken = sorted((kind, number) for kind, number, _ in downs), time.monotonic() - begun
         if heard != expected:
             self._outcome.failures.append(f"monitors: {balance(expected, heard)}")
+        elif taken > SOON:
+            self._outcome.failures.append(f"monitors fired after {taken:.1f} s")
 
     async def _end(self) -> None:
         await self._judge.stop()
@@ -240,10 +245,11 @@ def worst(figures: Figures) -> float:
     return max(one.worst for name, one in figures.probes.items() if name != CONTROL)
 
 
-def wrong(figures: Figures) -> list[str]:
-    """Say what the honest peer missed."""
+def wrong(figures: Figures, *, refuses: bool) -> list[str]:
+    """Say what the honest peer missed; what was asked may have been refused."""
     lost = [f"the honest peer lost its link {figures.nodedowns} times"] if figures.nodedowns else []
-    return lost + [failed(name, one) for name, one in figures.probes.items() if one.failures and name != CONTROL]
+    asked = {} if refuses else figures.probes
+    return lost + [failed(name, one) for name, one in asked.items() if one.failures and name != CONTROL]
 
 
 def failed(name: str, answers: Answers) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import secrets
 import struct
 from collections import Counter
@@ -213,6 +214,11 @@ class Stage:
         """Note what has to hold for the attack to be without effect."""
         if not holds:
             self.failures.append(what)
+
+    async def told(self, pattern: str) -> None:
+        """Wait until a line of the log says something; for as long as the attack may last."""
+        while not any(re.search(pattern, line.text) for line in self.prey.lines()):
+            await asyncio.sleep(0.1)
 
     async def peer(self, name: str | None = None, *, reads: bool = True, cookie: str | None = None) -> Peer:
         """Connect a peer."""

@@ -18,9 +18,17 @@ GET: Final = b"GET /metrics HTTP/1.1\r\nHost: "
 
 @attack("epmd_server.MAX_UNREGISTERED", 64, prey="epmd")
 async def idle_clients_of_epmd(stage: Stage) -> None:
-    """1500 connections to pyzen epmd that ask nothing."""
+    """1000 connections to pyzen epmd that ask nothing."""
     await stage.begin()
-    await stage.open_many(1500, stage.prey.port)
+    await stage.open_many(1000, stage.prey.port)
+    await asyncio.sleep(2)
+
+
+@attack("epmd_server.MAX_UNREGISTERED", 64, prey="epmd", refuses=True)
+async def more_idle_clients_of_epmd(stage: Stage) -> None:
+    """2000 connections to pyzen epmd that ask nothing: past 1024 a newcomer gets the place of one that had 2 s."""
+    await stage.begin()
+    await stage.open_many(2000, stage.prey.port)
     await asyncio.sleep(4)
 
 

@@ -42,7 +42,7 @@ async def large_answers_unread(stage: Stage) -> None:
     await unread(stage, peer, [peer.gen_call("mirror", (atoms.large, len(LARGE)))] * 2000)
 
 
-@attack("Limits.max_unsent_bytes of 64 MiB", 128, limits=UNSENT)
+@attack("Limits.max_unsent_bytes of 64 MiB, max_queued_bytes", 160, limits=UNSENT)
 async def small_answers_unread(stage: Stage) -> None:
     """600 000 calls of the node itself with small answers that nobody reads."""
     peer = await deaf(stage)
@@ -51,16 +51,16 @@ async def small_answers_unread(stage: Stage) -> None:
 
 @attack("Limits.max_unsent_bytes of 64 MiB", 128, limits=UNSENT)
 async def results_unread(stage: Stage) -> None:
-    """2000 calls by erpc whose results have 100 KB, and none is read."""
+    """6000 calls by erpc whose results have 100 KB, and none is read."""
     peer = await deaf(stage)
-    await unread(stage, peer, [peer.call("hostile", "big", len(LARGE)) for _ in range(2000)])
+    await unread(stage, peer, [peer.call("hostile", "big", len(LARGE)) for _ in range(6000)])
 
 
 @attack("Limits.max_unsent_bytes of 64 MiB", 160, limits=UNSENT)
 async def downs_unread(stage: Stage) -> None:
-    """400 000 monitors of a name that nobody has: each is answered with its end, and none is read."""
+    """700 000 monitors of a name that nobody has: each is answered with its end, and none is read."""
     peer = await deaf(stage)
-    await unread(stage, peer, [peer.control(19, peer.pid, Atom("nobody"), peer.ref()) for _ in range(400_000)])
+    await unread(stage, peer, [peer.control(19, peer.pid, Atom("nobody"), peer.ref()) for _ in range(700_000)])
 
 
 @attack("Limits.max_unsent_bytes of 64 MiB", 128, limits=UNSENT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,7 +60,10 @@ async def millions_of_rows(stage: Stage) -> None:
     stage.expect(peer.is_lost, "the link is left")
 
 
-@attack("proxy.WAITING_LIMIT", 768, "drops the link to foe.*certificates", longest=25.0)
+PARTED: Final = "drops the link to foe.*certificates"
+
+
+@attack("proxy.WAITING_LIMIT", 768, PARTED, longest=30.0)
 async def certificates_unread(stage: Stage) -> None:
     """Subscriptions to 2.6 million processes that are dead, by a peer that reads none of the certificates."""
     peer = await stage.peer()
@@ -69,7 +71,7 @@ async def certificates_unread(stage: Stage) -> None:
     peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
     await stage.begin()
     await peer.push(subscriptions(peer, 1, 20_000, dead(echo, batch)) for batch in range(130))
-    await asyncio.sleep(1)
+    await stage.told(PARTED)
 
 
 def dead(pid: Pid, batch: int) -> bytes:
