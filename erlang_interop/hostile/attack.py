@@ -31,6 +31,7 @@ class Attack:
         tells: Pattern of a line of the log that tells the operator; None where nothing is refused.
         prey: What is attacked: a node of ours, ``pyzen node`` with metrics, or ``pyzen epmd`` beside a node.
         limits: Fields of ``Limits`` that differ from the defaults.
+        comes: Seconds from the beginning until the newcomer sets out.
         newcomer: Seconds within which a newcomer has to be connected and answered.
         longest: Seconds that it may last; then it is cut off, which is no failure.
         refuses: Questions of the honest peer may be turned away while the attack lasts, a newcomer within its time not.
@@ -45,6 +46,7 @@ class Attack:
     tells: str | None = None
     prey: Literal["node", "command", "epmd"] = "node"
     limits: Mapping[str, Any] = field(default_factory=dict)
+    comes: float = 0.3
     newcomer: float = 3.0
     longest: float = 10.0
     refuses: bool = False

@@ -31,9 +31,6 @@ QUIET: Final = 2.0
 AFTER: Final = 1.0
 """Seconds of measuring after it."""
 
-COMES: Final = 0.3
-"""Seconds until the newcomer sets out."""
-
 PATIENCE: Final = 30.0
 """Seconds to wait for answers that are still awaited."""
 
@@ -165,7 +162,7 @@ class _Trial:
         self._begun = time.monotonic()
 
     async def _come(self) -> float | str:
-        await asyncio.sleep(COMES)
+        await asyncio.sleep(self._attack.comes)
         within = self._attack.newcomer
         if self._attack.prey == "epmd":
             return await self._judge.newcomer_at_epmd(self._prey.port, within)

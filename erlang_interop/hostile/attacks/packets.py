@@ -64,7 +64,7 @@ async def packet_of_four_gigabytes(stage: Stage) -> None:
     stage.expect(peer.is_lost, "the link is left")
 
 
-@attack("Limits.max_queued_bytes", 192)
+@attack("Limits.max_packet_size", 192)
 async def packet_that_never_ends(stage: Stage) -> None:
     """A packet of 500 MiB, of which 128 MiB come and no more."""
     peer = await stage.peer()
@@ -84,14 +84,15 @@ async def five_thousand_messages_begun(stage: Stage) -> None:
     stage.expect(peer.is_lost, "the link is left")
 
 
-@attack("Limits.max_queued_bytes", 128)
+@attack("Limits.max_packet_size of 64 MiB", 96, LOST_LINK, limits={"max_packet_size": 64 * MIB})
 async def fragments_that_never_end(stage: Stage) -> None:
     """4000 messages in fragments of 64 KB, of which none is ended: 250 MB."""
     peer = await stage.peer()
     piece = bytes(64_000)
     await stage.begin()
     await peer.push(framed(fragment(b"E", number, 2, start(peer) + piece)) for number in range(1, 4000))
-    await asyncio.sleep(1)
+    await peer.obeyed()
+    stage.expect(peer.is_lost, "the link is left")
 
 
 @attack("Limits.max_queued_bytes", 128)
@@ -126,7 +127,7 @@ async def three_hundred_thousand_small_messages(stage: Stage) -> None:
 
 @attack("Limits.max_queued_bytes", 512)
 async def large_messages(stage: Stage) -> None:
-    """Ten messages of 64 MiB, echoed."""
+    """Five messages of 64 MiB, echoed."""
     await sent_to_mirror(stage, bytes(64 * MIB), 5)
 
 
