@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,6 @@ from erlang_interop.hostile.verdict import Outcome, told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from erlang_interop.hostile.stage import Stage
 
@@ -129,7 +130,7 @@ def test_records_of_runs_make_one_page(tmp_path: Path) -> None:
     report.save(path, "before", [bad])
     report.save(path, "now", [Outcome(name, worst=0.012, memory=3) for name in names])
 
-    page = report.page({name: ATTACKS[name] for name in names}, report.read(path), "")
+    page = report.page({name: ATTACKS[name] for name in names}, report.read(path))
 
     assert "| **FAIL**, 0 ms, 0 MiB: it / has died | pass, 12 ms, 3 MiB |" in page
     assert "| not run | pass, 12 ms, 3 MiB |" in page
@@ -142,3 +143,12 @@ def test_every_attack_says_what_it_does_and_what_holds() -> None:
         assert one.about.endswith("."), one.name
         assert one.bound, one.name
         assert asyncio.iscoroutinefunction(one.play), one.name
+
+
+def test_every_bound_is_attacked() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "limits.md").read_text()
+    bounds = set(re.findall(r"^\| [^|]+ \| `(\w+\.\w+)`", page, re.MULTILINE))
+    attacked = " ".join(one.bound for one in ATTACKS.values())
+
+    assert len(bounds) > 20
+    assert {bound for bound in bounds if bound not in attacked} == set()

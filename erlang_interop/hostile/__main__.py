@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.record is not None:
         report.save(options.record, options.label, outcomes)
     if options.table is not None:
-        options.table.write_text(report.page(ATTACKS, report.read(options.record), ""))
+        options.table.write_text(report.page(ATTACKS, report.read(options.record)))
     return int(passed < len(outcomes))
 
 

@@ -89,7 +89,7 @@ async def slow_clients_of_metrics(stage: Stage) -> None:
         await asyncio.sleep(0.1)
 
 
-@attack("metrics_server.MAX_CONNECTIONS", 64, prey="command")
+@attack("metrics_server.MAX_CONNECTIONS, metrics_server.MAX_HEAD", 64, prey="command")
 async def unread_metrics(stage: Stage) -> None:
     """40 clients of the metrics server that ask, and do not read; heads of a megabyte; other hosts."""
     await stage.begin()

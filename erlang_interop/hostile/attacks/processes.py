@@ -118,7 +118,7 @@ async def programs(peer: Peer) -> set[Any]:
     return {await peer.ask("erlang", "whereis", Atom(name)) for name in names}
 
 
-@attack("ZenMonitor's calls.STARTED_LIMIT", 128)
+@attack("calls.STARTED_LIMIT", 128)
 async def connectors_by_call(stage: Stage) -> None:
     """10 000 calls that start a Connector for a node that there is not."""
     peer = await stage.peer()
@@ -131,7 +131,7 @@ async def connectors_by_call(stage: Stage) -> None:
     await peer.obeyed()
 
 
-@attack("ZenMonitor's calls.WAITING_LIMIT", 256)
+@attack("calls.WAITING_LIMIT", 256)
 async def compatibilities_that_wait(stage: Stage) -> None:
     """20 000 calls that wait for a node which can't be reached to turn out compatible."""
     peer = await stage.peer()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.hostile.attack import attack
-from erlang_interop.hostile.stage import CALL, CAST
+from erlang_interop.hostile.stage import CALL, CAST, LOST
+from pyzen.errors import PyzenError
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
@@ -41,6 +43,18 @@ async def orders(stage: Stage) -> None:
         (atoms.debug, (atoms.log, True)), (atoms.debug, (atoms.trace, True)), atoms.get_state, atoms.get_status,
     ]  # fmt: skip
     await to_all(stage, lambda peer: [(atoms.system, (peer.pid, 1), word) for word in words], 50)
+
+
+@attack("guarded.MAX_PEERS", 64, "refuses")
+async def orders_of_many_peers(stage: Stage) -> None:
+    """1200 peers, one after the other, of which each gives one order."""
+    await stage.begin()
+    for _ in range(1200):
+        with suppress(PyzenError, *LOST):
+            peer = await stage.peer()
+            await peer.push(peer.message(f"{ZEN}.Proxy", (atoms.system, (peer.pid, 1), atoms.suspend)))
+            await peer.obeyed()
+            await peer.end()
 
 
 @attack("what is no signal means nothing", 64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import TYPE_CHECKING, Final
 
 from erlang_interop.hostile.attack import attack
@@ -100,6 +101,21 @@ async def deep_tuples_below_the_bound(stage: Stage) -> None:
 async def deep_keys_below_the_bound(stage: Stage) -> None:
     """1000 maps that are keys of maps, 1900 levels deep, echoed."""
     await called(stage, nested(1900, b"t\0\0\0\x01", b"a\x01"), 1000)
+
+
+@attack("Limits.max_term_size of 1 MiB", 64, f"{REFUSED}.*max_term_size", limits={"max_term_size": MIB})
+async def terms_past_the_size(stage: Stage) -> None:
+    """20 messages of 4 MiB."""
+    await called(stage, b"m" + struct.pack(">I", 4 * MIB) + bytes(4 * MIB), 20)
+
+
+@attack("Limits.max_inflated_size", 16, "lost the link to foe.*compressed")
+async def compressed_terms(stage: Stage) -> None:
+    """A message of 64 KB that inflates to 64 MiB: between nodes nothing is compressed."""
+    peer = await stage.peer()
+    bomb = zlib.compress(b"m" + struct.pack(">I", 64 * MIB) + bytes(64 * MIB))
+    await sent(stage, peer.raw("echo", b"P" + struct.pack(">I", 64 * MIB + 5) + bomb), peer=peer)
+    stage.expect(peer.is_lost, "the link is left")
 
 
 @attack("nothing is kept of a count alone", 32, "lost the link to foe")
