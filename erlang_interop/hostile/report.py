@@ -28,9 +28,9 @@ monitors and by ZenMonitor. An attack passes when
 - the node ends in order afterwards, within 6 s.
 
 Each attack is a function of `erlang_interop/hostile/attacks/`; `make hostile HOSTILE='--only NAME'` plays one, `--list`
-lists them, `--python PATH` attacks the node of another build. Nearly all last ten seconds at most. Where the machine
-was too busy (an idle node, or one that nobody attacks, took more than 100 ms) an attack with late answers is played again,
-twice at most.
+lists them, `--python PATH` attacks the node of another build. Nearly all last ten seconds at most. An attack with late
+answers is played again, twice at most, where the machine was too busy: an idle node, or one that nobody attacks, took
+more than 100 ms.
 
 Not judged, because Erlang's own nodes are no better off:
 
