@@ -79,7 +79,7 @@ class Prey:
     async def command(cls, python: str, folder: Path, cookie: str, epmd_port: int) -> Self:
         """Start ``pyzen node`` with metrics."""
         name, log, port = f"prey{secrets.token_hex(4)}@127.0.0.1", folder / f"{secrets.token_hex(4)}.log", free_port()
-        command = [python, "-m", "pyzen", "node", "--name", name, "--cookie", cookie, "--log", "info"]
+        command = [python, "-P", "-m", "pyzen", "node", "--name", name, "--cookie", cookie, "--log", "info"]
         command += ["--metrics", f"127.0.0.1:{port}"]
         prey = cls(name, log, await _execute(command, {"ERL_EPMD_PORT": str(epmd_port)}, log, False))
         await prey._told(r"(metrics are at)")
@@ -90,7 +90,7 @@ class Prey:
     async def epmd(cls, python: str, folder: Path) -> Self:
         """Start ``pyzen epmd``."""
         log, port = folder / f"{secrets.token_hex(4)}.log", free_port()
-        command = [python, "-m", "pyzen", "epmd", "--port", str(port)]
+        command = [python, "-P", "-m", "pyzen", "epmd", "--port", str(port)]
         prey = cls("pyzen epmd", log, await _execute(command, {}, log, False))
         prey.port = port
         await prey._listens()
