@@ -20,7 +20,7 @@ use super::events::Event;
 use super::filling::{Desk, Filling};
 use super::fork;
 use super::guarded::Guarded;
-use super::handle::{Link, Posted, Request};
+use super::handle::{HIGH_MARK, Link, Posted, Request};
 use super::session::Session;
 use super::task::Settings;
 use super::thread::Thread;
@@ -29,7 +29,7 @@ use super::watching::Watching;
 use crate::dist::identity::Identity;
 use crate::dist::loan::Loan;
 use crate::dist::packet::Packet;
-use crate::dist::sender::Encoded;
+use crate::dist::sender::{Encoded, OVERHEAD};
 use crate::limits::Limits;
 use crate::term::atom::Name;
 use crate::term::pid::Pid;
@@ -64,11 +64,21 @@ const FEW: usize = 8;
 /// Then large messages are copied for so long.
 const MAX_FILL_TIME: Duration = Duration::from_millis(2);
 
+/// So many times `max_unsent_bytes` may wait of signals, which must not get lost while their link stands.
+const SIGNALS_FACTOR: usize = 2;
+
+/// Too much waits for a peer.
+fn overloaded(py: Python<'_>, maximum: usize, peer: &Name) -> PyErr {
+    raise(py, "LinkOverloaded", &format!("more than {maximum} bytes wait for {}", peer.text()), Some(peer))
+}
+
 /// Add the types and functions of this module to `pyzen._native`.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for (name, value) in [("SENT", SENT), ("BUSY", BUSY), ("NO_LINK", NO_LINK)] {
         module.add(name, value)?;
     }
+    module.add("HIGH_MARK", HIGH_MARK)?;
+    module.add("OVERHEAD", OVERHEAD)?;
     let kinds = [
         ("MESSAGE", MESSAGE),
         ("ACCEPTED", ACCEPTED),
@@ -433,10 +443,7 @@ impl LinkThread {
             Posted::Sent => Ok(SENT),
             Posted::Busy => Ok(BUSY),
             Posted::Gone => Ok(NO_LINK),
-            Posted::Overloaded => {
-                let text = format!("more than {} bytes wait for {}", limits.max_unsent_bytes, identity.peer.text());
-                Err(raise(message.py(), "LinkOverloaded", &text, Some(&identity.peer)))
-            }
+            Posted::Overloaded => Err(overloaded(message.py(), limits.max_unsent_bytes, &identity.peer)),
         }
     }
 
@@ -445,12 +452,14 @@ impl LinkThread {
         let inner = self.inner()?;
         let Some((handle, identity)) = inner.active(link)? else { return Ok(NO_LINK) };
         let encoded = encode::signal(control, &payload, identity.flags, inner.limits())?;
-        let passes = !encoded.has_payload();
-        Ok(match inner.post(&handle, order_key, encoded, None) {
-            Posted::Gone => NO_LINK,
-            Posted::Busy if !passes => BUSY,
-            _ => SENT,
-        })
+        let maximum = inner.limits().max_unsent_bytes.saturating_mul(SIGNALS_FACTOR);
+        let with_this = maximum.saturating_add(encoded.cost()); // a single one of any size is taken
+        match inner.post(&handle, order_key, encoded, Some(with_this)) {
+            Posted::Sent => Ok(SENT),
+            Posted::Busy => Ok(BUSY),
+            Posted::Gone => Ok(NO_LINK),
+            Posted::Overloaded => Err(overloaded(control.py(), maximum, &identity.peer)),
+        }
     }
 
     fn close(&self, link: u64, reason: String) -> PyResult<()> {

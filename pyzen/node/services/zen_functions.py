@@ -121,8 +121,10 @@ class ZenFunctions:
     # ---- compatibility
 
     async def connect(self, peer: Any) -> Atom:
-        """``ZenMonitor.connect/1``; dials where the node may (``auto_connect``), which the original does not."""
+        """``ZenMonitor.connect/1``; it does not dial, as the original does not: a peer can name any node."""
         self.get_for_node(peer)
+        if self._runtime.link(peer) is None:
+            return atoms.incompatible
         return Atom(await compatibility_within(self._system, peer, CONNECT_TIMEOUT))
 
     def compatibility(self, target: Any) -> Atom:
