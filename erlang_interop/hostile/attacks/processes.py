@@ -80,9 +80,9 @@ async def links_to_what_is_not_there(stage: Stage) -> None:
     await flood(stage, link, 100_000)
 
 
-@attack("one packet, one answer", 256)
+@attack("process_info.MAX_ITEMS, process_info.MAX_RELATIONS", 64)
 async def items_of_a_process(stage: Stage) -> None:
-    """process_info of one process, asked for 300 000 times the same item, and for its messages 500 times."""
+    """process_info of one process, asked for an item 300 000 times, for its messages 500 times, for 50 000 watchers."""
     peer = await stage.peer()
     await peer.push([peer.message("hoard", bytes(100))] * 10_000)
     pid = await peer.ask("erlang", "whereis", atoms.hoard)
@@ -90,6 +90,8 @@ async def items_of_a_process(stage: Stage) -> None:
     await peer.push(peer.call("erlang", "process_info", pid, [atoms.reductions] * 300_000))
     await peer.push(peer.call("erlang", "process_info", pid, [atoms.messages] * 500))
     await peer.push(peer.call("erlang", "process_info", pid, [atoms.current_stacktrace] * 100_000))
+    await peer.push([peer.control(19, peer.pid, pid, peer.ref()) for _ in range(50_000)])
+    await peer.push([peer.call("erlang", "process_info", pid, atoms.monitored_by) for _ in range(50)])
     await peer.obeyed()
 
 
@@ -144,4 +146,31 @@ async def compatibilities_that_wait(stage: Stage) -> None:
     ]
     await stage.begin()
     await peer.push([*calls, *connects])
+    await peer.obeyed()
+
+
+def elsewhere(number: int) -> str:
+    """Return the name of a node that there is not, on a host of its own."""
+    return f"none@127.{1 + number // 250}.{number % 250}.1"
+
+
+@attack("router.ANSWERING_DIALS", 64)
+async def answers_to_elsewhere(stage: Stage) -> None:
+    """5000 calls whose caller is a process of a node that there is not, each on a host of its own."""
+    peer = await stage.peer()
+    packets = [
+        peer.message("mirror", (CALL, (Pid(elsewhere(number), 1, 0, 1), peer.ref()), number)) for number in range(5000)
+    ]
+    await stage.begin()
+    await peer.push(packets)
+    await peer.obeyed()
+
+
+@attack("connections.MAX_DIALS", 128)
+async def dials_to_elsewhere(stage: Stage) -> None:
+    """5000 calls that have the node dial others, each on a host of its own."""
+    peer = await stage.peer()
+    packets = [peer.call("Elixir.ZenMonitor", "connect", Atom(elsewhere(number))) for number in range(5000)]
+    await stage.begin()
+    await peer.push(packets)
     await peer.obeyed()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 UNSENT: Final = {"max_unsent_bytes": 64 * 1024 * 1024}
 """A quarter of the default, so that the attack does not take a quarter of an hour."""
 
+ENDS: Final = "lost the link to foe"
+"""Signals must not get lost while their link stands, so a link ends on which too many wait."""
+
 LARGE: Final = bytes(100_000)
 
 
@@ -49,14 +52,14 @@ async def small_answers_unread(stage: Stage) -> None:
     await unread(stage, peer, [peer.gen_call("net_kernel", (atoms.is_auth, peer.name))] * 600_000)
 
 
-@attack("Limits.max_unsent_bytes of 64 MiB", 128, limits=UNSENT)
+@attack("twice Limits.max_unsent_bytes of 64 MiB", 192, ENDS, limits=UNSENT)
 async def results_unread(stage: Stage) -> None:
     """6000 calls by erpc whose results have 100 KB, and none is read."""
     peer = await deaf(stage)
     await unread(stage, peer, [peer.call("hostile", "big", len(LARGE)) for _ in range(6000)])
 
 
-@attack("Limits.max_unsent_bytes of 64 MiB", 160, limits=UNSENT)
+@attack("twice Limits.max_unsent_bytes of 64 MiB", 192, ENDS, limits=UNSENT)
 async def downs_unread(stage: Stage) -> None:
     """700 000 monitors of a name that nobody has: each is answered with its end, and none is read."""
     peer = await deaf(stage)

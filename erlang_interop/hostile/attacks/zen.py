@@ -46,7 +46,7 @@ async def three_thousand_connectors(stage: Stage) -> None:
     stage.expect(peer.is_lost, "the link is left")
 
 
-@attack("rows of a peer", 1024, "drops the link to foe|lost the link to foe", longest=40.0)
+@attack("proxy.ROW_LIMIT", 1024, "drops the link to foe.*subscriptions", longest=40.0)
 async def millions_of_rows(stage: Stage) -> None:
     """1000 processes of a peer that subscribe to 4500 processes each: 4.5 million rows."""
     peer = await stage.peer()
@@ -79,6 +79,22 @@ def dead(pid: Pid, batch: int) -> bytes:
     head, tail = b"X" + term(pid.node), struct.pack(">II", 0, pid.creation)
     start = 1_000_000 + batch * 20_000
     return b"".join(head + struct.pack(">I", number) + tail for number in range(start, start + 20_000))
+
+
+@attack("proxy.WAITING_SIZE_LIMIT", 768, "drops the link to foe.*bytes of reasons", longest=20.0)
+async def reasons_unread(stage: Stage) -> None:
+    """6000 processes that end with 60 KB of reason each, for a subscriber that reads none of it."""
+    peer, deaf = await stage.peer(), await stage.peer()
+    before = await processes(peer)
+    await peer.push([peer.rex("cast", "Elixir.Process", "sleep", atoms.infinity)] * 6000)
+    await peer.obeyed()
+    targets = [pid for pid in await processes(peer) if pid not in before]
+    deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await deaf.push(subscriptions(deaf, 1, len(targets), b"".join(map(term, targets))))
+    await stage.begin()
+    reason = [bytes(1000)] * 60
+    await peer.push(peer.control(26, peer.pid, pid, payload=reason) for pid in targets)
+    await stage.told("drops the link to foe.*bytes of reasons")
 
 
 @attack("ZenConfig.max_reason_size", 384)
