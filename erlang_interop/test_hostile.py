@@ -127,8 +127,9 @@ def test_balance_names_what_is_missing_invented_and_doubled() -> None:
 def test_records_of_runs_make_one_page(tmp_path: Path) -> None:
     path, names = tmp_path / "record.json", ["idle-sockets", "huge-integers"]
     bad = Outcome("huge-integers", failures=["it | has died"])
-    report.save(path, "before", [bad])
-    report.save(path, "now", [Outcome(name, worst=0.012, memory=3) for name in names])
+    report.save(path, "before", bad)
+    for name in names:
+        report.save(path, "now", Outcome(name, worst=0.012, memory=3))
 
     page = report.page({name: ATTACKS[name] for name in names}, report.read(path))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from erlang_interop.hostile.attack import ATTACKS
 from erlang_interop.hostile.run import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from erlang_interop.hostile.attack import Attack
     from erlang_interop.hostile.verdict import Outcome
@@ -48,13 +49,14 @@ def wanted(only: Sequence[str] | None) -> list[Attack]:
     return [one for one in ATTACKS.values() if only is None or one.name in only or one.kind in only]
 
 
-async def play(attacks: Sequence[Attack], python: str) -> list[Outcome]:
-    """Play attacks, one after the other."""
+async def play(attacks: Sequence[Attack], python: str, note: Callable[[Outcome], object]) -> list[Outcome]:
+    """Play attacks, one after the other; each outcome is noted."""
     outcomes = []
     async with opened(python) as run:
         for attack in attacks:
             outcome = await run.play(attack)
             print(report.line(attack, outcome), flush=True)
+            note(outcome)
             outcomes.append(outcome)
     return outcomes
 
@@ -62,15 +64,19 @@ async def play(attacks: Sequence[Attack], python: str) -> list[Outcome]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Attack."""
     options = parse(arguments)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each write to a link that the node has ended
     chosen = wanted(options.only)
     if options.list:
         print("\n".join(f"{one.kind:12} {one.name:32} {one.about}" for one in chosen))
         return 0
-    outcomes = asyncio.run(play(chosen, options.python))
+
+    def note(outcome: Outcome) -> None:
+        if options.record is not None:
+            report.save(options.record, options.label, outcome)
+
+    outcomes = asyncio.run(play(chosen, options.python, note))
     passed = sum(outcome.passed for outcome in outcomes)
     print(f"{passed} of {len(outcomes)} attacks pass")
-    if options.record is not None:
-        report.save(options.record, options.label, outcomes)
     if options.table is not None:
         options.table.write_text(report.page(ATTACKS, report.read(options.record)))
     return int(passed < len(outcomes))

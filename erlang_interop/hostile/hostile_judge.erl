@@ -4,7 +4,7 @@
 -module(hostile_judge).
 -export([start/3, reset/0, figures/0, end_victims/2, stop/0, newcomer/4, registered/3]).
 
--define(PATIENCE, 20000).
+-define(PATIENCE, 10000).
 -define(PAUSE, 10).
 
 %% ---- one attacked node after the other

@@ -24,7 +24,7 @@ __all__ = ["Line", "Prey"]
 
 PROGRAM: Final = Path(__file__).parent / "attacked.py"
 START_TIMEOUT: Final = 30.0
-STOP_TIMEOUT: Final = 20.0
+STOP_TIMEOUT: Final = 10.0
 POLL: Final = 0.02
 LEFT_OUT: Final = " (%d more of this kind left out)"
 CHANGING: Final = re.compile(r"'[^']*'|\S*@\S*|0x[0-9a-f]+|\d+(\.\d+)*")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from erlang_interop.hostile.verdict import WORST, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from erlang_interop.hostile.attack import Attack
@@ -65,10 +65,10 @@ def milliseconds(seconds: float) -> str:
 # ---- records
 
 
-def save(path: Path, label: str, outcomes: Sequence[Outcome]) -> None:
-    """Add the outcomes of a run to a record, under its label; those of the same attacks are replaced."""
+def save(path: Path, label: str, outcome: Outcome) -> None:
+    """Add an outcome of a run to a record, under its label; that of the same attack is replaced."""
     record = json.loads(path.read_text()) if path.exists() else {}
-    record.setdefault(label, {}).update({outcome.attack: outcome.as_json() for outcome in outcomes})
+    record.setdefault(label, {})[outcome.attack] = outcome.as_json()
     path.write_text(json.dumps(record, indent=1) + "\n")
 
 

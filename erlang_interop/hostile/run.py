@@ -31,8 +31,8 @@ QUIET: Final = 2.0
 AFTER: Final = 1.0
 """Seconds of measuring after it."""
 
-PATIENCE: Final = 30.0
-"""Seconds to wait for answers that are still awaited."""
+PATIENCE: Final = 12.0
+"""Seconds to wait for answers that are still awaited, and for monitors."""
 
 SOON: Final = 2.0
 """Seconds until monitors fire after the attack; ZenMonitor sweeps ten times a second."""

@@ -139,7 +139,7 @@ class Peer(RawPeer):
         """Write packets, as fast as the node takes them; false when the link is lost."""
         try:
             for part in (data,) if isinstance(data, bytes) else data:
-                if self.is_lost:
+                if self.is_lost or self.writer.is_closing():
                     return False
                 self.writer.write(part)
                 await self.writer.drain()
