@@ -259,11 +259,16 @@ class Actor:
             self.end(reason)
 
     def refuses_exit(self, from_pid: Pid, *, is_order: bool = False) -> bool:
-        """Say whether an exit signal means nothing: to a guarded process one of another node, to a root any order."""
-        if not self.guarded or (from_pid.node is self.runtime.name and not (is_order and self.is_root)):
+        """Say whether an exit signal means nothing: to an immune process one of another node, to a root any order."""
+        if not self.is_immune or (from_pid.node is self.runtime.name and not (is_order and self.is_root)):
             return False
         self.instance.refused("an exit signal", from_pid.node)
         return True
+
+    @property
+    def is_immune(self) -> bool:
+        """Whether no peer can end it: it is a process of the node itself."""
+        return bool(type(self.instance)._pyzen_immune)
 
     @property
     def is_root(self) -> bool:

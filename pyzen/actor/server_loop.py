@@ -82,6 +82,9 @@ NEW, STARTING, READY, AWAITING, PAUSED, STOPPING, ENDED = Phase
 TAKING: Final = frozenset({NEW, READY, PAUSED})
 """The phases in which something can be taken."""
 
+SLICE: Final = 10
+"""Messages that a server takes between two looks at the clock."""
+
 
 class ServerLoop(Loop):
     """The `Loop` of a GenServer.
@@ -161,15 +164,17 @@ class ServerLoop(Loop):
 
     def _work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
-        actor = self.actor
+        actor, scheduler = self.actor, self.actor.runtime.scheduler
         while budget > 0 and self.phase in TAKING and actor.suspended is None:
             items, route = self._next_items()
-            done = self._run(islice(items, budget), route)
+            done = self._run(islice(items, min(budget, SLICE)), route)
             budget -= done
             if actor.incoming and not actor.fetch():
                 return True
             if actor.ended or not done:
                 return False
+            if scheduler.is_over():
+                break
         return self.phase in TAKING and actor.suspended is None
 
     def _next_items(self) -> tuple[Iterator[Any], Route | None]:

@@ -132,7 +132,7 @@ class Builtins:
             return True  # nobody is dialled for a peer
         sender = self._router.running() or pid
         actor = self._router.actor(pid)
-        if actor is not None and actor.guarded:
+        if actor is not None and actor.is_immune:
             actor.instance.refused("a call of exit", self._router.name)  # the caller's word is all that says who it is
             return True
         self._router.route(Exit2(pid, sender, reason))
