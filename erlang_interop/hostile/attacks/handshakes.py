@@ -118,9 +118,9 @@ async def reflection(stage: Stage) -> None:
 
 
 async def challenge_of(stage: Stage, name: str) -> bytes:
-    """Begin a handshake, and return the challenge of the node as if it were the peer's own."""
+    """Begin a handshake under another name, and return the challenge of the node as if it were the peer's own."""
     reader, writer = await stage.open()
-    for first in stage.initiator(f"{name}@127.0.0.1").start():
+    for first in stage.initiator(f"other{name}@127.0.0.1").start():
         writer.write(len(first).to_bytes(2, "big") + first)
     await frame(reader)
     challenge, own = await frame(reader), f"{name}@127.0.0.1".encode()

@@ -52,14 +52,14 @@ async def small_answers_unread(stage: Stage) -> None:
     await unread(stage, peer, [peer.gen_call("net_kernel", (atoms.is_auth, peer.name))] * 600_000)
 
 
-@attack("twice Limits.max_unsent_bytes of 64 MiB", 192, ENDS, limits=UNSENT)
+@attack("twice Limits.max_unsent_bytes of 64 MiB, max_queued_bytes", 224, ENDS, limits=UNSENT)
 async def results_unread(stage: Stage) -> None:
     """6000 calls by erpc whose results have 100 KB, and none is read."""
     peer = await deaf(stage)
     await unread(stage, peer, [peer.call("hostile", "big", len(LARGE)) for _ in range(6000)])
 
 
-@attack("twice Limits.max_unsent_bytes of 64 MiB", 192, ENDS, limits=UNSENT)
+@attack("twice Limits.max_unsent_bytes of 64 MiB, max_queued_bytes", 224, ENDS, limits=UNSENT)
 async def downs_unread(stage: Stage) -> None:
     """700 000 monitors of a name that nobody has: each is answered with its end, and none is read."""
     peer = await deaf(stage)
