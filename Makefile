@@ -112,10 +112,9 @@ bench-check: $(BENCH_VENV)/wheel erlang ## Fail when a ratio is worse than its b
 bench-check-short: native erlang ## The same in small, with the development build, as .ci/run does.
 	$(BIN)/python -P -m erlang_interop.benchmarks.check --form short $(BENCH)
 
-fuzz: native tools ## Ten million hostile inputs for the codec, ten minutes of them for each part of the link.
+fuzz: native tools ## Terms of every shape that could be slow; hostile inputs for FUZZ_SECONDS to all that a peer reaches.
 	$(BIN)/python -m tests.fuzz_linear
-	$(BIN)/python -m tests.fuzz_etf --inputs 10000000
-	$(BIN)/python -m tests.fuzz_link --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 chaos: native tools erlang ## Break everything for MINUTES with SEED; every monitor must have one allowed outcome.
 	$(BIN)/python -m erlang_interop.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(CHAOS)

@@ -190,15 +190,18 @@ def minus_one_or_two(size: int) -> bytes:
     return b"\x83" + mapped(b"h\x14" + b"".join(map(integer, key)) + NIL for key in keys)
 
 
-@cache
 def orbit_keys(size: int) -> bytes:
     """Integers of different hashes whose ways through a dict's table all lead over places that are taken.
 
     The first third of them takes places that a search goes to one after the other; the others, put in before the table
     grows again, are searched for along these, each behind all before it.
     """
-    keys = list(orbit(min(max((size // 9 * 3 // 2).bit_length() - 1, 6), 16)))  # more take minutes to be found
-    return b"\x83" + mapped(integer(key) + NIL for key in keys)
+    return one_way(min(max((size // 9 * 3 // 2).bit_length() - 1, 6), 14))  # more take minutes to be found
+
+
+@cache
+def one_way(bits: int) -> bytes:
+    return b"\x83" + mapped(integer(key) + NIL for key in orbit(bits))
 
 
 def orbit(bits: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Random and mutated inputs for the codec: ``python -m tests.fuzz_etf --inputs N [--seed S]``.
+"""Random and mutated inputs for the codec.
 
 Each input either decodes, to a term that encodes to bytes that decode to the same again, or raises ``DecodeError``.
 Every tenth is also given to the oracle, which must agree on whether the bytes are a term, and on which.
@@ -6,22 +6,22 @@ Every tenth is also given to the oracle, which must agree on whether the bytes a
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import struct
-import sys
 import zlib
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyzen import etf
 from pyzen.errors import DecodeError, LimitExceeded
 from tests import reference_etf
+from tests.fuzzing import Target, behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.fuzzing import Input
 
 VECTORS: Final = Path(__file__).parent / "vectors"
 TAGS: Final = [67, 70, 77, 80, 82, *range(88, 91), *range(97, 122)]
@@ -171,17 +171,17 @@ def check(data: bytes, *, compare: bool) -> str:
     """
     try:
         term = etf.decode(data)
-    except LimitExceeded:
-        return "limit"
-    except DecodeError:
+    except LimitExceeded as error:
+        return behaviour("limit", error.limit)
+    except DecodeError as error:
         assert not compare or not is_term(data), "the oracle takes it for a term"
-        return "refused"
+        return behaviour("refused", f"tag {chr(error.tag or 32)}", error)
     again = etf.encode(term)
     assert etf.encode(etf.decode(again)) == again
     if compare:
         assert reference_etf.decode(data) == reference_etf.canonical(term)
         assert reference_etf.decode(again) == reference_etf.canonical(term)
-    return "term"
+    return behaviour("term", f"tag {data[1:2]!a}".replace("'", ""), type(term).__name__)
 
 
 def is_term(data: bytes) -> bool:
@@ -192,42 +192,15 @@ def is_term(data: bytes) -> bool:
     return True
 
 
-def run(inputs: int, seed: int) -> Counter[str]:
-    """Check this many inputs; an input that fails is printed before its exception is raised.
-
-    Returns:
-        How many were terms, refused, and past a limit.
-    """
-    outcomes: Counter[str] = Counter()
-    for number, data in enumerate(generate(inputs, seed)):
-        try:
-            outcomes[check(data, compare=number % COMPARED == 0)] += 1
-        except BaseException:
-            print(f"seed {seed}, input {number}: {data.hex()}", file=sys.stderr)
-            raise
-    return outcomes
+def inputs(draw: random.Random) -> Iterator[Input]:
+    generator = Generator(draw.randrange(2**32))
+    while True:
+        yield [generator.input()]
 
 
-def generate(inputs: int, seed: int) -> Iterator[bytes]:
-    generator = Generator(seed)
-    for _ in range(inputs):
-        yield generator.input()
+def check_input(parts: Input) -> str:
+    (data,) = parts
+    return check(data, compare=zlib.crc32(data) % COMPARED == 0)
 
 
-def main() -> None:
-    """Run as a program; progress goes to stdout."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=10_000_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    arguments = parser.parse_args()
-    batch, done = 250_000, 0
-    outcomes: Counter[str] = Counter()
-    while done < arguments.inputs:
-        size = min(batch, arguments.inputs - done)
-        outcomes += run(size, arguments.seed + done)
-        done += size
-        print(f"{done} inputs from seed {arguments.seed}: {dict(outcomes)}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+TARGETS: Final = {"terms": Target(inputs, check_input)}

@@ -1,7 +1,7 @@
 """What terms of every shape cost: ``python -m tests.fuzz_linear [--shape NAME ...] [--largest BYTES]``.
 
-Each shape of `bulky_terms` is made in four sizes, the largest of 5 MB, and decoded, received over a link and used as
-programs use what they receive. No byte of the largest may cost more than `GROWTH` times what one of the smallest does,
+Each shape of `bulky_terms` is made in two sizes, 0.6 and 5 MB, and decoded, received over a link and used as programs
+use what they receive. No byte of the larger may cost more than `GROWTH` times what one of the smaller does,
 nor more than `WORTH` times what one of a plain list of small integers takes to be decoded; `WORTH_IN_PYTHON` times
 where functions in Python go through the term.
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LARGEST: Final = 5_000_000
-SMALLER: Final = (1 / 8, 1 / 4, 1 / 2, 1)
+SMALLER: Final = 8
+IN_SMALL: Final = 10
 GROWTH: Final = 3.5
 WORTH: Final = 80
 WORTH_IN_PYTHON: Final = 500
@@ -101,6 +102,9 @@ USES: Final[dict[str, Callable[[Subject], Any]]] = {
 IN_PYTHON: Final = {"repr", "print", "copy deeply", "pickle"}
 """Uses that run Python code for each part of a term."""
 
+LONG: Final = IN_PYTHON | {"receive in fragments of 100", "receive in fragments of 1"}
+"""Uses that are measured with terms a tenth as large."""
+
 HOPELESS: Final = (TypeError, ValueError, RecursionError)
 """What Python's own functions answer for what can't be hashed, compared, or printed by them."""
 
@@ -108,16 +112,13 @@ HOPELESS: Final = (TypeError, ValueError, RecursionError)
 # ---- measuring
 
 
-def subjects(shape: str, sizes: Sequence[int]) -> list[Subject]:
-    """Return terms of a shape; none where the codec refuses it."""
-    made = []
-    for size in sizes:
-        data = SHAPES[shape](size)
-        try:
-            made.append(Subject(data, etf.decode(data), etf.decode(data)))
-        except DecodeError:
-            made.append(Subject(data, None, None))
-    return made
+def subject_of(shape: str, size: int) -> Subject:
+    """Return a term of a shape; None for it where the codec refuses it."""
+    data = SHAPES[shape](size)
+    try:
+        return Subject(data, etf.decode(data), etf.decode(data))
+    except DecodeError:
+        return Subject(data, None, None)
 
 
 def cost(use: Callable[[Subject], Any], subject: Subject) -> float:
@@ -165,12 +166,12 @@ def judge(shape: str, use: str, made: Sequence[Subject], plain: float) -> Verdic
 
 def check(shapes: Iterable[str], uses: Sequence[str], largest: int) -> Iterator[Verdict]:
     """Judge all uses of shapes, one after another."""
-    sizes = [int(largest * part) for part in SMALLER]
-    plain = cost(USES["decode"], subjects(PLAIN, sizes[-1:])[0])
+    plain = cost(USES["decode"], subject_of(PLAIN, largest))
     for shape in shapes:
-        made = subjects(shape, sizes)
+        made = [subject_of(shape, largest // SMALLER), subject_of(shape, largest)]
+        small = [subject_of(shape, size // IN_SMALL) for size in (largest // SMALLER, largest)]
         for use in uses if made[-1].term is not None else ["decode", "receive"]:
-            yield judge(shape, use, made, plain)
+            yield judge(shape, use, small if use in LONG else made, plain)
 
 
 def main() -> None:

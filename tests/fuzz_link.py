@@ -1,21 +1,18 @@
-"""Random and mutated inputs for what a peer sends: ``python -m tests.fuzz_link --seconds S [--seed N] [--target T]``.
+"""Random and mutated inputs for what a peer sends over a link.
 
 Targets are ``packets`` (framing, control tuples, payloads), ``headers`` (the atom section and the cache), ``fragments``
-and ``handshake``; each has its S seconds. Whatever comes, a session yields events, the end of the link last, and the
-same ones however the bytes are cut; a handshake yields an outcome only for a right proof. The process must not grow.
+and ``handshake``. Whatever comes, a session yields events, the end of the link last, and the same ones however the
+bytes are cut; a handshake yields an outcome only for a right proof.
 
 Inputs that once failed, and bytes that real nodes sent, are in ``corpus/``: one in a line, in hexadecimal.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import struct
-import sys
-import time
-from collections import Counter
-from pathlib import Path
+import zlib
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pyzen._native import DOWN, Session
@@ -26,13 +23,14 @@ from pyzen.dist.handshake_messages import digest
 from pyzen.terms import Atom, Pid, Reference
 from tests import fuzz_etf
 from tests.events import separate
+from tests.fuzzing import CORPUS, Target, behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyzen.dist.names import Verdict
+    from tests.fuzzing import Input
 
-CORPUS: Final = Path(__file__).parent / "corpus"
 HERE, THERE = Atom("here@test"), Atom("there@test")
 ATOM_CACHE, SEND_SENDER, FRAGMENTS, ALIAS = 0x2000, 0x80000, 0x800000, 1 << 35
 FULL: Final = ATOM_CACHE | SEND_SENDER | FRAGMENTS | ALIAS
@@ -40,15 +38,6 @@ FORMATS: Final = [FULL, FULL, FULL, SEND_SENDER | FRAGMENTS, SEND_SENDER]
 LIMITS: Final = Limits(max_packet_size=1 << 20, max_fragment_sequences=16, max_depth=200)
 OUR, THEIR = Pid(HERE, 5, 1, 7), Pid(THERE, 9, 0, 8)
 REF: Final = Reference(THERE, 8, [1, 2, 3])
-
-MIB: Final = 1 << 20
-MAX_GROWTH: Final = 64 * MIB
-"""What the process may grow by over any number of inputs."""
-
-
-def resident_bytes() -> int:
-    """Return the memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def session(flags: int = FULL) -> Session:
@@ -225,8 +214,13 @@ def check_stream(stream: bytes, flags: int, draw: random.Random) -> str:
     assert separate(session_in_pieces(stream, flags, draw)) == separate(events), "it depends on how the bytes are cut"
     if DOWN in kinds:
         assert isinstance(events[-1][2], str)
-        return "down"
-    return "events" if events else "nothing"
+        return behaviour("down", events[-1][2])
+    return behaviour("events" if events else "nothing", letters(kinds))
+
+
+def letters(kinds: list[int]) -> str:
+    """Return the kinds of events there were, a letter for each."""
+    return "".join(chr(ord("A") + kind % 64) for kind in sorted(set(kinds)))
 
 
 def session_in_pieces(stream: bytes, flags: int, draw: random.Random) -> list[Any]:
@@ -275,7 +269,7 @@ def check_handshake(frames: list[bytes], draw: random.Random) -> str:
         side.eof()
         assert side.ended
         assert (side.error is None) == (side.state is State.DONE) == (side.outcome is not None)
-    return "done" if one.state is State.DONE else "failed"
+    return behaviour("done" if one.state is State.DONE else "failed", one.error, "|", other.error)
 
 
 def mutated(data: bytes, draw: random.Random) -> bytes:
@@ -293,50 +287,40 @@ def mutated(data: bytes, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
-# ---- running
-
-TARGETS: Final = ("packets", "headers", "fragments", "handshake")
+# ---- the targets
 
 
-def outcomes_of(target: str, seed: int) -> Iterator[str]:
-    """Check one input after another, without end; one that fails is printed before its exception is raised."""
-    draw = random.Random(seed)
-    streams, frames = Streams(draw), [frame for line in lines("handshake.hex") for frame in line]
-    for number in range(sys.maxsize):
-        stream, flags = b"", 0
-        try:
-            if target == "handshake":
-                yield check_handshake(frames, draw)
-            else:
-                flags = draw.choice(FORMATS if target == "packets" else [FULL])
-                stream = getattr(streams, target)(flags)
-                yield check_stream(stream, flags, draw)
-        except Exception:
-            print(f"{target}, seed {seed}, input {number}: {flags:x} {stream.hex()}", file=sys.stderr)
-            raise
+def streams(kind: str, draw: random.Random) -> Iterator[Input]:
+    """Yield flags and a stream."""
+    writer = Streams(draw)
+    while True:
+        flags = draw.choice(FORMATS if kind == "packets" else [FULL])
+        yield [flags.to_bytes(5), getattr(writer, kind)(flags)]
 
 
-def run(target: str, inputs: int, seed: int) -> Counter[str]:
-    """Check this many inputs; return what became of them."""
-    running = outcomes_of(target, seed)
-    return Counter(next(running) for _ in range(inputs))
+def check_stream_input(parts: Input) -> str:
+    flags, stream = parts
+    return check_stream(stream, int.from_bytes(flags), random.Random(zlib.crc32(stream)))
 
 
-def run_for(seconds: float, target: str, seed: int) -> None:
-    """Check inputs of one target, and the size of the process.
+def seeds(draw: random.Random) -> Iterator[Input]:
+    while True:
+        yield [draw.randbytes(8)]
 
-    Raises:
-        AssertionError: If an input fails, or the process grows.
-    """
-    deadline, outcomes, first = time.monotonic() + seconds, Counter[str](), None
-    while time.monotonic() < deadline:
-        outcomes += run(target, 5000, seed)
-        seed += 1
-        size = resident_bytes()
-        first = first if first is not None else size
-        assert size - first < MAX_GROWTH, f"the process has grown from {first} to {size} bytes"
-    growth = (resident_bytes() - (first or 0)) / MIB
-    print(f"{target}: {outcomes.total()} inputs, {dict(outcomes)}, last seed {seed - 1}, grown by {growth:.1f} MiB")
+
+@cache
+def recorded_frames() -> list[bytes]:
+    return [frame for line in lines("handshake.hex") for frame in line]
+
+
+def check_handshake_input(parts: Input) -> str:
+    return check_handshake(recorded_frames(), random.Random(parts[0]))
+
+
+TARGETS: Final = {
+    **{kind: Target(partial(streams, kind), check_stream_input) for kind in ("packets", "headers", "fragments")},
+    "handshake": Target(seeds, check_handshake_input),
+}
 
 
 def check_corpus() -> int:
@@ -350,19 +334,3 @@ def check_corpus() -> int:
             check_handshake(frames, draw)
         inputs += 1
     return inputs
-
-
-def main() -> None:
-    """Run as a program."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="for each target")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    parser.add_argument("--target", choices=TARGETS, action="append")
-    arguments = parser.parse_args()
-    check_corpus()
-    for target in arguments.target or list(TARGETS):
-        run_for(arguments.seconds, target, arguments.seed)
-
-
-if __name__ == "__main__":
-    main()

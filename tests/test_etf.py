@@ -32,6 +32,7 @@ from pyzen.terms import (
 )
 from tests import fuzz_etf, reference_etf, strategies
 from tests.bulky_terms import SHAPES
+from tests.fuzzing import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +157,7 @@ def test_encoded_size_of_what_has_no_form_is_unknown() -> None:
 
 
 def test_fuzz_raises_only_documented_errors() -> None:
-    outcomes = fuzz_etf.run(100_000, seed=20_261_123)
+    outcomes = run("terms", fuzz_etf.TARGETS["terms"], 100_000, seed=20_261_123)
 
     assert outcomes["term"] > 10_000
     assert outcomes["refused"] > 10_000

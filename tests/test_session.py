@@ -18,6 +18,7 @@ from pyzen.etf import encode
 from pyzen.terms import Atom, Pid, Reference
 from tests import fuzz_link
 from tests.events import Event, delivered, payloads, separate
+from tests.fuzzing import run
 
 HERE, THERE = Atom("here@test"), Atom("there@test")
 CREATION = 7
@@ -524,7 +525,7 @@ def test_session_takes_every_input_of_the_corpus() -> None:
 def test_session_takes_hostile_streams(target: str, least: float) -> None:
     before = resident_bytes()
 
-    outcomes = fuzz_link.run(target, 4000, seed=20_261_123)
+    outcomes = run(target, fuzz_link.TARGETS[target], 4000, seed=20_261_123)
 
     assert outcomes["events"] > least * 4000
     assert outcomes["down"] > least * 4000

@@ -18,6 +18,7 @@ from pyzen.errors import (
     NotAllowed,
 )
 from tests import fuzz_link
+from tests.fuzzing import run
 
 A = "a@host"
 B = "b@host"
@@ -554,7 +555,7 @@ def test_handshake_ignores_frames_after_its_end(make: Callable[[], Handshake]) -
 
 
 def test_handshake_over_a_hostile_line_ends_with_an_error_or_a_right_proof() -> None:
-    outcomes = fuzz_link.run("handshake", 5000, seed=20_261_123)
+    outcomes = run("handshake", fuzz_link.TARGETS["handshake"], 5000, seed=20_261_123)
 
     assert outcomes["done"] > 500
     assert outcomes["failed"] > 500
