@@ -233,11 +233,12 @@ impl Inner {
         }
     }
 
-    fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
+    /// Queue a message or a signal; an `answer` is written at once if it is its turn.
+    fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>, answer: bool) -> Posted {
         let size = encoded.length();
         self.lent().extend(encoded.lent.iter().map(|(_, loan)| loan.clone()));
-        // Only a message, which has a bound, is an answer: signals that come before it leave it the turn.
-        let posted = if maximum.is_some() && self.direct.swap(false, Ordering::Relaxed) {
+        // Only a message is an answer: signals that come before it leave it the turn.
+        let posted = if answer && self.direct.swap(false, Ordering::Relaxed) {
             link.write(order_key, encoded, maximum)
         } else {
             link.send(order_key, encoded, maximum)
@@ -421,7 +422,7 @@ impl LinkThread {
         inner.links().insert(link, entry);
         handle.request(Request::Activate { identity, last_frame });
         for (order_key, encoded) in first {
-            inner.post(&handle, order_key, encoded, None);
+            inner.post(&handle, order_key, encoded, None, false);
         }
         Ok(())
     }
@@ -440,7 +441,7 @@ impl LinkThread {
         let limits = inner.limits();
         let encoded = encode::message(from_pid, to, message, priority, identity.flags, limits)?;
         let Some(encoded) = encoded else { return Ok(SENT) };
-        match inner.post(&handle, from_pid.get().0.number(), encoded, Some(limits.max_unsent_bytes)) {
+        match inner.post(&handle, from_pid.get().0.number(), encoded, Some(limits.max_unsent_bytes), true) {
             Posted::Sent => Ok(SENT),
             Posted::Busy => Ok(BUSY),
             Posted::Gone => Ok(NO_LINK),
@@ -455,7 +456,7 @@ impl LinkThread {
         let encoded = encode::signal(control, &payload, identity.flags, inner.limits())?;
         let maximum = inner.limits().max_unsent_bytes.saturating_mul(SIGNALS_FACTOR);
         let with_this = maximum.saturating_add(encoded.cost()); // a single one of any size is taken
-        match inner.post(&handle, order_key, encoded, Some(with_this)) {
+        match inner.post(&handle, order_key, encoded, Some(with_this), false) {
             Posted::Sent => Ok(SENT),
             Posted::Busy => Ok(BUSY),
             Posted::Gone => Ok(NO_LINK),
