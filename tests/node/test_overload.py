@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -166,10 +167,11 @@ async def test_answers_that_must_not_be_lost_end_the_link(
     peer = RawPeer()
     await peer.connect(node)
     await until(lambda: len(node.nodes()) == 2)
+    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # what it takes unread
     peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
 
     number, most = 0, 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while peer.name in node.nodes():
             peer.writer.write(b"".join(ask(peer, node, number + one) for one in range(2000)))
             number += 2000
