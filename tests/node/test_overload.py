@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pytest
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.config import Limits
+from pyzen.errors import LinkOverloaded
 from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.zen.names import BATCHERS, CONNECTORS, DISPATCHER, LOCAL, PROXY, SUPERVISOR
 from tests.node.conftest import until
@@ -157,6 +157,19 @@ def spawns(peer: RawPeer, node: Node, number: int) -> bytes:
     return peer.session.signal(0, (29, ref, peer.pid, peer.pid, (atoms.no, atoms.no, 0), [atoms.monitor]), [])
 
 
+async def fill(node: Node, peer: RawPeer) -> None:
+    """Send until the sockets have taken nothing for a while."""
+    refused = 0
+    async with node.mailbox() as me, asyncio.timeout(30):
+        while refused < 30:
+            try:
+                me.send(peer.pid, bytes(50_000))
+                refused = 0
+            except LinkOverloaded:
+                refused += 1
+                await asyncio.sleep(0.005)
+
+
 @pytest.mark.parametrize("ask", [monitors, links, unlinks, spawns], ids=lambda ask: ask.__name__)
 async def test_answers_that_must_not_be_lost_end_the_link(
     make_node: MakeNode, caplog: pytest.LogCaptureFixture, ask: Callable[[RawPeer, Node, int], bytes]
@@ -167,11 +180,11 @@ async def test_answers_that_must_not_be_lost_end_the_link(
     peer = RawPeer()
     await peer.connect(node)
     await until(lambda: len(node.nodes()) == 2)
-    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # what it takes unread
     peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await fill(node, peer)
 
     number, most = 0, 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(30):
         while peer.name in node.nodes():
             peer.writer.write(b"".join(ask(peer, node, number + one) for one in range(2000)))
             number += 2000
