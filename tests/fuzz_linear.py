@@ -2,8 +2,8 @@
 
 Each shape of `bulky_terms` is made in two sizes, 0.6 and 5 MB, and decoded, received over a link and used as programs
 use what they receive. No byte of the larger may cost more than `GROWTH` times what one of the smaller does,
-nor more than `WORTH` times what one of a plain list of small integers takes to be decoded; `WORTH_IN_PYTHON` times
-where functions in Python go through the term.
+nor more than `WORTH` times what one of a plain list of small integers takes to be decoded; `WORTH_OF_LONG` times for
+uses that take long.
 
 Compared are medians of the thread's own time, within one process; what seems too slow is measured again, three times at
 most. Memory that no cache holds makes the last byte of a large dict or list cost up to thrice the first; what is
@@ -37,7 +37,7 @@ SMALLER: Final = 8
 IN_SMALL: Final = 10
 GROWTH: Final = 3.5
 WORTH: Final = 80
-WORTH_IN_PYTHON: Final = 500
+WORTH_OF_LONG: Final = 500
 TRIES: Final = 3
 
 PLAIN: Final = "small integers"
@@ -99,11 +99,11 @@ USES: Final[dict[str, Callable[[Subject], Any]]] = {
     "copy deeply": lambda subject: copy.deepcopy(subject.term),
     "pickle": lambda subject: pickle.dumps(subject.term),
 }
-IN_PYTHON: Final = {"repr", "print", "copy deeply", "pickle"}
-"""Uses that run Python code for each part of a term."""
-
-LONG: Final = IN_PYTHON | {"receive in fragments of 100", "receive in fragments of 1"}
-"""Uses that are measured with terms a tenth as large."""
+LONG: Final = frozenset({
+    "repr", "print", "copy deeply", "pickle", "receive in fragments of 100", "receive in fragments of 1",
+})  # fmt: skip
+"""Uses that run code in Python for each part of a term, or have up to 22 bytes of a stream for each of its bytes: they
+are measured with terms a tenth as large."""
 
 HOPELESS: Final = (TypeError, ValueError, RecursionError)
 """What Python's own functions answer for what can't be hashed, compared, or printed by them."""
@@ -152,12 +152,12 @@ class Verdict(NamedTuple):
 
 def judge(shape: str, use: str, made: Sequence[Subject], plain: float) -> Verdict:
     """Measure one use of the terms of one shape, until it passes or was tried often enough."""
-    bound = WORTH_IN_PYTHON if use in IN_PYTHON else WORTH
+    bound = WORTH_OF_LONG if use in LONG else WORTH
     verdict = Verdict(shape, use, 0, 0, bound)
     for _ in range(TRIES):
         costs = [cost(USES[use], subject) for subject in made]
-        # What takes next to no time is not worth a ratio: a tenth of the plain list's.
-        growth, worth = costs[-1] / max(costs[0], plain / 10), costs[-1] / plain
+        # What takes next to no time is not worth a ratio: half of the plain list's.
+        growth, worth = costs[-1] / max(costs[0], plain / 2), costs[-1] / plain
         verdict = Verdict(shape, use, growth, worth, bound)
         if verdict.passed:
             break

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 FEW = dict.fromkeys(fuzz_lobby.TARGETS, 2000) | dict.fromkeys((*fuzz_node.TARGETS, *fuzz_zen.TARGETS), 100)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_node_is_left() -> Iterator[None]:
+    yield
+    fuzz_node.close()
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_inputs_of_the_corpus_are_checked(name: str) -> None:
     assert Corpus(name).replay(TARGETS[name]).total() >= 10

@@ -92,6 +92,9 @@ impl<'py> List<'py> {
 /// Keys from this many bytes on take time to be compared.
 const LONG: usize = 17;
 
+/// A map of no more keys may have any: each is compared with few others.
+const FEW: usize = 8;
+
 /// Bytes of keys that one call may let Python compare: some in any case, and so many times those of the whole term.
 const COMPARED: usize = 4096;
 const COMPARED_TIMES: usize = 4;
@@ -123,7 +126,7 @@ pub struct Map<'py> {
     key_size: usize,
     max_equal_hashes: usize,
     large: bool,
-    crowd: Option<Crowd>,
+    crowd: Option<Box<Crowd>>,
 }
 
 impl<'py> Map<'py> {
@@ -164,13 +167,13 @@ impl<'py> Map<'py> {
         key: &Bound<'py, PyAny>,
         patience: &mut usize,
     ) -> Decoded<bool> {
-        let is_harmless = !self.large && (self.key_size < LONG || dict.is_empty());
+        let is_harmless = !self.large && (self.key_size < LONG || dict.len() < FEW);
         if self.crowd.is_none() && (is_harmless || is_hashed_with_a_secret(key)) {
             return Ok(true);
         }
         let crowd = match &mut self.crowd {
             Some(crowd) => crowd,
-            None => self.crowd.insert(crowd_of(dict, self.max_equal_hashes)?),
+            None => self.crowd.insert(Box::new(crowd_of(dict, self.max_equal_hashes)?)),
         };
         let equal = crowd.add(key.hash().map_err(no_memory)?).map_err(|keys| too_many(keys, self.max_equal_hashes))?;
         let left = patience.checked_sub(if self.key_size < LONG { 0 } else { equal * self.key_size });
