@@ -13,7 +13,7 @@ MINUTES ?= 3
 export CARGO_TERM_COLOR ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test interop test-pythons check bench bench-check bench-check-short matrix fuzz chaos format clean \
+.PHONY: help demo test interop test-pythons check bench bench-check bench-check-short matrix fuzz chaos hostile format clean \
     native tools erlang check-python check-rust check-elixir
 
 help: ## List the targets.
@@ -118,6 +118,9 @@ fuzz: native tools ## Terms of every shape that could be slow; hostile inputs fo
 
 chaos: native tools erlang ## Break everything for MINUTES with SEED; every monitor must have one allowed outcome.
 	$(BIN)/python -m erlang_interop.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(CHAOS)
+
+hostile: native tools erlang ## Play every known attack against a node, each with its pass line; docs/hostile.md.
+	$(BIN)/python -m erlang_interop.hostile $(HOSTILE)
 
 matrix: native tools erlang ## Conformance against OTP 25, 27, 28 and 29; writes docs/conformance.md.
 	$(BIN)/python -m erlang_interop.releases || :

@@ -28,7 +28,17 @@ from tests.places import Place
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["BeamNode", "CommandError", "ElixirNode", "Epmd", "ErlNode", "ErlangCluster", "NodeEnded", "NodeOptions"]
+__all__ = [
+    "BeamNode",
+    "CommandError",
+    "ElixirNode",
+    "Epmd",
+    "ErlNode",
+    "ErlangCluster",
+    "NodeEnded",
+    "NodeOptions",
+    "free_port",
+]
 
 ON_PATH: Final = Place()
 FIXTURE: Final = Path(__file__).parent.parent / "mix_fixture"
@@ -74,7 +84,7 @@ class Epmd:
     def start(cls, place: Place = ON_PATH) -> Self:
         """Start an epmd on a port that nobody uses; another try where somebody was quicker."""
         for _ in range(5):
-            epmd = cls(_free_port(), place)
+            epmd = cls(free_port(), place)
             epmd.open()
             if epmd.answers(within=10.0):
                 return epmd
@@ -121,7 +131,7 @@ class Epmd:
         return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -15,9 +15,11 @@ __all__ = [
     "DOWN",
     "ENDED",
     "FRAME",
+    "HIGH_MARK",
     "MESSAGE",
     "NO_LINK",
     "NO_PAYLOAD",
+    "OVERHEAD",
     "PROFILE",
     "REFUSED",
     "SENT",
@@ -480,6 +482,8 @@ class SubscriptionTable:
     def sent(self, connector: Pid, count: int, /) -> None:
         """The link took the first `count` certificates."""
     def waiting(self, connector: Pid, /) -> int: ...
+    def held(self, node: Atom, /) -> tuple[int, int, int]:
+        """Connectors of a node, their rows of both kinds, and bytes that the reasons of its certificates encode to."""
     def is_subscribed(self, connector: Pid, target: Any, /) -> bool: ...
     def drop_connector(self, connector: Pid, /) -> bool:
         """A Connector ended: nothing of it counts any more, `reap` removes its rows."""
@@ -502,6 +506,9 @@ class SubscriptionTable:
 SENT: Final = 0
 BUSY: Final = 1  # queued; the link is above its high mark, a WRITABLE event follows
 NO_LINK: Final = 2  # not queued: the link is gone
+
+HIGH_MARK: Final[int]  # bytes that wait for a peer, above which its link is busy
+OVERHEAD: Final[int]  # bytes that each message counts there beside its own
 
 # Kinds of events, the first item of each tuple that `drain` yields. An operation number (1..) stands for itself.
 MESSAGE: Final = 0  # (MESSAGE, link or 0, process number | Atom name | alias, messages: list, None)

@@ -35,7 +35,11 @@ class Limits:
             others. A map whose long keys have one hash is a ``TermMap``, which does not compare them.
         max_term_size: Bytes of one encoded term.
         max_inflated_size: Bytes that a compressed term may grow to.
-        max_atoms: Atoms alive in this interpreter before a peer can no longer make new ones.
+        max_atoms: Atoms alive in this interpreter that peers have made, past which those that have more than 4096 lose
+            their link at the next one. For ``etf.decode``: atoms alive that no peer has made.
+        max_peer_atoms: Atoms alive that one peer has made, whatever its links; one more ends the link. Half of
+            ``max_atoms`` counts at most, less the fraction of it that other peers have, but 4096 do in any case. An
+            atom that is alive already costs nothing.
         max_packet_size: Bytes that one packet may declare; a longer one closes the link at once.
         max_queued_bytes: Bytes per link that may wait for Python, unfinished fragments included.
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
@@ -55,6 +59,7 @@ class Limits:
     max_term_size: int = 512 * MIB
     max_inflated_size: int = 64 * MIB
     max_atoms: int = 1_048_576
+    max_peer_atoms: int = 262_144
     max_packet_size: int = 512 * MIB
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB

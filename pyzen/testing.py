@@ -179,9 +179,8 @@ class Way:
         self.put(signal)
         return True
 
-    def resume_when_writable(self, actor: Actor) -> bool:
+    def suspend_while_busy(self, actor: Actor) -> None:
         """Never suspend: tests look at who is busy themselves."""
-        return False
 
 
 @final
@@ -289,6 +288,11 @@ class MemoryLinks:
     def queue(self, node: Atom) -> Outlet | None:
         """Return the queue of a dial that is under way."""
         return cast("Outlet | None", self.queues.get(node))
+
+    @property
+    def dial_count(self) -> int:
+        """How many dials are under way."""
+        return len(self.queues)
 
     def dial(self, node: Atom) -> Outlet | None:
         """Start to dial; the outcome comes ``Cluster.dial_time`` later."""

@@ -11,8 +11,10 @@ pub struct Limits {
     pub max_term_size: usize,
     /// Bytes that a compressed term may grow to.
     pub max_inflated_size: usize,
-    /// Atoms alive before a peer can no longer make new ones.
+    /// Atoms alive that peers have made, and as many that the program has decoded.
     pub max_atoms: usize,
+    /// Atoms alive that one peer has made.
+    pub max_peer_atoms: usize,
     /// Bytes that one packet may declare.
     pub max_packet_size: usize,
     /// Bytes per link that may wait for Python.
@@ -38,6 +40,7 @@ impl Default for Limits {
             max_term_size: 512 * MIB,
             max_inflated_size: 64 * MIB,
             max_atoms: 1_048_576,
+            max_peer_atoms: 262_144,
             max_packet_size: 512 * MIB,
             max_queued_bytes: 64 * MIB,
             max_unsent_bytes: 256 * MIB,

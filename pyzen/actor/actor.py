@@ -26,6 +26,7 @@ from pyzen.actor.relations import Relations
 from pyzen.actor.reports import told_end
 from pyzen.actor.runtime import BUSY, NO_LINK
 from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
+from pyzen.actor.suspension import Suspension
 from pyzen.contained import contained
 from pyzen.errors import LinkOverloaded, NoProcess, ProcessExit
 from pyzen.logs import get_logger
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from pyzen.actor.loop import Loop
     from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
+    from pyzen.actor.suspension import Way
 
 __all__ = ["DOWN", "EXIT", "PROCESS", "Actor", "Answer", "running"]
 
@@ -70,7 +72,7 @@ class Actor:
         async_dist: Never suspend this process when it sends over a busy link.
         guarded: Its messages say which link they came by, and peers can neither end nor stop it.
         group_leader: Who writes what this process prints; None for the node's ``user``.
-        suspended: It has met a busy link: signals take effect, messages wait.
+        suspended: The busy links that it has met, if any: signals take effect, messages and its code wait.
         scheduled: It is in the run queue, or has ended.
         requests: What takes the reply to each request that is under way.
         spawns: What takes the pid of each process that was asked for elsewhere.
@@ -103,7 +105,7 @@ class Actor:
         self.spawns: dict[Reference, Callable[[Pid], object]] = {}
         self.timers: dict[Reference, TimerHandle] = {}
         self.scheduled = False
-        self.suspended = False
+        self.suspended: Suspension | None = None
         self.loop = loop(self)
 
     def __repr__(self) -> str:
@@ -175,7 +177,7 @@ class Actor:
         """Work off the queue; called by the scheduler. True when the process has to run again."""
         more = False
         try:
-            more = not self.ended and (not self.fetch() or (not self.suspended and self.loop.work(budget)))
+            more = not self.ended and (not self.fetch() or (self.suspended is None and self.loop.work(budget)))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # none should get here; one that does ends this process and no other
@@ -205,11 +207,36 @@ class Actor:
                 put(item)
         return True
 
-    def resume(self) -> None:
-        """Let a process run that was suspended by a busy link."""
-        self.suspended = False
-        if not self.scheduled:
-            self.wake()
+    # ---- busy links
+
+    def suspend(self, way: Way) -> None:
+        """Go on only when this is writable, too."""
+        if self.suspended is None:
+            self.suspended = Suspension()
+        self.suspended.add(way)
+
+    def resume(self, way: Way) -> None:
+        """Go on if nothing else is waited for."""
+        if self.suspended is not None and self.suspended.remove(way):
+            self.release()
+            if not self.scheduled:
+                self.wake()
+
+    def release(self) -> None:
+        """Go on whatever was waited for."""
+        if self.suspended is not None:
+            self.suspended.end(self)
+            self.suspended = None
+
+    async def until_released(self) -> None:
+        """Return when no busy link holds the process, or when it has ended: called where its code waits anyway."""
+        while self.suspended is not None:
+            await self.suspended.over()
+
+    def sent_to(self, dest: Any) -> None:
+        """Be held if the link that ``dest`` needs is busy, unless the process has asked for ``async_dist``."""
+        if not self.async_dist:
+            self.runtime.suspend_while_busy(dest, self)
 
     @property
     def message_queue_len(self) -> int:
@@ -232,11 +259,16 @@ class Actor:
             self.end(reason)
 
     def refuses_exit(self, from_pid: Pid, *, is_order: bool = False) -> bool:
-        """Say whether an exit signal means nothing: to a guarded process one of another node, to a root any order."""
-        if not self.guarded or (from_pid.node is self.runtime.name and not (is_order and self.is_root)):
+        """Say whether an exit signal means nothing: to an immune process one of another node, to a root any order."""
+        if not self.is_immune or (from_pid.node is self.runtime.name and not (is_order and self.is_root)):
             return False
         self.instance.refused("an exit signal", from_pid.node)
         return True
+
+    @property
+    def is_immune(self) -> bool:
+        """Whether no peer can end it: it is a process of the node itself."""
+        return bool(type(self.instance)._pyzen_immune)
 
     @property
     def is_root(self) -> bool:
@@ -354,8 +386,8 @@ class Actor:
                 raise
             log.warning("%s drops a message: %s", self.registered_name or self.pid, error)
             return NO_LINK
-        if sent is BUSY and not self.async_dist:
-            self.suspended = self.runtime.resume_when_writable(dest, self)
+        if sent is BUSY:
+            self.sent_to(dest)
         return sent
 
     def monitor(self, target: Target) -> Reference:
@@ -364,6 +396,7 @@ class Actor:
         ref = runtime.make_ref()
         self.add_monitor(ref, checked)
         runtime.route(Monitor(checked, self.pid, ref))
+        self.sent_to(checked)
         return ref
 
     def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
@@ -388,6 +421,7 @@ class Actor:
         if pid != self.pid and self.relations.add_link(pid):
             self.relate(pid.node)
             runtime.route(Link(pid, self.pid))
+            self.sent_to(pid)
 
     def unlink(self, pid: Pid) -> None:
         """Undo a link; no exit signal of it takes effect after this returns."""
@@ -437,7 +471,8 @@ class Actor:
     def _send_now(self, ref: Reference, dest: Dest, message: Any) -> None:
         del self.timers[ref]
         try:
-            self.runtime.send(self.pid, dest, message)
+            if self.runtime.send(self.pid, dest, message) is BUSY and not self.ended:
+                self.sent_to(dest)
         except NoProcess:
             pass  # as `erlang:send_after/3`: the name is looked up now, and nobody has it
         except Exception as error:
@@ -479,6 +514,7 @@ class Actor:
         if self.ended:
             return
         self.ended, self.exit_reason = True, reason
+        self.release()
         self.scheduled = True  # what is enqueued from now on wakes nobody
         self.runtime.forget(self)
         self.mail.clear()

@@ -19,14 +19,14 @@ from pyzen.actor.runtime import SENT, Sent
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.supervisor import Supervisor, children_of
 from pyzen.actor.supervisor_calls import REFUSED, answer
-from pyzen.actor.verbs import actor_of
+from pyzen.actor.verbs import Verbs, actor_of
 from pyzen.logs import get_logger
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
     from pyzen.terms import Atom
 
-__all__ = ["GuardedServer", "GuardedSupervisor", "came_by"]
+__all__ = ["GuardedServer", "GuardedSupervisor", "Immune", "came_by"]
 
 log = get_logger("pyzen.actor")
 
@@ -34,7 +34,22 @@ MAX_PEERS: Final = 1000
 """Peers whose refusals are logged; those of any more are counted only."""
 
 
-class GuardedServer(GenServer):
+class Immune(Verbs):
+    """A process of the node itself, which peers can't end; mixed into its class."""
+
+    _pyzen_immune: ClassVar[bool] = True
+    _pyzen_refused: frozenset[Atom] = frozenset()
+
+    def refused(self, what: str, peer: Atom | None) -> None:
+        """Note that a peer has tried to end or to stop this process; None if its link is gone already."""
+        if peer is not None and peer not in self._pyzen_refused and len(self._pyzen_refused) < MAX_PEERS:
+            self._pyzen_refused |= {peer}
+            actor = actor_of(self)
+            name = actor.registered_name or actor.pid
+            log.warning("%r refuses %s of %s; further ones are not logged", name, what, peer)
+
+
+class GuardedServer(Immune, GenServer):
     """A server of the node itself.
 
     ``handle_info`` gets what processes send. ``handle_notice`` gets what the kernel tells: DOWNs, exits, node events,
@@ -44,7 +59,6 @@ class GuardedServer(GenServer):
     async_dist: ClassVar[bool] = True  # a peer that reads nothing must not stop what serves all
 
     _pyzen_guarded: ClassVar[bool] = True
-    _pyzen_refused: frozenset[Atom] = frozenset()
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Ignore a call that is not ours; the caller runs into its own timeout."""
@@ -80,14 +94,6 @@ class GuardedServer(GenServer):
     def stray(self, message: Any) -> None:
         """Ignore a message; one log line per ten seconds."""
         log_stray(actor_of(self), message)
-
-    def refused(self, what: str, peer: Atom | None) -> None:
-        """Note that a peer has tried to end or to stop this process; None if its link is gone already."""
-        if peer is not None and peer not in self._pyzen_refused and len(self._pyzen_refused) < MAX_PEERS:
-            self._pyzen_refused |= {peer}
-            actor = actor_of(self)
-            name = actor.registered_name or actor.pid
-            log.warning("%r refuses %s of %s; further ones are not logged", name, what, peer)
 
 
 class GuardedSupervisor(GuardedServer, Supervisor):

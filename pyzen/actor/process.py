@@ -53,6 +53,8 @@ class Inbox(Loop):
         if timeout is not None:
             timeout = seconds(timeout)
         await self._give_way()
+        if self.actor.suspended is not None:
+            await self.actor.until_released()
         found = self._take(match)
         if found is not NOTHING:
             return found
@@ -75,8 +77,6 @@ class Inbox(Loop):
         actor.alive()
         actor.fetch()
         actor.alive()
-        if actor.suspended:
-            return NOTHING
         found = actor.mail.take_first() if match is None else actor.mail.take_match(match)
         return message_of(found)
 
@@ -114,7 +114,8 @@ class BodyLoop(Inbox):
             actor.end(NORMAL)
 
     def finish(self, reason: Any) -> None:
-        """Cancel the body: it ends ``shutdown`` once it has cleaned up."""
+        """Cancel the body: it ends ``shutdown`` once it has cleaned up, which no busy link holds up."""
+        self.actor.release()
         if self.task is None:
             super().finish(reason)
         else:
@@ -136,7 +137,7 @@ class Receiver(Remote):
 
         Args:
             match: Predicate on the message; None takes the first. If it raises, nothing is changed.
-            timeout: Seconds; 0 looks once, None waits for ever.
+            timeout: Seconds; 0 looks once, None waits for ever. They begin when no busy link suspends the process.
 
         Raises:
             TimeoutError: No message fits within the time.
@@ -174,7 +175,7 @@ class Process(Receiver):
         class Ticker(Process):
             async def main(self, pid, seconds):
                 while True:
-                    await asyncio.sleep(seconds)
+                    await self.sleep(seconds)
                     self.send(pid, atoms.tick)
 
         node.spawn(Ticker, pid, 1.0)

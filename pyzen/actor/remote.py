@@ -56,8 +56,8 @@ class Remote(Verbs):
             args: Its arguments.
             link: Link the process with this one from its first moment.
             monitor: Monitor it from its first moment.
-            timeout: Seconds; a process that starts later is given up: with ``link`` it gets the exit signal
-                ``abandoned``, as after cancellation.
+            timeout: Seconds, from where no busy link suspends this process; a process that starts later is given up:
+                with ``link`` it gets the exit signal ``abandoned``, as after cancellation.
 
         Returns:
             The pid, and the reference of the monitor.
@@ -70,6 +70,7 @@ class Remote(Verbs):
         """
         actor = self._pyzen_actor
         node, mfa = as_atom(peer), (as_atom(module), as_atom(function), len(args))
+        await actor.until_released()
         started: asyncio.Future[Pid] = asyncio.get_running_loop().create_future()
         ref = actor.alive().make_ref()
 
@@ -78,6 +79,7 @@ class Remote(Verbs):
         request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, options, list(args))
         request_spawn(actor, request, partial(_spawned, started, keep), partial(settle, started, None))
         try:
+            await actor.until_released()
             async with asyncio.timeout(timeout):
                 return await started, ref
         except TimeoutError:
@@ -105,6 +107,7 @@ class Remote(Verbs):
         """
         actor = self._pyzen_actor
         node, called = as_atom(peer), (as_atom(module), as_atom(function))
+        await actor.until_released()
         ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         ref = actor.alive().make_ref()
 
@@ -115,6 +118,7 @@ class Remote(Verbs):
         request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, [MONITOR], [ref, *called, list(args)])
         request_spawn(actor, request, on_reply, lambda error: settle(ended, error, None))
         try:
+            await actor.until_released()
             async with asyncio.timeout(timeout):
                 return result_of(ref, await ended)
         except TimeoutError:
@@ -167,6 +171,7 @@ def request_spawn(
     except Exception:
         actor.forget_request(ref)
         raise
+    actor.sent_to(request.to)
 
 
 def result_of(ref: Reference, end: ProcessExit) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyzen.errors import ProcessExit
     from pyzen.terms import Atom
 
-__all__ = ["GEN_CALL", "GEN_CAST", "message_answer", "reply_address", "send_request"]
+__all__ = ["GEN_CALL", "GEN_CAST", "message_answer", "reply_address", "send_reply", "send_request"]
 
 ALIAS: Final = atoms.alias
 GEN_CALL: Final = atoms["$gen_call"]
@@ -46,6 +46,14 @@ def send_request(actor: Actor, dest: Dest, request: Any, answer: Answer | None =
         actor.forget_request(ref)
         raise
     return ref
+
+
+def send_reply(actor: Actor, from_: tuple[Pid, Any], value: Any) -> None:
+    """Answer a call.
+
+    The caller may be of any node, and a peer may name one that is none: who answers dials while few others do.
+    """
+    actor.send(reply_address(from_), (from_[1], value), dial=actor.alive().has_few_dials)
 
 
 def message_answer(actor: Actor, ref: Reference, target: Pid | tuple[Atom, Atom]) -> Answer:

@@ -110,6 +110,10 @@ class Runtime(Protocol):
     def link(self, node: Atom) -> tuple[int, bool] | None:
         """Return (epoch, busy) of the link to ``node``, None without one; the own node has epoch 0."""
 
+    @property
+    def has_few_dials(self) -> bool:
+        """Whether so few dials are under way that one may be added for somebody whom a peer has named."""
+
     def peer_of(self, epoch: int) -> Atom | None:
         """Return the node at the other end of the link with that epoch, None when it is gone."""
 
@@ -144,5 +148,5 @@ class Runtime(Protocol):
     def remove_alias(self, ref: Reference) -> None:
         """Drop messages for ``ref`` from now on."""
 
-    def resume_when_writable(self, dest: Dest, actor: Actor) -> bool:
-        """Call ``actor.resume()`` when the link that ``dest`` needs is below its low mark; false if it is."""
+    def suspend_while_busy(self, dest: Dest, actor: Actor) -> None:
+        """Call ``actor.suspend`` if the link that ``dest`` needs is above its high mark; ``resume`` follows."""

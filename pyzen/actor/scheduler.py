@@ -33,7 +33,7 @@ class Scheduler:
         current: The process whose callback is running, if any.
     """
 
-    __slots__ = ("_call_soon", "_clock", "_pending", "_ready", "_running", "current")
+    __slots__ = ("_call_soon", "_clock", "_end", "_pending", "_ready", "_running", "current")
 
     def __init__(
         self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float] = time.monotonic
@@ -43,6 +43,7 @@ class Scheduler:
         self._ready: deque[Runnable] = deque()
         self._pending = False
         self._running = False
+        self._end = 0.0
         self.current: Actor | None = None
 
     def ready(self, actor: Runnable) -> None:
@@ -64,10 +65,14 @@ class Scheduler:
         """Ask the loop for no turn until `run`, which the caller is about to call."""
         self._running = True
 
+    def is_over(self) -> bool:
+        """Say whether the turn is over: who has much to do goes on in the next one."""
+        return self._clock() >= self._end
+
     def run(self) -> None:
         """Run ready processes until none is left or the turn is over; the rest runs in the loop's next turn."""
         ready, clock = self._ready, self._clock
-        end = clock() + TURN
+        end = self._end = clock() + TURN
         self._running = True
         try:
             while ready:

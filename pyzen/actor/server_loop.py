@@ -36,7 +36,7 @@ from pyzen.actor.loop import Loop
 from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced, itself
 from pyzen.actor.process import actor_context
 from pyzen.actor.reasons import SHUTDOWN, end_of, is_cancelled, request_in, settle
-from pyzen.actor.requests import GEN_CALL, GEN_CAST, reply_address
+from pyzen.actor.requests import GEN_CALL, GEN_CAST, send_reply
 from pyzen.actor.server_timer import ServerTimer
 from pyzen.actor.system import SYSTEM, TERMINATE, is_order, is_system, reply_to, show_failure
 from pyzen.actor.verbs import bind
@@ -81,6 +81,9 @@ NEW, STARTING, READY, AWAITING, PAUSED, STOPPING, ENDED = Phase
 
 TAKING: Final = frozenset({NEW, READY, PAUSED})
 """The phases in which something can be taken."""
+
+SLICE: Final = 10
+"""Messages that a server takes between two looks at the clock."""
 
 
 class ServerLoop(Loop):
@@ -161,16 +164,18 @@ class ServerLoop(Loop):
 
     def _work(self, budget: int) -> bool:
         """Run callbacks, one message at a time; signals take effect in between."""
-        actor = self.actor
-        while budget > 0 and self.phase in TAKING and not actor.suspended:
+        actor, scheduler = self.actor, self.actor.runtime.scheduler
+        while budget > 0 and self.phase in TAKING and actor.suspended is None:
             items, route = self._next_items()
-            done = self._run(islice(items, budget), route)
+            done = self._run(islice(items, min(budget, SLICE)), route)
             budget -= done
             if actor.incoming and not actor.fetch():
                 return True
             if actor.ended or not done:
                 return False
-        return self.phase in TAKING and not actor.suspended
+            if scheduler.is_over():
+                break
+        return self.phase in TAKING and actor.suspended is None
 
     def _next_items(self) -> tuple[Iterator[Any], Route | None]:
         """Return what is to be done now, in order, and what says how; None where all are for ``handle_info``."""
@@ -252,7 +257,7 @@ class ServerLoop(Loop):
                 else:
                     callback, arguments, from_ = work
                     answer = callback(*arguments)
-                if answer is not None or from_ is not None or actor.incoming or actor.suspended:
+                if answer is not None or from_ is not None or actor.incoming or actor.suspended is not None:
                     self._act_on(answer, from_, NOTHING if route is as_it_is else item)
                     break
         except BaseException as error:
@@ -355,13 +360,13 @@ class ServerLoop(Loop):
         """Answer a call; one that can't leave, since its caller reads nothing, is dropped and ends nobody."""
         actor = self.actor
         try:
-            actor.send(reply_address(from_), (from_[1], value))
+            send_reply(actor, from_, value)
         except LinkOverloaded as error:
             log.warning("%s drops an answer: %s", actor.registered_name or actor.pid, error)
         except EncodeError:
             if not (actor.guarded or self.supervises):
                 raise
-            actor.send(reply_address(from_), (from_[1], (atoms.error, atoms.unencodable)))
+            send_reply(actor, from_, (atoms.error, atoms.unencodable))
 
     # ---- the end
 
@@ -424,7 +429,7 @@ class ServerLoop(Loop):
             self.actor.end(reason)
         elif self.phase is PAUSED:
             self.unpause()
-        self.actor.suspended = False
+        self.actor.release()
         self.put(partial(self._stop, reason))
 
     def stop(self, reason: Any) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pyzen.actor.actor import Actor
 from pyzen.actor.reasons import ExitRequest, check_pid, seconds, settle
-from pyzen.actor.requests import GEN_CAST, reply_address, send_request
+from pyzen.actor.requests import GEN_CAST, send_reply, send_request
 from pyzen.actor.signals import Exit2, GroupLeader
 from pyzen.actor.user_classes import check_class, was_checked
 from pyzen.brief import brief
@@ -45,6 +45,7 @@ class Verbs:
 
     _pyzen_loop: ClassVar[type[Loop]]
     _pyzen_guarded: ClassVar[bool] = False
+    _pyzen_immune: ClassVar[bool] = False
     _pyzen_module: Atom | None = None
     _pyzen_reports: bool = True
     _pyzen_actor: Actor
@@ -97,6 +98,9 @@ class Verbs:
     def send(self, dest: Dest, message: Any, *, dial: bool = True, priority: bool = False) -> Sent:
         """Send a message; never blocks.
 
+        Above the high mark of a link (1 MiB) the process is suspended: once it next waits by `sleep`, `call` or
+        ``receive``, or its callback has ended, it goes on only when the peer has read, or is lost.
+
         Messages to one process arrive in the order sent. To another node the message is encoded now; to a process of
         this node it is passed as it is, and must not be changed afterwards.
 
@@ -121,7 +125,7 @@ class Verbs:
 
     def reply(self, from_: tuple[Pid, Any], value: Any) -> None:
         """Answer a call; ``from_`` is what ``handle_call`` was given."""
-        self._pyzen_actor.send(reply_address(from_), (from_[1], value))
+        send_reply(self._pyzen_actor, from_, value)
 
     async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
         """Call a GenServer and return its reply.
@@ -129,7 +133,8 @@ class Verbs:
         Args:
             dest: Pid, local name or ``(name, node)``; a node that is not connected is dialled.
             request: Any term.
-            timeout: Seconds; None waits for ever. A late reply is dropped, as after cancellation.
+            timeout: Seconds; None waits for ever. A late reply is dropped, as after cancellation. They begin when no
+                busy link suspends the process, be it by the request itself.
 
         Raises:
             NoProcess: There is no such process.
@@ -141,9 +146,13 @@ class Verbs:
         timeout = None if timeout is None else seconds(timeout)
         if actor.is_called(dest):
             raise ProcessExit((atoms.calling_self, dest), "a process that calls itself would wait for ever")
+        if actor.suspended is not None:
+            await actor.until_released()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         ref = send_request(actor, dest, request, partial(settle, reply))
         try:
+            if actor.suspended is not None:
+                await actor.until_released()
             async with asyncio.timeout(timeout):
                 return await reply
         except TimeoutError:
@@ -219,6 +228,7 @@ class Verbs:
         if type(pid) is not Reference:
             check_pid(pid)
         actor.alive().route(Exit2(pid, actor.pid, reason, priority))
+        actor.sent_to(pid)
 
     # ---- other processes
 
@@ -247,7 +257,23 @@ class Verbs:
         pid = actor.alive().spawn(target, *args, name=name)
         return pid, actor.monitor(pid)
 
-    # ---- timers
+    # ---- time
+
+    async def sleep(self, delay: float) -> None:
+        """Wait for ``delay`` seconds, 0 for one turn of the event loop.
+
+        What ``asyncio.sleep`` does, and one thing more: a process that is suspended, see `send`, sleeps on until it
+        goes on; the time begins then. So ``while True: process.send(...); await process.sleep(0)`` sends no faster
+        than its peer reads. Messages that arrive meanwhile wait.
+
+        Raises:
+            ProcessExit: This process has ended.
+        """
+        actor = self._pyzen_actor
+        delay = seconds(delay)
+        await actor.until_released()
+        actor.alive()
+        await asyncio.sleep(delay)
 
     def send_after(self, dest: Dest, message: Any, delay: float) -> Reference:
         """Send ``message`` to ``dest`` after ``delay`` seconds; returns the reference for ``cancel_timer``."""

@@ -49,6 +49,9 @@ GLOBAL_NAME_SERVER: Final = atoms.global_name_server
 EVENTS: Final = ("links_up", "links_lost", "dials_failed", "connections_refused")
 """What is counted."""
 
+MAX_DIALS: Final = 1024
+"""Dials under way past which nothing that is sent dials; `Node.connect` still does."""
+
 ORDERLY: Final = frozenset({"closed", "stopped"})
 """The reasons of links that the peer has closed, or that end with this node."""
 
@@ -205,7 +208,11 @@ class Connections:
         return None if dial is None else dial.queue
 
     def dial(self, node: Atom) -> DialQueue | None:
-        """Start to dial; None when the name can't be dialled."""
+        """Start to dial; None when the name can't be dialled, or too many others are."""
+        if len(self._dials) >= MAX_DIALS:
+            self.counters["dials_failed"] += 1
+            log.warning("%s does not dial %s: %d dials are under way", self.name, node, MAX_DIALS)
+            return None
         try:
             return self.start_dial(node).queue
         except (HandshakeError, ConfigError) as error:
@@ -353,6 +360,7 @@ class Connections:
             else:
                 dial.done.set_result(False)
         self._router.dial_failed(node, str(error))
+        dial.queue.writable()
 
     # ---- accepting
 
@@ -492,6 +500,7 @@ class Connections:
         for signal in unknown:
             self._router.refuse(signal, atoms.notsup)
         if dial is not None:
+            dial.queue.writable()
             if dial.task is not None and dial.task is not asyncio.current_task():
                 dial.task.cancel()
             if not dial.done.done():
@@ -589,5 +598,6 @@ class Connections:
         await asyncio.gather(*tasks, return_exceptions=True)
         for node, dial in list(self._dials.items()):
             self._dials.pop(node, None)
+            dial.queue.writable()
             if not dial.done.done():
                 dial.done.set_result(False)

@@ -20,9 +20,11 @@ from pyzen._native import (
     DOWN,
     ENDED,
     FRAME,
+    HIGH_MARK,
     MESSAGE,
     NO_LINK,
     NO_PAYLOAD,
+    OVERHEAD,
     REFUSED,
     SENT,
     SIGNAL,
@@ -111,23 +113,50 @@ class LinkHandler(Protocol):
         """A peer has broken the protocol: its link has to end."""
 
 
+class Narrow:
+    """What a way to a peer does with senders while too much waits on it.
+
+    Attributes:
+        busy: Above the high mark; senders wait until it is below the low one.
+    """
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._waiting: set[Actor] = set()
+
+    def suspend_while_busy(self, actor: Actor) -> None:
+        """Suspend a process if this is busy; it is resumed when that is over."""
+        if self.busy:
+            self._waiting.add(actor)
+            actor.suspend(self)
+
+    def forget(self, actor: Actor) -> None:
+        """Resume a process no more that waits."""
+        self._waiting.discard(actor)
+
+    def writable(self) -> None:
+        """Let the processes run that wait."""
+        self.busy = False
+        waiting, self._waiting = self._waiting, set()
+        for actor in waiting:
+            actor.resume(self)
+
+
 @final
-class Link:
+class Link(Narrow):
     """One link that is up; the `Outlet` of its peer.
 
     Attributes:
         epoch: Differs from that of every earlier link.
-        busy: Above the high mark; senders wait until it is below the low one.
     """
 
     def __init__(self, thread: LinkThread, link_id: int, peer: Atom, flags: int, *, visible: bool) -> None:
+        super().__init__()
         self.id = self.epoch = link_id
         self.peer = peer
         self.visible = visible
-        self.busy = False
         self._thread = thread
         self._encoder = ControlEncoder(flags)
-        self._waiting: set[Actor] = set()
         self._unencodable = Throttle()
 
     def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
@@ -138,7 +167,10 @@ class Link:
         return SENT_AS[sent]
 
     def signal(self, signal: Signal) -> bool:
-        """Send any other signal; false when the peer has no operation for it."""
+        """Send any other signal; false when the peer has no operation for it.
+
+        None is lost while the link stands: past twice ``Limits.max_unsent_bytes`` the link ends.
+        """
         encoded = self._encoder.encode(signal)
         if encoded is None:
             return False
@@ -149,6 +181,11 @@ class Link:
                 raise
             sent = self._thread.signal(self.id, *without_reason(*encoded))
             self._log_unencodable(error)
+        except LinkOverloaded as error:
+            if type(signal) is SpawnRequest:
+                raise
+            self.close(str(error))
+            sent = NO_LINK
         if sent == BUSY:
             self.busy = True
         return True
@@ -162,19 +199,6 @@ class Link:
         """Close the link; nothing of it is heard any more but the end of its socket."""
         self._thread.close(self.id, reason)
 
-    def resume_when_writable(self, actor: Actor) -> bool:
-        """Call ``actor.resume()`` when no longer busy; false when it is not busy."""
-        if self.busy:
-            self._waiting.add(actor)
-        return self.busy
-
-    def writable(self) -> None:
-        """Let the processes run that wait for this link."""
-        self.busy = False
-        waiting, self._waiting = self._waiting, set()
-        for actor in waiting:
-            actor.resume()
-
 
 def without_reason(order_key: int, control: tuple[Any, ...], payload: Any = NO_PAYLOAD) -> First:
     """Return a signal with a reason that can be encoded."""
@@ -184,17 +208,17 @@ def without_reason(order_key: int, control: tuple[Any, ...], payload: Any = NO_P
 
 
 @final
-class DialQueue:
+class DialQueue(Narrow):
     """What is sent to a node while it is dialled; goes out with the activation, in order.
 
     Messages are encoded when they are sent. Signals stay what they are: which operation they become depends on the
-    flags of the peer.
+    flags of the peer. Senders wait as at a link: until the dial has ended.
     """
 
     epoch = 0
-    busy = False
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__()
         self._items: list[Signal | First] = []
         self._bytes = 0
         self._max_bytes = limits.max_unsent_bytes
@@ -203,22 +227,22 @@ class DialQueue:
     def send(self, from_pid: Pid, to: Pid | Atom | Reference, message: Any, *, priority: bool = False) -> Sent:
         """Queue a message. Raises ``EncodeError``, ``LinkOverloaded``."""
         encoded = encode_message(message, self._max_depth)
-        if self._bytes + len(encoded) > self._max_bytes:
+        if self._bytes + len(encoded) + OVERHEAD > self._max_bytes:
             raise LinkOverloaded(f"more than {self._max_bytes} bytes wait for a node that is being dialled")
-        self._bytes += len(encoded)
-        self._items.append((from_pid, to, encoded, priority))
-        return Sent.SENT
+        self._add((from_pid, to, encoded, priority), len(encoded))
+        return Sent.BUSY if self.busy else Sent.SENT
 
     def signal(self, signal: Signal) -> bool:
         """Queue any other signal; the arguments of a spawn request are encoded now. Raises ``EncodeError``."""
         if type(signal) is SpawnRequest:
             signal.args = encode_message(signal.args, self._max_depth)
-        self._items.append(signal)
+        self._add(signal, 0)
         return True
 
-    def resume_when_writable(self, actor: Actor) -> bool:
-        """Never suspend a process: a queue is never busy."""
-        return False
+    def _add(self, item: Signal | First, size: int) -> None:
+        self._items.append(item)
+        self._bytes += size + OVERHEAD
+        self.busy = self._bytes > HIGH_MARK
 
     def take(self, flags: int) -> tuple[list[First], list[Signal]]:
         """Return everything queued, for a peer with these flags, and the signals that it has no operation for."""

@@ -514,8 +514,8 @@ class Node:
         self._check_home()
         self._router.spawn(mailbox, name=name)
 
-    def _sender(self) -> Pid:
-        return self._router.running() or self._caller.pid
+    def _sender(self) -> Actor:
+        return self._router.actor(self._router.running() or self._caller.pid) or actor_of(self._caller)
 
     @at_home
     def send(self, dest: Dest, message: Any, *, priority: bool = False) -> None:
@@ -528,8 +528,7 @@ class Node:
             EncodeError: The message has no Erlang form.
             LinkOverloaded: Too much waits for that node already.
         """
-        sender = self._router.actor(self._sender()) or actor_of(self._caller)
-        sender.send(dest, message, priority=priority)
+        self._sender().send(dest, message, priority=priority)
 
     async def call(self, dest: Dest, request: Any, timeout: float | None = 5.0) -> Any:
         """Call a GenServer, alias and monitor included.
@@ -541,6 +540,7 @@ class Node:
             ProcessExit: It ended before it replied.
         """
         self._check_home()
+        await self._sender().until_released()
         return await self._caller.call(dest, request, timeout)
 
     @at_home
@@ -564,6 +564,7 @@ class Node:
             CallTimeout: No result in time; the function goes on there.
         """
         self._check_home()
+        await self._sender().until_released()
         return await self._caller.erpc(peer, module, function, args, timeout)
 
     def export(

@@ -28,12 +28,16 @@ class Outlet(Protocol):
         Raises ``EncodeError`` for the arguments of a spawn request; other signals are never lost for what they carry.
         """
 
-    def resume_when_writable(self, actor: Actor) -> bool:
-        """Call ``actor.resume()`` when no longer busy; false when it is not busy."""
+    def suspend_while_busy(self, actor: Actor) -> None:
+        """Call ``actor.suspend(self)`` if this is busy; ``actor.resume(self)`` follows."""
 
 
 class Links(Protocol):
     """What the router needs of the link layer."""
+
+    @property
+    def dial_count(self) -> int:
+        """How many dials are under way."""
 
     def up(self, node: Atom) -> Outlet | None:
         """Return the link to ``node`` that is up."""
@@ -42,7 +46,7 @@ class Links(Protocol):
         """Return the queue of a dial that is under way."""
 
     def dial(self, node: Atom) -> Outlet | None:
-        """Start to dial and return the queue; None when ``node`` can't be dialled at all.
+        """Start to dial and return the queue; None when ``node`` can't be dialled at all, or many others are.
 
         Success calls ``Router.link_up``, failure ``Router.dial_failed``.
         """

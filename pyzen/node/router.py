@@ -43,6 +43,9 @@ NODEUP: Final = atoms.nodeup
 NODEDOWN: Final = atoms.nodedown
 DIAL_FAILED: Final = atoms.dial_failed
 
+ANSWERING_DIALS: Final = 64
+"""Dials under way past which no answer to a call dials, for the caller may be of any node that a peer makes up."""
+
 ID_BITS: Final = 28
 """Bits of a pid's id that we count in; what lies above goes to the serial, as OTP 25 does."""
 
@@ -194,8 +197,9 @@ class Router:
             self._free(actor.registered_name, actor)
         for group in self._related.values():
             group.discard(actor)
-        for watchers in self._node_monitors.values():
-            watchers.pop(pid, None)
+        watched = [node for node, watchers in self._node_monitors.items() if watchers.pop(pid, 0) and not watchers]
+        for node in watched:
+            del self._node_monitors[node]
 
     @property
     def user(self) -> Pid | None:
@@ -372,6 +376,11 @@ class Router:
         outlet = self._links.up(node)
         return None if outlet is None else (outlet.epoch, outlet.busy)
 
+    @property
+    def has_few_dials(self) -> bool:
+        """Whether an answer may dial."""
+        return self._links.dial_count < ANSWERING_DIALS
+
     def dial(self, node: Atom, subscriber: Pid) -> None:
         """Dial a node that is not linked; failure is told as ``(dial_failed, node, text)``."""
         if self.link(node) is not None:
@@ -437,10 +446,12 @@ class Router:
             related = self._related[node] = set()
         related.add(actor)
 
-    def resume_when_writable(self, dest: Any, actor: Actor) -> bool:
-        """Let ``actor`` run again when the link that ``dest`` needs is below its low mark."""
-        outlet = self._links.up(as_atom(node_of(dest)))
-        return outlet is not None and outlet.resume_when_writable(actor)
+    def suspend_while_busy(self, dest: Any, actor: Actor) -> None:
+        """Suspend ``actor`` until the link that ``dest`` needs, or the queue for it, is below its low mark."""
+        node = as_atom(node_of(dest))
+        outlet = None if node is self.name else self._links.up(node) or self._links.queue(node)
+        if outlet is not None:
+            outlet.suspend_while_busy(actor)
 
     # ---- signals; the receiver's half of each rule is in the signal and the actor
 

@@ -66,6 +66,8 @@ class Batcher(ZenServer):
         link = self._context.runtime.link(self._connector.node)
         if link is not None and not link[1]:
             self._send_summary()
+        elif proxy := alive(self._context.proxy):
+            proxy.bears(self._connector)
         if self._context.subscriptions.waiting(self._connector):
             self.wake()
 

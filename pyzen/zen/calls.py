@@ -63,6 +63,8 @@ def answer_connector(connector: Connector, context: Context, remote: Remote, cal
     """Return the answer of a Connector, None for what it does not know."""
     request, from_ = call
     match request:
+        case atoms.connect if context.runtime.link(remote.node) is None:
+            return atoms.incompatible  # nobody is dialled for a peer
         case atoms.connect if len(remote.waiters) < WAITING_LIMIT:
             target = alive(context.connectors)
             here = connector if target is None else target.connector(remote.node)  # an epoch may have just ended

@@ -48,6 +48,15 @@ REAP_SLICE: Final = 1000
 WAITING_LIMIT: Final = 2_000_000
 """Certificates that may wait for one Connector when it asks for more: about 300 MB."""
 
+ROW_LIMIT: Final = 4_000_000
+"""Subscriptions and certificates of all Connectors of one node; the largest clusters have half as many for each pair.
+
+No field of `ZenConfig`, which any peer may set by ``Application:put_env``.
+"""
+
+WAITING_SIZE_LIMIT: Final = 256 * 1024 * 1024
+"""Bytes, as encoded, of the reasons that wait for a node which does not read."""
+
 CONNECTOR_LIMIT: Final = 1024
 """Processes of one node that subscribe: it has one Connector for us, and a new one for each that has ended."""
 
@@ -120,17 +129,28 @@ class Proxy(ZenServer):
         if self._context.subscriptions.waiting(connector) > WAITING_LIMIT:
             return self._give_up(connector, f"more than {WAITING_LIMIT} certificates wait for it, and it asks for more")
         self._watch_node(connector.node)
-        if items and self._context.subscriptions.meet(connector):
-            if self._connectors_of(connector.node) > CONNECTOR_LIMIT:
-                return self._give_up(connector, f"more than {CONNECTOR_LIMIT} of its processes subscribe")
+        is_new = bool(items) and self._context.subscriptions.meet(connector)
+        if not self.bears(connector):
+            return None
+        if is_new:
             self._start_batcher(connector)
         return self._obey(connector, items, word, 0)
 
-    def _connectors_of(self, node: Atom) -> int:
-        return sum(connector.node is node for connector in self._context.subscriptions.connectors())
+    def bears(self, connector: Pid) -> bool:
+        """Say whether what the node of a Connector holds is within bounds, and part from that node if it is not."""
+        connectors, rows, size = self._context.subscriptions.held(connector.node)
+        if connectors > CONNECTOR_LIMIT:
+            self._give_up(connector, f"more than {CONNECTOR_LIMIT} of its processes subscribe")
+        elif rows > ROW_LIMIT:
+            self._give_up(connector, f"it holds more than {ROW_LIMIT} subscriptions and certificates")
+        elif size > WAITING_SIZE_LIMIT:
+            self._give_up(connector, f"more than {WAITING_SIZE_LIMIT} bytes of reasons wait for it")
+        else:
+            return True
+        return False
 
     def _give_up(self, connector: Pid, reason: str) -> None:
-        """Part from a node that asks for more and more: it gets ``nodedown`` for everything."""
+        """Part from a node that holds too much: it gets ``nodedown`` for everything, and no subscribe is lost."""
         self._context.count("peers_given_up")
         log.warning("%s drops the link to %s: %s", self.node, connector.node, reason)
         self._context.runtime.disconnect(connector.node, reason)
@@ -148,7 +168,7 @@ class Proxy(ZenServer):
         for item in slice_:
             self._obey_one(connector, item if word is None else (word, item))
         self._context.count("instructions_received", len(slice_))
-        return Continue((connector, items, word, end)) if end < len(items) else None
+        return Continue((connector, items, word, end)) if self.bears(connector) and end < len(items) else None
 
     def _obey_one(self, connector: Pid, instruction: Any) -> None:
         match instruction:

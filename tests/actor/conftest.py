@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class NoLinks:
     """A node that can reach nobody."""
 
+    dial_count = 0
+
     def up(self, node: Atom) -> Outlet | None:
         return None
 

@@ -9,14 +9,33 @@ import pytest
 
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop
 from pyzen.actor.gen_server import GenServer
-from pyzen.actor.server_loop import Phase, server_loop
+from pyzen.actor.scheduler import TURN, Scheduler
+from pyzen.actor.server_loop import SLICE, Phase, server_loop
 from pyzen.actor.verbs import actor_of
 from pyzen.errors import NameTaken, NoProcess, ProcessExit
-from pyzen.terms import Pid, atoms
+from pyzen.node.router import Router
+from pyzen.terms import Atom, Pid, atoms
+from tests.actor.conftest import NoLinks
 
 if TYPE_CHECKING:
     from pyzen.actor.process import Mailbox
-    from pyzen.node.router import Router
+
+
+class Costly(GenServer):
+    """Takes more than a turn for each message, and does half of the work in `handle_continue`."""
+
+    def init(self, clock: list[float]) -> None:
+        self.clock = clock
+        self.seen = 0
+
+    def handle_info(self, message: Any) -> Any:
+        self.seen += 1
+        self.clock[0] += TURN
+        return Continue(self.seen) if self.seen % 2 else None
+
+    def handle_continue(self, argument: Any) -> Any:
+        self.clock[0] += TURN
+        return Continue(argument - 1) if argument else None
 
 
 class Counter(GenServer):
@@ -495,3 +514,20 @@ async def test_timer_runs_a_callback_of_the_server(router: Router, me: Mailbox) 
 
 def test_noreply_shows_what_it_is() -> None:
     assert repr(NOREPLY) == "NOREPLY"
+
+
+async def test_costly_messages_of_one_server_leave_the_event_loop_its_turns() -> None:
+    """A turn ends within a slice of messages when its time is over, whatever is left to do."""
+    loop, clock = asyncio.get_running_loop(), [0.0]
+    scheduler = Scheduler(loop.call_soon, lambda: clock[0])
+    router = Router(Atom("local@test"), 7, scheduler, NoLinks(), now=loop.time, call_later=loop.call_later)
+    actor = router.actor(router.spawn(Costly, clock))
+    assert actor is not None
+    actor.enqueue_all(range(1000))
+    longest = 0.0
+    while actor.mail or actor.incoming or longest == 0.0:
+        before = clock[0]
+        await asyncio.sleep(0)
+        longest = max(longest, clock[0] - before)
+
+    assert longest <= SLICE * TURN

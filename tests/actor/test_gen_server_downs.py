@@ -13,6 +13,7 @@ from pyzen.actor.gen_server import GenServer
 from pyzen.actor.scheduler import BUDGET
 from pyzen.actor.verbs import actor_of
 from pyzen.monitor_table import MonitorTable
+from pyzen.node.link import Narrow
 from pyzen.terms import Pid, Reference, atoms
 from pyzen.testing import Cluster, MemoryNode, Recorder
 
@@ -137,15 +138,18 @@ def test_continue_runs_before_the_next_down(cluster: Cluster, node: MemoryNode) 
 
 
 def test_server_suspended_by_a_handler_handles_the_rest_later(cluster: Cluster, node: MemoryNode) -> None:
+    busy = Narrow()
+
     def suspend(index: int) -> None:
-        actor_of(watcher).suspended = index == 0
+        if index == 0:
+            actor_of(watcher).suspend(busy)
 
     watcher = watch(cluster, node, suspend)
     deliver(node.runtime, watcher, 3)
     cluster.run_until_idle()
     assert watcher.seen == [0]
 
-    actor_of(watcher).resume()
+    actor_of(watcher).resume(busy)
     cluster.run_until_idle()
 
     assert watcher.seen == [0, 1, 2]

@@ -272,7 +272,7 @@ def test_busy_link_becomes_writable_when_the_peer_reads(node: Node) -> None:
         count += 1
     node.drain(0)
     assert node.events == []
-    assert node.thread.signal(link, OUR.number, (1, OUR, THEIR)) == SENT
+    assert node.thread.signal(link, OUR.number, (1, OUR, THEIR)) == BUSY
     assert node.thread.signal(link, OUR.number, (24, OUR, THEIR), 1) == BUSY
 
     for _ in range(count + 2):

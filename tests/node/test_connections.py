@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyzen._native import HIGH_MARK
+from pyzen.actor.reasons import KILL
 from pyzen.config import EpmdConfig, Limits
 from pyzen.dist.control import Op
 from pyzen.dist.epmd import NodeEntry
@@ -26,6 +28,7 @@ from tests.raw_peer import RawPeer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from pyzen.actor.process import Process
     from pyzen.dist.handshake import Outcome
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
@@ -547,3 +550,33 @@ async def test_a_monitor_of_a_name_that_is_no_atom_here_is_answered(
     assert [(control, reason) for _, _, control, _, reason in events] == [
         ((Op.PAYLOAD_MONITOR_P_EXIT, name, peer.pid, ref), atoms.noproc)
     ]
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+async def test_who_sends_much_waits_for_the_end_of_the_dial(
+    node: Node, make_callee: Callable[[str], Awaitable[Callee]], *, succeeds: bool
+) -> None:
+    callee, rounds = await make_callee("z@127.0.0.1"), 0
+
+    async def body(process: Process) -> None:
+        nonlocal rounds
+        while True:
+            process.send(("nobody", callee.name), bytes(100_000))
+            rounds += 1
+            await process.sleep(0)
+
+    pid = node.spawn(body)
+    actor = node.runtime.actor(pid)
+    assert actor is not None
+    await until(lambda: actor.suspended is not None)
+    assert rounds == HIGH_MARK // 100_000 + 1
+
+    if succeeds:
+        peer, _ = await callee.answer(node.name)
+    else:
+        peer = await callee.next()
+        await peer.close()
+    await until(lambda: rounds > HIGH_MARK // 100_000 + 1)
+
+    actor.end(KILL)
+    await peer.close()

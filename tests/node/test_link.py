@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyzen._native import MESSAGE, NO_PAYLOAD, Session
+from pyzen._native import HIGH_MARK, NO_PAYLOAD, OVERHEAD, Session
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.runtime import Sent
 from pyzen.actor.signals import (
     Demonitor,
     Down,
@@ -120,11 +121,12 @@ def test_queue_turns_each_signal_into_its_control_message(
 def test_queue_takes_messages_up_to_its_limit_and_no_more() -> None:
     message = bytes(95)
     size = len(b"m") + 4 + 95
-    queue = DialQueue(Limits(max_unsent_bytes=2 * size))
+    limit = 2 * (size + OVERHEAD)
+    queue = DialQueue(Limits(max_unsent_bytes=limit))
     queue.send(OUR, THEIR, message)
     queue.send(OUR, THEIR, message)
 
-    with pytest.raises(LinkOverloaded, match=f"more than {2 * size} bytes"):
+    with pytest.raises(LinkOverloaded, match=f"more than {limit} bytes"):
         queue.send(OUR, THEIR, 0)
 
     assert len(queue.take(int(OWN_FLAGS))[0]) == 2
@@ -148,8 +150,25 @@ def test_queue_keeps_a_signal_whose_reason_has_no_erlang_form() -> None:
     assert row[1:] == ((Op.PAYLOAD_EXIT2, OUR, THEIR), atoms.unencodable)
 
 
-def test_queue_makes_nobody_wait() -> None:
-    assert not DialQueue(Limits(max_unsent_bytes=1000)).resume_when_writable(actor_of(Idle()))
+def test_queue_lets_senders_wait_above_the_high_mark() -> None:
+    queue, actor = DialQueue(Limits()), actor_of(Idle())
+    assert queue.send(OUR, THEIR, b"") is Sent.SENT
+    queue.suspend_while_busy(actor)
+    assert actor.suspended is None
+
+    assert queue.send(OUR, THEIR, bytes(HIGH_MARK)) is Sent.BUSY
+    for _ in range(2):
+        queue.suspend_while_busy(actor)
+    assert actor.suspended is not None
+
+
+def test_signals_make_a_queue_busy() -> None:
+    queue = DialQueue(Limits())
+
+    for _ in range(HIGH_MARK // OVERHEAD + 1):
+        queue.signal(Link(THEIR, OUR))
+
+    assert queue.busy
 
 
 # ---- signals over a link that is up
@@ -184,36 +203,6 @@ async def test_reasons_without_an_erlang_form_are_told_at_a_bounded_rate(
 async def linked(node: Node, raw: RawPeer) -> None:
     await raw.connect(node)
     await until(lambda: node.nodes() == [raw.name])
-
-
-async def test_sender_waits_while_its_link_is_busy(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:
-    node, raw = await make_node(), make_raw()
-    await linked(node, raw)
-    async with node.mailbox("me") as me:
-        me.send(raw.pid, bytes(32 * 2**20))
-        node.send("me", atoms.hello)
-        with pytest.raises(TimeoutError):
-            await me.receive(timeout=0.05)
-
-        read: list[Any] = []
-        while not read:
-            read += [event for event in await raw.events() if event[:3] == (MESSAGE, 0, raw.pid.number)]
-
-        assert await me.receive(timeout=5) is atoms.hello
-
-
-async def test_sender_that_waits_goes_on_when_the_link_is_lost(
-    make_node: MakeNode, make_raw: Callable[..., RawPeer]
-) -> None:
-    node, raw = await make_node(), make_raw()
-    await linked(node, raw)
-    async with node.mailbox("me") as me:
-        me.send(raw.pid, bytes(32 * 2**20))
-        node.send("me", atoms.hello)
-
-        await raw.close()
-
-        assert await me.receive(timeout=5) is atoms.hello
 
 
 async def test_overloaded_link_raises_at_send(make_node: MakeNode, make_raw: Callable[..., RawPeer]) -> None:

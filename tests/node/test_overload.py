@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,13 +11,14 @@ import pytest
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
 from pyzen.config import Limits
-from pyzen.terms import Atom, Pid, atoms
+from pyzen.errors import LinkOverloaded
+from pyzen.terms import Atom, Pid, Reference, atoms
 from pyzen.zen.names import BATCHERS, CONNECTORS, DISPATCHER, LOCAL, PROXY, SUPERVISOR
 from tests.node.conftest import until
 from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
@@ -130,4 +133,67 @@ async def test_answer_to_a_forged_caller_dials_nobody(make_node: MakeNode) -> No
 
     seen = {one.name: one for one in node.metrics.metrics()}
     assert seen["pyzen.node.dials"].value() + seen["pyzen.node.events"].value(event="dials_failed") == 0
+    await peer.close()
+
+
+# ---- signals, which no link may lose
+
+
+def monitors(peer: RawPeer, node: Node, number: int) -> bytes:
+    ref = Reference(peer.name, peer.creation, [number, 1, 1])
+    return peer.session.signal(0, (19, peer.pid, Pid(node.name, 9999, 0, node.runtime.creation), ref))
+
+
+def links(peer: RawPeer, node: Node, number: int) -> bytes:
+    return peer.session.signal(0, (1, peer.pid, Pid(node.name, 9999 + number, 0, node.runtime.creation)))
+
+
+def unlinks(peer: RawPeer, node: Node, number: int) -> bytes:
+    return peer.session.signal(0, (35, number + 1, peer.pid, Pid(node.name, 9999, 0, node.runtime.creation)))
+
+
+def spawns(peer: RawPeer, node: Node, number: int) -> bytes:
+    ref = Reference(peer.name, peer.creation, [number, 1, 1])
+    return peer.session.signal(0, (29, ref, peer.pid, peer.pid, (atoms.no, atoms.no, 0), [atoms.monitor]), [])
+
+
+async def fill(node: Node, peer: RawPeer) -> None:
+    """Send until the sockets have taken nothing for a while."""
+    refused = 0
+    async with node.mailbox() as me, asyncio.timeout(30):
+        while refused < 30:
+            try:
+                me.send(peer.pid, bytes(50_000))
+                refused = 0
+            except LinkOverloaded:
+                refused += 1
+                await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("ask", [monitors, links, unlinks, spawns], ids=lambda ask: ask.__name__)
+async def test_answers_that_must_not_be_lost_end_the_link(
+    make_node: MakeNode, caplog: pytest.LogCaptureFixture, ask: Callable[[RawPeer, Node, int], bytes]
+) -> None:
+    limit = 100_000
+    node, other = await make_node(limits=Limits(max_unsent_bytes=limit)), await make_node("other")
+    await other.connect(node.name)
+    peer = RawPeer()
+    await peer.connect(node)
+    await until(lambda: len(node.nodes()) == 2)
+    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await fill(node, peer)
+
+    number, most = 0, 0
+    async with asyncio.timeout(30):
+        while peer.name in node.nodes():
+            peer.writer.write(b"".join(ask(peer, node, number + one) for one in range(2000)))
+            number += 2000
+            with suppress(ConnectionError):
+                await peer.writer.drain()
+            assert await other.ping(node.name)
+            most = max(most, node._driver.thread.statistics()["unsent_bytes"])
+
+    assert most < 3 * limit
+    assert "more than 200000 bytes wait for raw@127.0.0.1" in caplog.text
+    assert node.nodes() == [other.name]
     await peer.close()

@@ -459,7 +459,7 @@ def test_node_monitor_ends_with_its_process(world: World) -> None:
 
     world.end(other)
 
-    assert other.pid not in world.a.runtime._node_monitors[world.b.name]
+    assert world.b.name not in world.a.runtime._node_monitors
 
 
 def test_dial_of_a_node_out_of_reach_tells_who_asked(world: World) -> None:

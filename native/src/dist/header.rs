@@ -13,21 +13,21 @@ use super::PacketError;
 use super::atom_cache::{AtomCache, slot};
 use super::bytes::Cursor;
 use super::slots::Slots;
-use crate::term::atom::{MAX_CHARACTERS, Name};
+use crate::term::atom::{Budget, MAX_CHARACTERS, Name};
 
 const SHORT: PacketError = PacketError::Malformed("distribution header ends too early");
 const NEW_ENTRY: u8 = 8;
 const LONG_ATOMS: u8 = 1;
 
 /// Read the atom section and apply its new entries to `cache`; answers what `ATOM_CACHE_REF k` stands for.
-pub fn read_atoms(cursor: &mut Cursor<'_>, cache: &mut AtomCache, max_atoms: usize) -> Result<Vec<Name>, PacketError> {
+pub fn read_atoms(cursor: &mut Cursor<'_>, cache: &mut AtomCache, budget: &Budget) -> Result<Vec<Name>, PacketError> {
     let count = usize::from(cursor.u8().ok_or(SHORT)?);
     if count == 0 {
         return Ok(Vec::new());
     }
     let nibbles = cursor.take(count / 2 + 1).ok_or(SHORT)?;
     let long = nibble(nibbles, count)? & LONG_ATOMS != 0;
-    (0..count).map(|k| read_reference(cursor, cache, nibble(nibbles, k)?, long, max_atoms)).collect()
+    (0..count).map(|k| read_reference(cursor, cache, nibble(nibbles, k)?, long, budget)).collect()
 }
 
 /// Append the atom section for these atoms, at most 255, and assign their slots.
@@ -77,7 +77,7 @@ fn read_reference(
     cache: &mut AtomCache,
     nibble: u8,
     long: bool,
-    max_atoms: usize,
+    budget: &Budget,
 ) -> Result<Name, PacketError> {
     let slot = slot(nibble, cursor.u8().ok_or(SHORT)?);
     if nibble & NEW_ENTRY == 0 {
@@ -85,25 +85,18 @@ fn read_reference(
     }
     let length = if long { cursor.u16().map(usize::from) } else { cursor.u8().map(usize::from) };
     let text = length.and_then(|length| cursor.take(length)).ok_or(SHORT)?;
-    let name = intern(text, max_atoms)?;
+    let name = intern(text, budget)?;
     cache.insert(slot, name.clone());
     Ok(name)
 }
 
 /// The atom of a UTF-8 text of the peer.
-pub fn intern(text: &[u8], max_atoms: usize) -> Result<Name, PacketError> {
+pub fn intern(text: &[u8], budget: &Budget) -> Result<Name, PacketError> {
     let text = std::str::from_utf8(text).map_err(|_| PacketError::Malformed("an atom is not UTF-8"))?;
     if text.len() > MAX_CHARACTERS && text.chars().count() > MAX_CHARACTERS {
         return Err(PacketError::Malformed("an atom has more than 255 characters"));
     }
-    if let Some(name) = Name::existing(text) {
-        return Ok(name);
-    }
-    let count = Name::count();
-    if count >= max_atoms {
-        return Err(PacketError::limit("max_atoms", count + 1, max_atoms));
-    }
-    Ok(Name::intern(text))
+    Ok(Name::within(text, budget)?)
 }
 
 #[cfg(test)]
@@ -111,14 +104,14 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8], cache: &mut AtomCache) -> Result<Vec<Name>, PacketError> {
-        read_atoms(&mut Cursor::new(bytes), cache, usize::MAX)
+        read_atoms(&mut Cursor::new(bytes), cache, &Budget::ENDLESS)
     }
 
     fn pass(atoms: &[Name], slots: &mut Slots, cache: &mut AtomCache) -> usize {
         let mut out = Vec::new();
         write_atoms(atoms, slots, &mut out);
         let mut cursor = Cursor::new(&out);
-        assert_eq!(read_atoms(&mut cursor, cache, usize::MAX), Ok(atoms.to_vec()));
+        assert_eq!(read_atoms(&mut cursor, cache, &Budget::ENDLESS), Ok(atoms.to_vec()));
         assert!(cursor.rest().is_empty());
         out.len()
     }
@@ -164,7 +157,7 @@ mod tests {
     fn a_header_without_atoms_is_one_byte() {
         let mut cursor = Cursor::new(&[0, 104]);
 
-        assert_eq!(read_atoms(&mut cursor, &mut AtomCache::default(), 0), Ok(vec![]));
+        assert_eq!(read_atoms(&mut cursor, &mut AtomCache::default(), &Budget::NOTHING), Ok(vec![]));
         assert_eq!(cursor.rest(), [104]);
     }
 
@@ -218,10 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn only_new_atoms_count_against_max_atoms() {
+    fn only_new_atoms_need_a_budget() {
         let known = Name::intern("a known atom");
 
-        assert_eq!(intern(b"a known atom", 0), Ok(known));
-        assert!(matches!(intern(b"an unknown atom", 0), Err(PacketError::Limit { limit: "max_atoms", .. })));
+        assert_eq!(intern(b"a known atom", &Budget::NOTHING), Ok(known));
+        assert!(matches!(intern(b"an unknown atom", &Budget::NOTHING), Err(PacketError::Atoms(_))));
     }
 }

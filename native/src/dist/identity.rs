@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use super::PacketError;
 use super::bytes::Cursor;
 use super::header::intern;
-use crate::term::atom::Name;
+use crate::limits::Limits;
+use crate::term::atom::{Budget, Name};
 
 /// Who the two ends of an active link are.
 #[derive(Debug, Clone)]
@@ -20,6 +21,16 @@ pub struct Identity {
     pub peer: Name,
     /// The intersection of both sides' flags.
     pub flags: u64,
+    /// Who pays for atoms that the peer makes.
+    pub budget: Budget,
+}
+
+impl Identity {
+    /// The ends of a link, whose peer has one budget for all links to this node.
+    pub fn new(node: Name, creation: u32, peer: Name, flags: u64, limits: &Limits) -> Self {
+        let budget = Budget::of_peer(&node, &peer, limits);
+        Self { node, creation, peer, flags, budget }
+    }
 }
 
 const SHORT: PacketError = PacketError::Malformed("a control tuple ends too early");
@@ -46,9 +57,9 @@ pub fn read_own_pid(
 }
 
 /// The atom that comes next.
-pub fn read_atom(cursor: &mut Cursor<'_>, atoms: &[Name], max_atoms: usize) -> Result<Name, PacketError> {
+pub fn read_atom(cursor: &mut Cursor<'_>, atoms: &[Name], budget: &Budget) -> Result<Name, PacketError> {
     let text = read_text(cursor, atoms)?;
-    intern(text.as_bytes(), max_atoms)
+    intern(text.as_bytes(), budget)
 }
 
 fn read_text<'t, 'd: 't, 'n: 't>(cursor: &mut Cursor<'d>, atoms: &'n [Name]) -> Result<Cow<'t, str>, PacketError> {
@@ -122,7 +133,7 @@ mod tests {
 
     #[test]
     fn latin1_and_utf8_give_the_same_atom() {
-        let atom = |bytes: &[u8]| read_atom(&mut Cursor::new(bytes), &[], usize::MAX).unwrap();
+        let atom = |bytes: &[u8]| read_atom(&mut Cursor::new(bytes), &[], &Budget::ENDLESS).unwrap();
 
         assert_eq!(atom(b"\x73\x01\xe9"), Name::intern("é"));
         assert_eq!(atom("\x77\x02é".as_bytes()), Name::intern("é"));

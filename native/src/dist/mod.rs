@@ -18,6 +18,8 @@ pub mod slots;
 
 use thiserror::Error;
 
+use crate::error::Spent;
+
 /// Distribution flags that decide how packets look; the values are those of the handshake.
 pub mod flags {
     /// Atoms may stand in the header of a packet and be remembered by slot.
@@ -72,6 +74,9 @@ pub enum PacketError {
         /// The limit in force.
         maximum: u64,
     },
+    /// No more atoms may be made.
+    #[error(transparent)]
+    Atoms(#[from] Spent),
 }
 
 impl PacketError {

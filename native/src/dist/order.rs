@@ -6,24 +6,25 @@ use super::bytes::Cursor;
 use super::control::{Shape, read_head};
 use super::packet::Packet;
 use crate::etf::read::{Atoms, Reader, pid};
-use crate::etf::{Decoding, skip_term, tag};
-use crate::limits::Limits;
+use crate::etf::{skip_term, tag};
+use crate::term::atom::Budget;
 use crate::term::keyed::KeyedSet;
 use crate::term::pid::PidParts;
 
-/// The process that sent a packet; `None` where that can't be told, or is none.
-pub fn sender(packet: &Packet, limits: &Limits) -> Option<PidParts> {
+/// The process that sent a packet; `None` where that can't be told, or is none, or its node is no atom that is alive.
+pub fn sender(packet: &Packet) -> Option<PidParts> {
     let terms = packet.terms().get(usize::from(packet.versioned)..packet.control_bound())?;
     let mut cursor = Cursor::new(terms);
     let head = read_head(&mut cursor).ok()?;
-    let how = Decoding { limits, strings: false, atoms: &packet.atoms };
     let mut rest = cursor.rest();
     for _ in 1..sender_element(head.op, head.shape)? {
-        rest = rest.get(skip_term(rest, &how).ok()?..)?;
+        rest = rest.get(skip_term(rest, &packet.atoms).ok()?..)?;
     }
     let mut reader = Reader::new(rest);
     match reader.tag() {
-        Ok(tag @ (tag::NEW_PID | tag::PID)) => pid(&mut reader, &mut Atoms::new(&how), tag).ok(),
+        Ok(tag @ (tag::NEW_PID | tag::PID)) => {
+            pid(&mut reader, &mut Atoms::new(&packet.atoms, &Budget::NOTHING), tag).ok()
+        }
         _ => None,
     }
 }
@@ -47,8 +48,8 @@ pub struct Gate {
 
 impl Gate {
     /// This packet waits, and with it all that its sender sends after it.
-    pub fn hold(&mut self, packet: &Packet, limits: &Limits) {
-        match sender(packet, limits) {
+    pub fn hold(&mut self, packet: &Packet) {
+        match sender(packet) {
             Some(sender) => drop(self.waiting.insert(sender)),
             None => self.shut = true,
         }
@@ -60,8 +61,8 @@ impl Gate {
     }
 
     /// Whether a packet passes.
-    pub fn admits(&self, packet: &Packet, limits: &Limits) -> bool {
-        !self.shut && sender(packet, limits).is_some_and(|sender| !self.waiting.contains(&sender))
+    pub fn admits(&self, packet: &Packet) -> bool {
+        !self.shut && sender(packet).is_some_and(|sender| !self.waiting.contains(&sender))
     }
 }
 
@@ -79,7 +80,7 @@ mod tests {
     }
 
     fn id_of(parts: &[&[u8]]) -> Option<u32> {
-        sender(&packet(parts), &Limits::default()).map(|sender| sender.id)
+        sender(&packet(parts)).map(|sender| sender.id)
     }
 
     #[test]
@@ -100,16 +101,16 @@ mod tests {
 
     #[test]
     fn only_other_senders_pass_a_gate() {
-        let (one, other, limits) = (pid_of(5), pid_of(6), Limits::default());
+        let (one, other) = (pid_of(5), pid_of(6));
         let message = |from: &[u8]| packet(&[b"\x68\x03\x61\x16", from, &other]);
         let mut gate = Gate::default();
-        gate.hold(&message(&one), &limits);
+        gate.hold(&message(&one));
 
-        assert!(!gate.admits(&message(&one), &limits));
-        assert!(gate.admits(&message(&other), &limits));
-        assert!(!gate.admits(&packet(&[b"\x68\x03\x61\x02\x77\0", &other]), &limits), "who knows");
+        assert!(!gate.admits(&message(&one)));
+        assert!(gate.admits(&message(&other)));
+        assert!(!gate.admits(&packet(&[b"\x68\x03\x61\x02\x77\0", &other])), "who knows");
 
-        gate.hold(&packet(&[b"\x68\x03\x61\x02\x77\0", &other]), &limits);
-        assert!(!gate.admits(&message(&other), &limits), "it may be the one of the message that waits");
+        gate.hold(&packet(&[b"\x68\x03\x61\x02\x77\0", &other]));
+        assert!(!gate.admits(&message(&other)), "it may be the one of the message that waits");
     }
 }

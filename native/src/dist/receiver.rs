@@ -9,6 +9,7 @@ use super::header::read_atoms;
 use super::packet::{Framer, Packet};
 use super::{Format, PacketError};
 use crate::limits::Limits;
+use crate::term::atom::Budget;
 
 const PASS_THROUGH: u8 = 112;
 const VERSION: u8 = 131;
@@ -28,14 +29,14 @@ struct Parser {
     format: Format,
     cache: AtomCache,
     assembler: Assembler,
-    max_atoms: usize,
+    budget: Budget,
 }
 
 impl Receiver {
     /// A receiver at the first byte after the handshake.
-    pub fn new(format: Format, limits: &Limits) -> Self {
+    pub fn new(format: Format, budget: Budget, limits: &Limits) -> Self {
         let assembler = Assembler::new(limits.max_fragment_sequences, limits.max_packet_size);
-        let parser = Parser { format, cache: AtomCache::default(), assembler, max_atoms: limits.max_atoms };
+        let parser = Parser { format, cache: AtomCache::default(), assembler, budget };
         Self { framer: Framer::new(limits.max_packet_size), parser }
     }
 
@@ -74,7 +75,7 @@ impl Parser {
 
     fn complete(&mut self, start: usize, body: Cow<'_, [u8]>) -> Result<Packet, PacketError> {
         let mut cursor = Cursor::new(body.get(start..).unwrap_or_default());
-        let atoms = read_atoms(&mut cursor, &mut self.cache, self.max_atoms)?;
+        let atoms = read_atoms(&mut cursor, &mut self.cache, &self.budget)?;
         let start = start + cursor.position();
         Ok(match body {
             Cow::Owned(data) => Packet::new(atoms, false, data, start),
@@ -84,7 +85,7 @@ impl Parser {
 
     fn first_fragment(&mut self, mut cursor: Cursor<'_>) -> Result<Option<Packet>, PacketError> {
         let (sequence_id, fragment_id) = fragment_ids(&mut cursor)?;
-        let atoms = read_atoms(&mut cursor, &mut self.cache, self.max_atoms)?;
+        let atoms = read_atoms(&mut cursor, &mut self.cache, &self.budget)?;
         self.assembler.start(sequence_id, fragment_id, atoms, cursor.rest())
     }
 
@@ -108,7 +109,7 @@ mod tests {
     type Seen = (Vec<(Vec<Name>, Vec<u8>)>, Result<(), PacketError>);
 
     fn receive(format: Format, chunks: &[&[u8]]) -> Seen {
-        let (mut receiver, mut packets) = (Receiver::new(format, &Limits::default()), Vec::new());
+        let (mut receiver, mut packets) = (Receiver::new(format, Budget::ENDLESS, &Limits::default()), Vec::new());
         let end = chunks.iter().try_for_each(|chunk| receiver.receive(chunk, &mut packets));
         (packets.into_iter().map(|packet| (packet.atoms.clone(), packet.terms().to_vec())).collect(), end)
     }

@@ -19,9 +19,8 @@ use super::identity::Identity;
 use super::packet::Packet;
 use super::sender::Encoded;
 use crate::etf::read::{Atoms, Reader, pid, reference};
-use crate::etf::{Decoding, tag};
-use crate::limits::Limits;
-use crate::term::atom::Name;
+use crate::etf::tag;
+use crate::term::atom::{Budget, Name};
 
 /// Bytes of the longest packet that is looked at: tags of calls are short.
 const MAX_SIZE: usize = 16 * 1024;
@@ -48,13 +47,12 @@ pub enum Reaction {
 #[derive(Debug)]
 pub struct Reflexes {
     identity: Arc<Identity>,
-    limits: Limits,
 }
 
 impl Reflexes {
     /// Reflexes of an active link.
-    pub fn new(identity: Arc<Identity>, limits: Limits) -> Self {
-        Self { identity, limits }
+    pub fn new(identity: Arc<Identity>) -> Self {
+        Self { identity }
     }
 
     /// Look at a packet, whose header was applied already.
@@ -66,8 +64,8 @@ impl Reflexes {
         if packet.terms().len() > MAX_SIZE {
             return Reaction::None;
         }
-        let how = Decoding { limits: &self.limits, strings: false, atoms: &packet.atoms };
-        let mut request = Request::new(packet.terms(), usize::from(packet.versioned) + 4, &how);
+        let start = usize::from(packet.versioned) + 4;
+        let mut request = Request::new(packet.terms(), start, &packet.atoms, &self.identity.budget);
         let reaction = match op {
             REG_SEND => self.message(&mut request, packet),
             _ => self.monitor(&mut request, op),
@@ -155,11 +153,11 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(data: &'a [u8], start: usize, how: &Decoding<'a>) -> Self {
+    fn new(data: &'a [u8], start: usize, cached: &'a [Name], budget: &'a Budget) -> Self {
         let mut reader = Reader::new(data);
         let skipped = reader.take(start);
         debug_assert!(skipped.is_ok(), "the caller has seen these bytes");
-        Self { data, reader, atoms: Atoms::new(how), cached: how.atoms, references: Vec::new(), control_end: 0 }
+        Self { data, reader, atoms: Atoms::new(cached, budget), cached, references: Vec::new(), control_end: 0 }
     }
 
     fn bytes<const N: usize>(&mut self, expected: [u8; N]) -> Option<()> {
@@ -300,6 +298,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     const FULL: u64 = EXIT_PAYLOAD | SEND_SENDER | ALIAS;
     const HERE: &[u8] = b"\x77\x04h@ms";
@@ -310,7 +309,7 @@ mod tests {
 
     fn react(flags: u64, packet: &Packet) -> Reaction {
         let [node, peer] = ["h@ms", "p@ms"].map(Name::intern);
-        Reflexes::new(Arc::new(Identity { node, creation: 7, peer, flags }), Limits::default()).react(packet)
+        Reflexes::new(Arc::new(Identity::new(node, 7, peer, flags, &Limits::default()))).react(packet)
     }
 
     fn packet(parts: &[&[u8]]) -> Packet {

@@ -233,6 +233,7 @@ fn frame(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
 
 #[cfg(test)]
 mod tests {
+    use crate::term::atom::Budget;
     use std::sync::Arc;
 
     use super::*;
@@ -268,7 +269,7 @@ mod tests {
 
     fn received(format: Format, stream: &[u8]) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
-        Receiver::new(format, &Limits::default()).receive(stream, &mut packets).unwrap();
+        Receiver::new(format, Budget::ENDLESS, &Limits::default()).receive(stream, &mut packets).unwrap();
         packets.iter().map(|packet| packet.terms().to_vec()).collect()
     }
 
@@ -356,7 +357,7 @@ mod tests {
         let text = |body: &&[u8]| body.windows(11).any(|window| window == b"of_the_wire");
         assert_eq!(bodies(&stream).iter().map(text).collect::<Vec<_>>(), [true, false, false, false, false]);
         let mut packets = Vec::new();
-        Receiver::new(HEADER, &Limits::default()).receive(&stream, &mut packets).unwrap();
+        Receiver::new(HEADER, Budget::ENDLESS, &Limits::default()).receive(&stream, &mut packets).unwrap();
         assert!(packets.len() == 3 && packets.iter().all(|packet| packet.atoms == [atom.clone()]));
     }
 

@@ -110,7 +110,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         Self {
             py,
             reader: Reader::new(data),
-            atoms: Atoms::new(how),
+            atoms: Atoms::new(how.atoms, how.budget),
             strings: how.strings,
             max_depth: how.limits.max_depth,
             max_equal_hashes: how.limits.max_equal_hashes,

@@ -25,7 +25,7 @@ pub mod tag;
 pub mod zlib;
 
 use crate::limits::Limits;
-use crate::term::atom::Name;
+use crate::term::atom::{Budget, Name};
 
 #[cfg(feature = "python")]
 pub use decode::{Hole, decode_leaving_holes, decode_term};
@@ -44,4 +44,6 @@ pub struct Decoding<'a> {
     pub strings: bool,
     /// The atoms of the header of a message between nodes: `ATOM_CACHE_REF` `k` stands for `atoms[k]`.
     pub atoms: &'a [Name],
+    /// Who pays for atoms that are new.
+    pub budget: &'a Budget,
 }

@@ -6,8 +6,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyType};
 
 use super::{Decoding, decode_term, encode_term, tag, zlib};
-use crate::error::DecodeError;
+use crate::error::{DecodeError, Spent};
 use crate::limits::Limits;
+use crate::term::atom::Budget;
 use crate::term::raw;
 
 /// Add the types and functions of this module to `pyzen._native`.
@@ -76,9 +77,8 @@ fn decode<'py>(
     max_atoms: usize,
     max_equal_hashes: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let limits =
-        Limits { max_depth, max_equal_hashes, max_term_size, max_inflated_size, max_atoms, ..Limits::default() };
-    let how = Decoding { limits: &limits, strings, atoms: &[] };
+    let limits = Limits { max_depth, max_equal_hashes, max_term_size, max_inflated_size, ..Limits::default() };
+    let how = Decoding { limits: &limits, strings, atoms: &[], budget: &Budget::of_program(max_atoms) };
     let py = data.py();
     let decoded = match data.cast::<PyBytes>() {
         Ok(bytes) => binary_to_term(py, bytes.as_bytes(), &how),
@@ -131,7 +131,8 @@ pub fn decode_error(py: Python<'_>, error: DecodeError) -> PyErr {
                 };
                 DECODE_ERROR.import(py, "pyzen.errors", "DecodeError")?.call((text,), Some(&keywords))
             }
-            DecodeError::Limit { limit, value, maximum, offset } => {
+            DecodeError::Limit { limit, value, maximum, offset }
+            | DecodeError::Atoms { spent: Spent { limit, value, maximum }, offset } => {
                 keywords.set_item("offset", offset)?;
                 let kind = LIMIT_EXCEEDED.import(py, "pyzen.errors", "LimitExceeded")?;
                 kind.call((limit, value, maximum), Some(&keywords))

@@ -1,8 +1,8 @@
 //! Reading bytes that may end or lie at any point, and the parts of terms that need no interpreter.
 
-use super::{Decoding, tag};
+use super::tag;
 use crate::error::DecodeError;
-use crate::term::atom::{MAX_CHARACTERS, Name};
+use crate::term::atom::{Budget, MAX_CHARACTERS, Name};
 use crate::term::pid::PidParts;
 use crate::term::port::PortParts;
 use crate::term::reference::{MAX_WORDS, ReferenceParts};
@@ -183,8 +183,8 @@ const RECENT: usize = 32;
 pub struct Atoms<'a> {
     // There are none where all atoms stand in the header of the packet.
     recent: Option<Box<[Option<Known<'a>>; RECENT]>>,
-    maximum: usize,
     cached: &'a [Name],
+    budget: &'a Budget,
 }
 
 /// An atom, and the bytes that it is read from.
@@ -196,9 +196,9 @@ struct Known<'a> {
 }
 
 impl<'a> Atoms<'a> {
-    /// No atoms yet.
-    pub fn new(how: &Decoding<'a>) -> Self {
-        Self { recent: None, maximum: how.limits.max_atoms, cached: how.atoms }
+    /// No atoms yet but those of a header.
+    pub fn new(cached: &'a [Name], budget: &'a Budget) -> Self {
+        Self { recent: None, cached, budget }
     }
 
     /// The atom of a tag that is one, after the tag; `None` if the tag is none of an atom.
@@ -232,7 +232,7 @@ impl<'a> Atoms<'a> {
         let known = |one: &Option<Known<'_>>| one.as_ref().is_some_and(|one| one.is(bytes, latin1));
         let place = [first, first ^ 1].into_iter().find(|place| known(&recent[*place]));
         if place.is_none() {
-            let new = Known::new(reader, bytes, latin1, self.maximum)?;
+            let new = Known::new(reader, bytes, latin1, self.budget)?;
             recent.swap(first, first ^ 1);
             recent[first] = Some(new);
         }
@@ -242,14 +242,14 @@ impl<'a> Atoms<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn new(reader: &Reader<'_>, bytes: &'a [u8], latin1: bool, maximum: usize) -> Read<Self> {
+    fn new(reader: &Reader<'_>, bytes: &'a [u8], latin1: bool, budget: &Budget) -> Read<Self> {
         let ascii = bytes.is_ascii(); // the same in both; up to OTP 25 most atoms come as Latin-1
         let name = if latin1 && !ascii {
             let text: String = bytes.iter().copied().map(char::from).collect();
-            intern(reader, &text, maximum)?
+            intern(reader, &text, budget)?
         } else {
             let text = std::str::from_utf8(bytes).map_err(|_| reader.malformed("an atom is not UTF-8"))?;
-            intern(reader, text, maximum)?
+            intern(reader, text, budget)?
         };
         Ok(Self { bytes, latin1: latin1 || ascii, utf8: !latin1 || ascii, name })
     }
@@ -269,18 +269,11 @@ fn place(bytes: &[u8]) -> usize {
 }
 
 /// The atom of this text, made if it may be.
-pub fn intern(reader: &Reader<'_>, text: &str, maximum: usize) -> Read<Name> {
+fn intern(reader: &Reader<'_>, text: &str, budget: &Budget) -> Read<Name> {
     if text.len() > MAX_CHARACTERS && text.chars().count() > MAX_CHARACTERS {
         return Err(reader.malformed("an atom has more than 255 characters"));
     }
-    if let Some(name) = Name::existing(text) {
-        return Ok(name);
-    }
-    let count = Name::count();
-    if count >= maximum {
-        return Err(reader.limit("max_atoms", count + 1, maximum));
-    }
-    Ok(Name::intern(text))
+    Name::within(text, budget).map_err(|spent| DecodeError::Atoms { spent, offset: reader.start() })
 }
 
 /// Creations of the ancient forms have two bits.
@@ -331,11 +324,9 @@ pub fn reference<'a>(reader: &mut Reader<'a>, atoms: &mut Atoms<'a>, tag: u8) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
 
-    fn read_atom(data: &[u8], limits: &Limits) -> Read<Name> {
-        let how = Decoding { limits, strings: false, atoms: &[] };
-        Atoms::new(&how).expect(&mut Reader::new(data)).cloned()
+    fn read_atom(data: &[u8], budget: &Budget) -> Read<Name> {
+        Atoms::new(&[], budget).expect(&mut Reader::new(data)).cloned()
     }
 
     #[test]
@@ -346,33 +337,30 @@ mod tests {
 
     #[test]
     fn latin1_and_utf8_are_one_atom() {
-        let limits = Limits::default();
-        let one = read_atom(&[tag::SMALL_ATOM, 1, 0xe9], &limits).unwrap();
-        let other = read_atom(&[tag::ATOM_UTF8, 0, 2, 0xc3, 0xa9], &limits).unwrap();
+        let one = read_atom(&[tag::SMALL_ATOM, 1, 0xe9], &Budget::ENDLESS).unwrap();
+        let other = read_atom(&[tag::ATOM_UTF8, 0, 2, 0xc3, 0xa9], &Budget::ENDLESS).unwrap();
         assert_eq!(one, other);
     }
 
     #[test]
-    fn an_atom_that_is_alive_passes_the_limit() {
-        let limits = Limits { max_atoms: 0, ..Limits::default() };
+    fn an_atom_that_is_alive_needs_no_budget() {
         let bytes = [tag::SMALL_ATOM_UTF8, 3, b'l', b'i', b'm'];
-        assert!(matches!(read_atom(&bytes, &limits), Err(DecodeError::Limit { limit: "max_atoms", .. })));
+        assert!(matches!(read_atom(&bytes, &Budget::NOTHING), Err(DecodeError::Atoms { offset: 0, .. })));
 
         let _alive = Name::intern("lim");
-        assert!(read_atom(&bytes, &limits).is_ok());
+        assert!(read_atom(&bytes, &Budget::NOTHING).is_ok());
     }
 
     #[test]
     fn recent_atoms_are_told_apart() {
-        let limits = Limits::default();
-        let how = Decoding { limits: &limits, strings: false, atoms: &[] };
         let texts: Vec<String> = (0..200).map(|number| format!("recent_{number}")).collect();
         let data: Vec<u8> = texts
             .iter()
             .chain(&texts)
             .flat_map(|text| [&[tag::SMALL_ATOM_UTF8, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat())
             .collect();
-        let (mut atoms, mut reader) = (Atoms::new(&how), Reader::new(&data));
+        let any = Budget::ENDLESS;
+        let (mut atoms, mut reader) = (Atoms::new(&[], &any), Reader::new(&data));
         for text in texts.iter().chain(&texts) {
             assert_eq!(atoms.expect(&mut reader).unwrap().text(), text);
         }
@@ -380,11 +368,10 @@ mod tests {
 
     #[test]
     fn latin1_and_utf8_of_the_same_bytes_are_told_apart() {
-        let limits = Limits::default();
-        let how = Decoding { limits: &limits, strings: false, atoms: &[] };
         let (utf8, latin1) = ([tag::SMALL_ATOM_UTF8, 2, 0xc3, 0xa9], [tag::SMALL_ATOM, 2, 0xc3, 0xa9]);
         let data = [utf8, latin1, utf8, latin1].concat();
-        let (mut atoms, mut reader) = (Atoms::new(&how), Reader::new(&data));
+        let any = Budget::ENDLESS;
+        let (mut atoms, mut reader) = (Atoms::new(&[], &any), Reader::new(&data));
 
         for text in ["\u{e9}", "\u{c3}\u{a9}", "\u{e9}", "\u{c3}\u{a9}"] {
             assert_eq!(atoms.expect(&mut reader).unwrap().text(), text);

@@ -1,17 +1,18 @@
 //! Finding the end of a term without making objects.
 
 use super::read::Reader;
-use super::{Decoding, tag};
+use super::tag;
 use crate::error::DecodeError;
+use crate::term::atom::Name;
 
-/// How many bytes the term at the start of `data` takes.
+/// How many bytes the term at the start of `data` takes, where `atoms` are those of the header.
 ///
 /// Looks at tags and lengths only: what it accepts `decode_term` may still refuse, never the other way round.
-pub fn skip_term(data: &[u8], how: &Decoding<'_>) -> Result<usize, DecodeError> {
+pub fn skip_term(data: &[u8], atoms: &[Name]) -> Result<usize, DecodeError> {
     let mut reader = Reader::new(data);
     let mut pending: usize = 1;
     while pending > 0 {
-        pending = pending - 1 + one(&mut reader, how)?;
+        pending = pending - 1 + one(&mut reader, atoms)?;
         if pending > reader.remaining() {
             return Err(reader.malformed("more elements are declared than bytes are left"));
         }
@@ -20,7 +21,7 @@ pub fn skip_term(data: &[u8], how: &Decoding<'_>) -> Result<usize, DecodeError> 
 }
 
 /// Skip what belongs to one tag; how many terms follow as its children.
-fn one(reader: &mut Reader<'_>, how: &Decoding<'_>) -> Result<usize, DecodeError> {
+fn one(reader: &mut Reader<'_>, atoms: &[Name]) -> Result<usize, DecodeError> {
     let tag = reader.tag()?;
     let (bytes, children) = match tag {
         tag::NIL => (0, 0),
@@ -29,7 +30,7 @@ fn one(reader: &mut Reader<'_>, how: &Decoding<'_>) -> Result<usize, DecodeError
         tag::NEW_FLOAT => (8, 0),
         tag::FLOAT => (31, 0),
         tag::ATOM_CACHE_REF => {
-            if reader.length8()? >= how.atoms.len() {
+            if reader.length8()? >= atoms.len() {
                 return Err(reader.malformed("no such atom in the header of this message"));
             }
             (0, 0)
@@ -98,11 +99,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limits::Limits;
-    use crate::term::atom::Name;
 
     fn skip(data: &[u8]) -> Result<usize, DecodeError> {
-        skip_term(data, &Decoding { limits: &Limits::default(), strings: false, atoms: &[Name::intern("cached")] })
+        skip_term(data, &[Name::intern("cached")])
     }
 
     /// The bytes of the vectors, without their version byte; their files are JSON with one vector in a line.

@@ -73,6 +73,7 @@ pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
         max_term_size: size("max_term_size")?,
         max_inflated_size: size("max_inflated_size")?,
         max_atoms: size("max_atoms")?,
+        max_peer_atoms: size("max_peer_atoms")?,
         max_packet_size: size("max_packet_size")?,
         max_queued_bytes: size("max_queued_bytes")?,
         max_unsent_bytes: size("max_unsent_bytes")?,

@@ -72,7 +72,8 @@ const WITH_REASON: [u8; 3] = [24, 26, 28];
 
 /// Decode a packet. `None` for a message to a process that is none of ours; an error is the reason to close the link.
 ///
-/// A payload that breaks a limit costs itself only: what it belongs to is refused, or has another reason.
+/// A payload that breaks a limit costs itself only: what it belongs to is refused, or has another reason. One with an
+/// atom more than the peer may make ends the link.
 ///
 /// The large binaries of a large packet are left unfilled and added to `holes`.
 pub fn deliver(
@@ -82,7 +83,7 @@ pub fn deliver(
     limits: &Limits,
     holes: &mut Vec<Hole>,
 ) -> Result<Option<Flat>, String> {
-    let how = Decoding { limits, strings: false, atoms: &packet.atoms };
+    let how = Decoding { limits, strings: false, atoms: &packet.atoms, budget: &identity.budget };
     let mut terms = Terms { py, data: packet.terms(), position: 0, bound: packet.control_bound(), how, holes };
     terms.version(packet)?;
     let head = terms.native(read_head)?;
@@ -157,7 +158,7 @@ impl<'a, 'py> Terms<'a, 'py> {
     }
 
     fn skip(&mut self) -> Read<()> {
-        self.position += skip_term(self.control(), &self.how).map_err(|error| error.to_string())?;
+        self.position += skip_term(self.control(), self.how.atoms).map_err(|error| error.to_string())?;
         Ok(())
     }
 
@@ -220,8 +221,7 @@ impl<'a, 'py> Terms<'a, 'py> {
         match target {
             Target::Pid => Ok(self.pid(packet, identity)?.map(Receiver::Number)),
             Target::Name => {
-                let max_atoms = self.how.limits.max_atoms;
-                let name = self.native(|cursor| read_atom(cursor, &packet.atoms, max_atoms))?;
+                let name = self.native(|cursor| read_atom(cursor, &packet.atoms, &identity.budget))?;
                 Ok(Some(Receiver::Name(name)))
             }
             Target::Alias => {

@@ -14,7 +14,6 @@ use super::events::{Backlog, Event};
 use crate::dist::order::Gate;
 use crate::dist::packet::Packet;
 use crate::etf::Hole;
-use crate::limits::Limits;
 
 /// A packet from this size on is copied in slices.
 pub const LARGE_PACKET: usize = 1024 * 1024;
@@ -34,17 +33,17 @@ pub struct Filling {
 
 impl Filling {
     /// A message and where its packet fills it.
-    pub fn new(flat: Flat, packet: Packet, holes: Vec<Hole>, limits: &Limits) -> Self {
+    pub fn new(flat: Flat, packet: Packet, holes: Vec<Hole>) -> Self {
         let mut gate = Gate::default();
-        gate.hold(&packet, limits);
+        gate.hold(&packet);
         Self { flat, packet, holes, gate, held: VecDeque::new() }
     }
 
     /// Give back what may overtake the message, and keep what may not.
-    fn admit(&mut self, event: Event, limits: &Limits) -> Option<Event> {
+    fn admit(&mut self, event: Event) -> Option<Event> {
         match event {
-            Event::Packet(packet) if packet.size() >= LARGE_PACKET || !self.gate.admits(&packet, limits) => {
-                self.gate.hold(&packet, limits);
+            Event::Packet(packet) if packet.size() >= LARGE_PACKET || !self.gate.admits(&packet) => {
+                self.gate.hold(&packet);
                 self.held.push_back(Event::Packet(packet));
                 None
             }
@@ -94,14 +93,14 @@ pub struct Desk {
 
 impl Desk {
     /// The next event that may be handed out.
-    pub fn take_next(&mut self, limits: &Limits) -> Option<(u64, Event)> {
+    pub fn take_next(&mut self) -> Option<(u64, Event)> {
         loop {
             if self.backlog.is_at_end() && !self.fillings.is_empty() {
                 return None;
             }
             let (link, event) = self.backlog.take_next()?;
             let Some(filling) = self.fillings.get_mut(&link) else { return Some((link, event)) };
-            if let Some(event) = filling.admit(event, limits) {
+            if let Some(event) = filling.admit(event) {
                 return Some((link, event));
             }
         }

@@ -31,9 +31,9 @@ impl Inbound {
         Self {
             link,
             events,
-            receiver: Receiver::new(Format::of(identity.flags), limits),
+            receiver: Receiver::new(Format::of(identity.flags), identity.budget.clone(), limits),
             packets: Vec::new(),
-            reflexes: Reflexes::new(identity, limits.clone()),
+            reflexes: Reflexes::new(identity),
             max_queued_bytes: limits.max_queued_bytes,
             max_unsent_bytes: limits.max_unsent_bytes,
             paused: false,
@@ -92,7 +92,7 @@ mod tests {
         let limits = Limits { max_queued_bytes, ..Limits::default() };
         let (link, events) = (Arc::new(Link::new(1)), Arc::new(Events::new().unwrap()));
         let [node, peer] = ["here@test", "there@test"].map(Name::intern);
-        let identity = Arc::new(Identity { node, creation: 7, peer, flags: u64::MAX });
+        let identity = Arc::new(Identity::new(node, 7, peer, u64::MAX, &limits));
         (Inbound::new(link.clone(), events.clone(), identity, &limits), link, events)
     }
 

@@ -20,7 +20,7 @@ use super::events::Event;
 use super::filling::{Desk, Filling};
 use super::fork;
 use super::guarded::Guarded;
-use super::handle::{Link, Posted, Request};
+use super::handle::{HIGH_MARK, Link, Posted, Request};
 use super::session::Session;
 use super::task::Settings;
 use super::thread::Thread;
@@ -29,7 +29,7 @@ use super::watching::Watching;
 use crate::dist::identity::Identity;
 use crate::dist::loan::Loan;
 use crate::dist::packet::Packet;
-use crate::dist::sender::Encoded;
+use crate::dist::sender::{Encoded, OVERHEAD};
 use crate::limits::Limits;
 use crate::term::atom::Name;
 use crate::term::pid::Pid;
@@ -64,11 +64,21 @@ const FEW: usize = 8;
 /// Then large messages are copied for so long.
 const MAX_FILL_TIME: Duration = Duration::from_millis(2);
 
+/// So many times `max_unsent_bytes` may wait of signals, which must not get lost while their link stands.
+const SIGNALS_FACTOR: usize = 2;
+
+/// Too much waits for a peer.
+fn overloaded(py: Python<'_>, maximum: usize, peer: &Name) -> PyErr {
+    raise(py, "LinkOverloaded", &format!("more than {maximum} bytes wait for {}", peer.text()), Some(peer))
+}
+
 /// Add the types and functions of this module to `pyzen._native`.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for (name, value) in [("SENT", SENT), ("BUSY", BUSY), ("NO_LINK", NO_LINK)] {
         module.add(name, value)?;
     }
+    module.add("HIGH_MARK", HIGH_MARK)?;
+    module.add("OVERHEAD", OVERHEAD)?;
     let kinds = [
         ("MESSAGE", MESSAGE),
         ("ACCEPTED", ACCEPTED),
@@ -223,11 +233,12 @@ impl Inner {
         }
     }
 
-    fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>) -> Posted {
+    /// Queue a message or a signal; an `answer` is written at once if it is its turn.
+    fn post(&self, link: &Link, order_key: u64, encoded: Encoded, maximum: Option<usize>, answer: bool) -> Posted {
         let size = encoded.length();
         self.lent().extend(encoded.lent.iter().map(|(_, loan)| loan.clone()));
-        // Only a message, which has a bound, is an answer: signals that come before it leave it the turn.
-        let posted = if maximum.is_some() && self.direct.swap(false, Ordering::Relaxed) {
+        // Only a message is an answer: signals that come before it leave it the turn.
+        let posted = if answer && self.direct.swap(false, Ordering::Relaxed) {
             link.write(order_key, encoded, maximum)
         } else {
             link.send(order_key, encoded, maximum)
@@ -289,7 +300,7 @@ impl Inner {
         count(&self.counters.received_packets, &self.counters.received_bytes, size);
         let reason = match delivered {
             Ok(Some(flat)) if !holes.is_empty() => {
-                desk.begin(link.id, Filling::new(flat, packet, holes, self.limits()));
+                desk.begin(link.id, Filling::new(flat, packet, holes));
                 return Ok(None);
             }
             Ok(Some(flat)) => {
@@ -401,7 +412,8 @@ impl LinkThread {
         first: &Bound<'_, PySequence>,
     ) -> PyResult<()> {
         let inner = self.inner()?;
-        let identity = Identity { node: Name::from_object(node)?, creation, peer: Name::from_object(peer)?, flags };
+        let (node, peer) = (Name::from_object(node)?, Name::from_object(peer)?);
+        let identity = Identity::new(node, creation, peer, flags, inner.limits());
         let last_frame = last_frame.map(checked_frame).transpose()?;
         let first = first_messages(first, flags, inner.limits())?;
         let Some(handle) = inner.in_handshake(link)? else { return Ok(()) };
@@ -410,7 +422,7 @@ impl LinkThread {
         inner.links().insert(link, entry);
         handle.request(Request::Activate { identity, last_frame });
         for (order_key, encoded) in first {
-            inner.post(&handle, order_key, encoded, None);
+            inner.post(&handle, order_key, encoded, None, false);
         }
         Ok(())
     }
@@ -429,14 +441,11 @@ impl LinkThread {
         let limits = inner.limits();
         let encoded = encode::message(from_pid, to, message, priority, identity.flags, limits)?;
         let Some(encoded) = encoded else { return Ok(SENT) };
-        match inner.post(&handle, from_pid.get().0.number(), encoded, Some(limits.max_unsent_bytes)) {
+        match inner.post(&handle, from_pid.get().0.number(), encoded, Some(limits.max_unsent_bytes), true) {
             Posted::Sent => Ok(SENT),
             Posted::Busy => Ok(BUSY),
             Posted::Gone => Ok(NO_LINK),
-            Posted::Overloaded => {
-                let text = format!("more than {} bytes wait for {}", limits.max_unsent_bytes, identity.peer.text());
-                Err(raise(message.py(), "LinkOverloaded", &text, Some(&identity.peer)))
-            }
+            Posted::Overloaded => Err(overloaded(message.py(), limits.max_unsent_bytes, &identity.peer)),
         }
     }
 
@@ -445,12 +454,14 @@ impl LinkThread {
         let inner = self.inner()?;
         let Some((handle, identity)) = inner.active(link)? else { return Ok(NO_LINK) };
         let encoded = encode::signal(control, &payload, identity.flags, inner.limits())?;
-        let passes = !encoded.has_payload();
-        Ok(match inner.post(&handle, order_key, encoded, None) {
-            Posted::Gone => NO_LINK,
-            Posted::Busy if !passes => BUSY,
-            _ => SENT,
-        })
+        let maximum = inner.limits().max_unsent_bytes.saturating_mul(SIGNALS_FACTOR);
+        let with_this = maximum.saturating_add(encoded.cost()); // a single one of any size is taken
+        match inner.post(&handle, order_key, encoded, Some(with_this), false) {
+            Posted::Sent => Ok(SENT),
+            Posted::Busy => Ok(BUSY),
+            Posted::Gone => Ok(NO_LINK),
+            Posted::Overloaded => Err(overloaded(control.py(), maximum, &identity.peer)),
+        }
     }
 
     fn close(&self, link: u64, reason: String) -> PyResult<()> {
@@ -489,7 +500,7 @@ impl LinkThread {
         desk.backlog.refill(inner.thread.events());
         inner.take_back();
         for _ in 0..MAX_DRAINED {
-            let Some((link, happened)) = desk.take_next(inner.limits()) else { break };
+            let Some((link, happened)) = desk.take_next() else { break };
             if let Event::Packet(packet) = &happened {
                 bytes += packet.size();
             }

@@ -64,8 +64,10 @@ impl Session {
         flags: u64,
     ) -> PyResult<Self> {
         let (limits, format) = (limits_of(limits)?, Format::of(flags));
-        let identity = Identity { node: Name::from_object(node)?, creation, peer: Name::from_object(peer)?, flags };
-        let state = State { receiver: Receiver::new(format, &limits), sender: Sender::new(format), down: false };
+        let (node, peer) = (Name::from_object(node)?, Name::from_object(peer)?);
+        let identity = Identity::new(node, creation, peer, flags, &limits);
+        let receiver = Receiver::new(format, identity.budget.clone(), &limits);
+        let state = State { receiver, sender: Sender::new(format), down: false };
         Ok(Self { limits, identity, state: Mutex::new(state) })
     }
 

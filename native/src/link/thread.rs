@@ -232,7 +232,7 @@ mod tests {
 
     fn activate(last_frame: Option<Vec<u8>>) -> Request {
         let [node, peer] = ["here@test", "there@test"].map(Name::intern);
-        let identity = Identity { node, creation: 7, peer, flags: u64::MAX };
+        let identity = Identity::new(node, 7, peer, u64::MAX, &Limits::default());
         Request::Activate { identity: Arc::new(identity), last_frame }
     }
 

@@ -8,6 +8,7 @@ mod counts;
 mod covers;
 mod fallback;
 mod firing;
+mod held;
 mod identity;
 mod index;
 mod list;
@@ -29,6 +30,8 @@ mod subscriptions_model;
 
 pub use counts::{Counts, Sizes};
 pub use firing::{Dispatch, Object};
+#[cfg(test)]
+pub use held::Held;
 pub use identity::Identity;
 pub use monitors::{Monitors, News, Removed};
 pub use rows::Words;

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::held::{Held, Holders};
 use super::identity::{Identity, Key};
 use super::index::{Keyed, Sharded};
 use super::list::{Link, Linked, List};
@@ -95,6 +96,8 @@ struct Connector {
     pid: Option<PidParts>,
     rows: List,
     certificates: List,
+    /// Bytes that the reasons of its certificates encode to.
+    size: usize,
     gone: bool,
 }
 
@@ -143,6 +146,7 @@ pub struct Subscriptions<R> {
     by_key: Sharded<Key>,
     by_watch: Sharded<Words>,
     by_pid: KeyedMap<PidParts, u32>,
+    holders: Holders,
     values: Shared<R>,
     /// Connectors that ended and whose rows are being removed.
     gone: VecDeque<u32>,
@@ -163,6 +167,7 @@ impl<R> Default for Subscriptions<R> {
             by_key: Sharded::default(),
             by_watch: Sharded::default(),
             by_pid: KeyedMap::default(),
+            holders: Holders::default(),
             values: Shared::default(),
             gone: VecDeque::new(),
             certificates: 0,
@@ -187,7 +192,21 @@ impl<R> Subscriptions<R> {
         }
         let id = self.connectors.insert(Connector { pid: Some(pid.clone()), ..Connector::default() });
         self.by_pid.insert(pid.clone(), id);
+        self.holders.meet(&pid.node);
         id
+    }
+
+    /// Change what the node of a living Connector holds.
+    fn hold(&mut self, connector: u32, change: impl FnOnce(&mut Held)) {
+        let row = &self.connectors[connector];
+        if let (false, Some(pid)) = (row.gone, &row.pid) {
+            self.holders.change(&pid.node, change);
+        }
+    }
+
+    fn insert(&mut self, row: Row) -> u32 {
+        self.hold(row.connector, |held| held.rows += 1);
+        self.rows.insert(row)
     }
 
     fn target(&mut self, identity: Identity) -> u32 {
@@ -211,7 +230,7 @@ impl<R> Subscriptions<R> {
                 self.enlist(row);
             }
             None => {
-                let row = self.rows.insert(Row { target, connector, ..Row::default() });
+                let row = self.insert(Row { target, connector, ..Row::default() });
                 self.by_pair.insert(row, &self.rows);
                 self.targets[target].holders += 1;
                 self.enlist(row);
@@ -254,7 +273,8 @@ impl<R> Subscriptions<R> {
     /// Remove a row of either kind. Answers the ERTS monitor that nobody needs any more.
     fn remove(&mut self, row: u32) -> Option<Words> {
         let Row { target, connector, reason, echo, .. } = self.rows[row];
-        self.count_leftover(connector);
+        self.hold(connector, |held| held.rows -= 1);
+        self.leftover -= usize::from(self.connectors[connector].gone);
         if reason == NONE {
             self.targets[target].side.unlink::<SIDE, _>(&mut self.rows, row);
             self.connectors[connector].rows.unlink::<OWN, _>(&mut self.rows, row);
@@ -270,10 +290,6 @@ impl<R> Subscriptions<R> {
         }
         self.by_pair.remove(&[target, connector], row, &self.rows);
         self.release(target)
-    }
-
-    fn count_leftover(&mut self, connector: u32) {
-        self.leftover -= usize::from(self.connectors[connector].gone);
     }
 
     fn release(&mut self, target: u32) -> Option<Words> {
@@ -293,6 +309,9 @@ impl<R> Subscriptions<R> {
         self.connectors[connector].certificates.unlink::<OWN, _>(&mut self.rows, row);
         self.certificates -= usize::from(!self.connectors[connector].gone);
         let reason = std::mem::replace(&mut self.rows[row].reason, NONE);
+        let size = self.values.size(reason) as usize;
+        self.connectors[connector].size -= size;
+        self.hold(connector, |held| held.size -= size);
         self.values.release(reason);
     }
 
@@ -325,7 +344,10 @@ impl<R> Subscriptions<R> {
 
     fn enqueue(&mut self, row: u32, reason: u32) -> Option<PidParts> {
         self.rows[row].reason = reason;
-        let connector = &mut self.connectors[self.rows[row].connector];
+        let (connector, size) = (self.rows[row].connector, self.values.size(reason) as usize);
+        self.hold(connector, |held| held.size += size);
+        let connector = &mut self.connectors[connector];
+        connector.size += size;
         connector.certificates.push::<OWN, _>(&mut self.rows, row);
         self.certificates += 1;
         self.certified += 1;
@@ -336,7 +358,7 @@ impl<R> Subscriptions<R> {
     pub fn certify(&mut self, connector: &PidParts, echo: R, reason: R, size: u32) -> bool {
         let connector = self.connector(connector);
         let (echo, reason) = (self.values.keep(echo, 0), self.values.keep(reason, size));
-        let row = self.rows.insert(Row { connector, echo, ..Row::default() });
+        let row = self.insert(Row { connector, echo, ..Row::default() });
         self.enqueue(row, reason).is_some()
     }
 
@@ -378,6 +400,11 @@ impl<R> Subscriptions<R> {
         self.by_pid.get(connector).map_or(0, |id| self.connectors[*id].certificates.len() as usize)
     }
 
+    /// What the Connectors of a node hold that live.
+    pub fn held(&self, node: &Name) -> Held {
+        self.holders.of(node)
+    }
+
     /// Whether a Connector is subscribed to a target that lives as far as is known.
     pub fn is_subscribed(&self, connector: &PidParts, identity: &Identity) -> bool {
         let pair = self.by_key.get(&identity.key(HERE), &self.targets).zip(self.by_pid.get(connector).copied());
@@ -391,7 +418,9 @@ impl<R> Subscriptions<R> {
         let row = &mut self.connectors[id];
         row.gone = true;
         self.certificates -= row.certificates.len() as usize;
-        self.leftover += (row.rows.len() + row.certificates.len()) as usize;
+        let rows = (row.rows.len() + row.certificates.len()) as usize;
+        self.leftover += rows;
+        self.holders.part(&connector.node, rows, row.size);
         self.gone.push_back(id);
         true
     }
@@ -467,6 +496,7 @@ impl<R> Subscriptions<R> {
     /// Every value that is kept, for the collector's sake or for nobody's.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        self.sizes() == SubscriptionSizes::default() && self.values.len() + self.connectors.len() == 0
+        self.sizes() == SubscriptionSizes::default()
+            && self.values.len() + self.connectors.len() + self.holders.len() == 0
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Echo, Identity, Subscriptions, Words};
+use super::{Echo, Held, Identity, Subscriptions, Words};
 use crate::term::atom::Name;
 use crate::term::pid::PidParts;
 
@@ -168,6 +168,18 @@ impl Pair {
         }
     }
 
+    fn check_held(&self, node: u8) {
+        let of = |number: &u8| number % 2 == node;
+        let certificates = self.model.certificates.iter().filter(|(one, _)| of(one)).map(|(_, waiting)| waiting.len());
+        let size = certificates.sum::<usize>(); // each of one byte
+        let expected = Held {
+            connectors: self.model.known.iter().filter(|one| of(one)).count(),
+            rows: self.model.subscribed.iter().filter(|(one, _)| of(one)).count() + size,
+            size,
+        };
+        assert_eq!(self.table.held(&pid(node, 0).node), expected);
+    }
+
     fn check(&self) {
         let sizes = self.table.sizes();
         assert_eq!(sizes.subscriptions, self.model.subscribed.len());
@@ -176,6 +188,7 @@ impl Pair {
         assert_eq!(sizes.watches, self.model.watches.len());
         assert!((0..4).all(|one| self.table.knows(&connector(one)) == self.model.known.contains(&one)));
         assert_eq!(self.table.certified(), self.model.certified);
+        (0..2).for_each(|node| self.check_held(node));
         let views = self.table.views(99);
         assert_eq!(views.len(), self.model.subscribed.len());
         let is_known = |(identity, pid): &(&Identity, &PidParts)| {

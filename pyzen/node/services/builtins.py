@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.signals import Exit2
 from pyzen.errors import RpcError
-from pyzen.node.services.process_info import item_of, usual_items
+from pyzen.node.services.process_info import MAX_ITEMS, item_of, items_of, usual_items
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class Builtins:
                 return [self._router.name]
             case atoms.known:
                 return [self._router.name, *self._nodes(False), *self._nodes(True)]
-            case list():
-                return [node for one in kind for node in self.nodes(one)]
+            case list() if all(type(one) is Atom for one in kind):
+                return list(dict.fromkeys(node for one in dict.fromkeys(kind) for node in self.nodes(one)))
         raise badarg()
 
     def whereis(self, name: Any) -> Any:
@@ -111,10 +111,12 @@ class Builtins:
             return usual_items(actor)
         try:
             if isinstance(items, list):
-                return [item_of(actor, item) for item in items]
+                return items_of(actor, items)
             found = item_of(actor, items)
         except LookupError:
             raise badarg() from None
+        except OverflowError:
+            raise RpcError("error", atoms.system_limit) from None
         return [] if found == NO_NAME else found
 
     def info(self, pid: Any, items: Any = None) -> Any:
@@ -126,9 +128,11 @@ class Builtins:
         """``exit/2``: it is a peer who asks for it, and a peer ends no process of the node itself."""
         if not isinstance(pid, Pid):
             raise badarg()
+        if self._router.link(pid.node) is None:
+            return True  # nobody is dialled for a peer
         sender = self._router.running() or pid
         actor = self._router.actor(pid)
-        if actor is not None and actor.guarded:
+        if actor is not None and actor.is_immune:
             actor.instance.refused("a call of exit", self._router.name)  # the caller's word is all that says who it is
             return True
         self._router.route(Exit2(pid, sender, reason))
@@ -159,6 +163,8 @@ def memory(kind: Any = None) -> Any:
          atoms.code, atoms.ets), 0,
     )  # fmt: skip
     sizes[atoms.total] = sizes[atoms.system] = resident_bytes()
+    if isinstance(kind, list) and len(kind) > MAX_ITEMS:
+        raise RpcError("error", atoms.system_limit)
     if kind is None:
         return list(sizes.items())
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
+from pyzen.actor.guarded import Immune
 from pyzen.actor.loop import Loop
 from pyzen.actor.remote import Remote
 
@@ -21,8 +22,11 @@ class Dropping(Loop):
 
 
 @final
-class Caller(Remote):
-    """Has calls under way but reads no mail: replies never pass the mailbox, and no other process knows its pid."""
+class Caller(Immune, Remote):
+    """Has calls under way but reads no mail: replies never pass the mailbox.
+
+    No peer can end it, and with it what the program has asked for: any peer can read its pid in ``processes()``.
+    """
 
     async_dist = True
 

@@ -53,6 +53,7 @@ class Output:
         self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
         self._size = 0
         self._stopped = False
+        self._at_end: Callable[[], object] = bool
         self._thread: Thread | None = None
         self.dropped = 0
 
@@ -73,26 +74,32 @@ class Output:
 
     async def stop(self) -> None:
         """Write what waits, for a second at most, and end the thread unless it is held up."""
-        written = asyncio.Event()
-        if self._thread is not None and self.offer(0, partial(self._tell, asyncio.get_running_loop(), written)):
+        ended = asyncio.Event()
+        self._at_end = partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set)
+        self._take_no_more()
+        if self._thread is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIMEOUT):
-                    await written.wait()
-        self.close(0.1)
+                    await ended.wait()
+                    self._thread.join()  # it does nothing any more
 
-    def close(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Take nothing more, and wait so many seconds at most until what waits is written."""
+    def close(self) -> None:
+        """Take nothing more, and wait for a second at most until what waits is written."""
+        self._take_no_more()
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT)
+
+    def _take_no_more(self) -> None:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout)
-
-    def _tell(self, loop: asyncio.AbstractEventLoop, written: asyncio.Event) -> None:
-        with contained:
-            loop.call_soon_threadsafe(written.set)
 
     def _run(self) -> None:
+        self._work()
+        with contained:  # the event loop may be closed
+            self._at_end()
+
+    def _work(self) -> None:
         while (next_ := self._next()) is not None:
             size, work = next_
             with contained:

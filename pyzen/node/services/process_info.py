@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pyzen.actor.actor import Actor
 
-__all__ = ["item_of", "usual_items"]
+__all__ = ["item_of", "items_of", "usual_items"]
 
 UNDEFINED: Final = atoms.undefined
 REGISTERED_NAME: Final = atoms.registered_name
@@ -39,6 +39,12 @@ MAX_MESSAGES_SIZE: Final = 1_000_000
 
 MAX_FRAMES: Final = 20
 
+MAX_ITEMS: Final = 64
+"""Items that are told at once: there are fewer."""
+
+MAX_RELATIONS: Final = 10_000
+"""Links, monitors or watchers that are shown."""
+
 
 def item_of(actor: Actor, item: Any) -> tuple[Any, Any]:
     """Return an item and its value.
@@ -51,6 +57,18 @@ def item_of(actor: Actor, item: Any) -> tuple[Any, Any]:
     if type(item) is not Atom:
         raise LookupError
     return item, ITEMS[item](actor)
+
+
+def items_of(actor: Actor, items: list[Any]) -> list[tuple[Any, Any]]:
+    """Return items and their values, in order.
+
+    Raises:
+        LookupError: There is no such item.
+        OverflowError: These are more than there are, or the same again: the answer could be of any size.
+    """
+    if len(items) > MAX_ITEMS or any(item in items[:index] for index, item in enumerate(items)):
+        raise OverflowError
+    return [item_of(actor, item) for item in items]
 
 
 def usual_items(actor: Actor) -> list[tuple[Any, Any]]:
@@ -140,6 +158,11 @@ def monitored(target: Any) -> tuple[Atom, Any]:
     return atoms.process, target
 
 
+def first(found: Iterable[Any]) -> list[Any]:
+    """Return as much as is shown."""
+    return list(islice(found, MAX_RELATIONS))
+
+
 def constant(value: Any) -> Callable[[Actor], Any]:
     """Return the function of an item that is the same for all processes."""
     return lambda _actor: value
@@ -190,7 +213,7 @@ ITEMS: Final[dict[Atom, Callable[[Actor], Any]]] = {
     atoms.initial_call: code_of,
     atoms.label: constant(UNDEFINED),
     atoms.last_calls: constant(False),
-    atoms.links: lambda actor: [pid for pid, state in actor.relations.links.items() if state.active],
+    atoms.links: lambda actor: first(pid for pid, state in actor.relations.links.items() if state.active),
     atoms.max_heap_size: constant(MAX_HEAP),
     atoms.memory: ZERO,
     atoms.message_queue_data: constant(atoms.on_heap),
@@ -198,8 +221,8 @@ ITEMS: Final[dict[Atom, Callable[[Actor], Any]]] = {
     atoms.messages: messages_of,
     atoms.min_bin_vheap_size: ZERO,
     atoms.min_heap_size: ZERO,
-    atoms.monitored_by: lambda actor: [watcher for watcher, _ in actor.relations.watchers.values()],
-    atoms.monitors: lambda actor: [monitored(target) for target in actor.relations.monitors.values()],
+    atoms.monitored_by: lambda actor: first(watcher for watcher, _ in actor.relations.watchers.values()),
+    atoms.monitors: lambda actor: first(monitored(target) for target in actor.relations.monitors.values()),
     atoms.parent: lambda actor: actor.parent or UNDEFINED,
     atoms.priority: constant(atoms.normal),
     atoms.priority_messages: constant(False),

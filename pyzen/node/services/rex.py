@@ -9,7 +9,7 @@ Messages in::
     {Observer, features_request}                                         Observer ! {features_reply, Node, [erpc]}
 
 Each call runs in a process of its own, whose end is an answer, too. The functions of ``block_call`` run one after the
-other; other messages don't wait for them.
+other; other messages don't wait for them. Those that wait are forgotten when the link that they came by is lost.
 
 A call past ``Limits.max_processes``, or past `MAX_BLOCKED` that wait, is answered ``{badrpc, {'EXIT', system_limit}}``.
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import log_stray
@@ -48,6 +48,19 @@ MFA: TypeAlias = "tuple[Any, Any, list[Any]]"
 Done: TypeAlias = "Callable[[Any], object]"
 
 
+class Blocked(NamedTuple):
+    """A ``block_call`` that waits for those before it.
+
+    Attributes:
+        via: The link that it came by, 0 for a process of this node.
+    """
+
+    via: int
+    mfa: MFA
+    leader: Any
+    done: Done
+
+
 @final
 class Rex(GuardedServer):
     """Runs what peers ask for by message.
@@ -63,7 +76,8 @@ class Rex(GuardedServer):
         self._births = births
         self._calls: dict[Reference, Done] = {}
         self._blocking: Reference | None = None
-        self._blocked: deque[tuple[MFA, Any, Done]] = deque()
+        self._blocked: deque[Blocked] = deque()
+        self._peers: set[Atom] = set()
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer ``call`` and ``block_call`` with the result of the function."""
@@ -74,8 +88,7 @@ class Rex(GuardedServer):
             case (atoms.block_call, module, function, list() as args, leader):
                 if len(self._blocked) >= MAX_BLOCKED:
                     return self._refused()
-                self._blocked.append(((module, function, args), leader, partial(self.reply, from_)))
-                self._start_blocked()
+                self._block((module, function, args), leader, partial(self.reply, from_))
                 return NOREPLY
         log_stray(actor_of(self), request)
         return atoms.ignored
@@ -113,11 +126,18 @@ class Rex(GuardedServer):
         return self.node
 
     def handle_notice(self, message: tuple[Any, ...]) -> None:
-        """Take the end of a call: who waits for a function that can answer no more is told why."""
-        ref = message[1]
+        """Take the end of a call, and the loss of a link."""
+        match message:
+            case (atoms.nodedown, node):
+                self._forget_blocked(node)
+            case (atoms.DOWN, ref, _, _, reason):
+                self._ended(ref, reason)
+
+    def _ended(self, ref: Reference, reason: Any) -> None:
+        """Tell who waits for a function that can answer no more why."""
         done = self._calls.pop(ref, None)
         if done is not None:
-            done((atoms.badrpc, (atoms.EXIT, message[4])))
+            done((atoms.badrpc, (atoms.EXIT, reason)))
         if ref == self._blocking:
             self._blocking = None
             self._start_blocked()
@@ -127,10 +147,30 @@ class Rex(GuardedServer):
         log.warning("%s has no room for another call: see max_processes of its limits", self.node)
         return atoms.badrpc, (atoms.EXIT, atoms.system_limit)
 
+    def _block(self, mfa: MFA, leader: Any, done: Done) -> None:
+        """Let a ``block_call`` wait for its turn, as long as its link is up."""
+        runtime, via = actor_of(self).runtime, server_loop(actor_of(self)).via or 0
+        peer = runtime.peer_of(via) if via else None
+        if via and peer is None:
+            return  # lost meanwhile
+        if peer is not None and peer not in self._peers:
+            self._peers.add(peer)
+            runtime.monitor_node(peer, self.pid)
+        self._blocked.append(Blocked(via, mfa, leader, done))
+        self._start_blocked()
+
+    def _forget_blocked(self, peer: Atom) -> None:
+        """Forget the calls that came by a link which is lost: nobody waits for them."""
+        runtime = actor_of(self).runtime
+        self._peers.discard(peer)
+        runtime.demonitor_node(peer, self.pid)
+        self._blocked = deque(one for one in self._blocked if not one.via or runtime.peer_of(one.via) is not None)
+
     def _start_blocked(self) -> None:
         """Start the next ``block_call``, unless one runs."""
         while self._blocking is None and self._blocked:
-            self._blocking = self._start(*self._blocked.popleft())
+            _, mfa, leader, done = self._blocked.popleft()
+            self._blocking = self._start(mfa, leader, done)
 
     def _start(self, mfa: MFA, leader: Any, done: Done) -> Reference | None:
         """Start the process of a call; while the node stops the loss of the link is the answer."""

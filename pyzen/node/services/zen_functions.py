@@ -94,13 +94,17 @@ class ZenFunctions:
         return self._runtime.name
 
     def monitor(self, target: Any) -> Any:
-        """``ZenMonitor.monitor/1`` for the process that runs the call, which ends with it, and its monitor too."""
-        running = self._runtime.running()
+        """``ZenMonitor.monitor/1`` for the process that runs the call, which ends with it, and its monitor too.
+
+        For a node without a link the reference stands for nothing from the first: a monitor that lives would dial.
+        """
+        running, node = self._runtime.running(), self.find_node(target)
         if running is None:
             return REFUSED
-        self.get_for_node(self.find_node(target))
+        self.get_for_node(node)
+        subscriber = running if self._runtime.link(node) is not None else self._runtime.make_pid()
         try:
-            return self._system.monitor(target, subscriber=running)
+            return self._system.monitor(target, subscriber=subscriber)
         except (TypeError, ValueError):
             raise badarg() from None
 
@@ -121,8 +125,10 @@ class ZenFunctions:
     # ---- compatibility
 
     async def connect(self, peer: Any) -> Atom:
-        """``ZenMonitor.connect/1``; dials where the node may (``auto_connect``), which the original does not."""
+        """``ZenMonitor.connect/1``; it does not dial, as the original does not: a peer can name any node."""
         self.get_for_node(peer)
+        if self._runtime.link(peer) is None:
+            return atoms.incompatible
         return Atom(await compatibility_within(self._system, peer, CONNECT_TIMEOUT))
 
     def compatibility(self, target: Any) -> Atom:

@@ -6,6 +6,7 @@ import pytest
 
 from pyzen.actor.gen_server import GenServer
 from pyzen.errors import RpcError
+from pyzen.node.services.process_info import MAX_ITEMS
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
@@ -101,3 +102,40 @@ async def test_memory_is_that_of_the_whole_process(two: Two) -> None:
 
 async def test_sleep_takes_its_time(two: Two) -> None:
     assert await two.caller.rpc(two.callee.name, "Elixir.Process", "sleep", [1]) is atoms.ok
+
+
+# ---- answers have bounds
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [atoms.messages, atoms.messages],
+        [(atoms.dictionary, atoms.a)] * 2,
+        [atoms.status] * 100_000,
+        [(atoms.dictionary, number) for number in range(MAX_ITEMS + 1)],
+    ],
+    ids=["twice", "twice of the dictionary", "very often", "more than there are"],
+)
+async def test_process_info_of_ever_more_items_is_refused(two: Two, items: list[Any]) -> None:
+    pid = two.callee.spawn(Idle)
+
+    for module, function in (("erlang", "process_info"), ("Elixir.Process", "info")):
+        with pytest.raises(RpcError, match="system_limit"):
+            await two.caller.rpc(two.callee.name, module, function, [pid, items])
+
+
+async def test_memory_of_ever_more_kinds_is_refused(two: Two) -> None:
+    with pytest.raises(RpcError, match="system_limit"):
+        await two.caller.rpc(two.callee.name, "erlang", "memory", [[atoms.total] * 100_000])
+
+
+async def test_nodes_of_several_kinds_are_told_once_each(two: Two) -> None:
+    """As in OTP, where a list of kinds means any of them."""
+    kinds = [atoms.known, atoms.visible, atoms.this, atoms.known]
+
+    found = await two.caller.rpc(two.callee.name, "erlang", "nodes", [kinds * 10_000])
+
+    assert found == [two.callee.name, two.caller.name]
+    with pytest.raises(RpcError, match="badarg"):
+        await two.caller.rpc(two.callee.name, "erlang", "nodes", [[[atoms.this]]])

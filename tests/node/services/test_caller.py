@@ -7,6 +7,7 @@ import pytest
 
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import GenServer
+from pyzen.actor.verbs import actor_of
 from pyzen.errors import CallTimeout
 from pyzen.terms import Pid, atoms
 from tests.node.conftest import until
@@ -72,3 +73,22 @@ async def test_reply_after_the_timeout_is_dropped(make_node: MakeNode) -> None:
     a.cast(pid, atoms.answer)
 
     assert await calling is atoms.answer
+
+
+async def test_peer_ends_no_calls_of_the_program(make_node: MakeNode, caplog: pytest.LogCaptureFixture) -> None:
+    node, peer = await make_node("n"), await make_node("peer")
+    pid = node.spawn(Shown)
+    caller = await node.call(pid, atoms.who)
+    server = Late()
+    calling = asyncio.ensure_future(node.call(node.runtime.spawn(server), 1))
+    await until(lambda: server.waiting is not None)
+    async with peer.mailbox() as me:
+        for reason in (atoms.kill, atoms.boom):
+            me.send_exit(caller, reason)
+        me.link(caller)
+    assert await peer.rpc(node.name, "Elixir.Process", "exit", [caller, atoms.kill]) is True
+    node.cast(actor_of(server).pid, atoms.answer)
+
+    assert await calling is atoms.answer
+    assert await node.call(pid, atoms.who) == caller
+    assert f"refuses an exit signal of {peer.name}" in caplog.text

@@ -186,3 +186,21 @@ def test_logging_goes_on_while_nobody_reads() -> None:
     os.close(read_end)  # the thread is let go of
     handler.close()
     os.close(write_end)
+
+
+async def test_stop_holds_up_no_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time between two turns stays well below that for which the thread is waited for."""
+    monkeypatch.setattr("pyzen.node.services.output.STOP_TIMEOUT", 0.2)
+    gaps = []
+    for _ in range(3):  # the machine may have other things to do once
+        output, gate = Output(), threading.Event()
+        output.offer(0, gate.wait)
+        loop = asyncio.get_running_loop()
+        stopping, last, longest = asyncio.ensure_future(output.stop()), loop.time(), 0.0
+        while not stopping.done():
+            await asyncio.sleep(0)
+            longest, last = max(longest, loop.time() - last), loop.time()
+        gate.set()
+        gaps.append(longest)
+
+    assert min(gaps) < 0.05

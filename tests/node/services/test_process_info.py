@@ -10,6 +10,7 @@ import pytest
 
 from pyzen import etf
 from pyzen.actor.gen_server import GenServer
+from pyzen.node.services import process_info
 from pyzen.node.services.process_info import ITEMS, MAX_MESSAGES, MAX_MESSAGES_SIZE, item_of, usual_items
 from pyzen.terms import Pid, atoms
 
@@ -166,3 +167,18 @@ async def test_the_parent_is_who_has_started_a_process_with_a_link(two: Two) -> 
 
         assert item_of(actor_at(two.callee, child), atoms.parent)[1] == me.pid
         assert item_of(actor_at(two.callee, me.pid), atoms.parent)[1] is atoms.undefined
+
+
+async def test_relations_are_shown_up_to_a_bound(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_info, "MAX_RELATIONS", 3)
+    actor = actor_at(two.callee, two.callee.spawn(Idle))
+    others = [two.callee.spawn(Idle) for _ in range(5)]
+    for other in others:
+        actor.link(other)
+        actor.monitor(other)
+        actor_at(two.callee, other).monitor(actor.pid)
+    await until_quiet()
+
+    assert item_of(actor, atoms.links) == (atoms.links, others[:3])
+    assert item_of(actor, atoms.monitors) == (atoms.monitors, [(atoms.process, other) for other in others[:3]])
+    assert item_of(actor, atoms.monitored_by) == (atoms.monitored_by, others[:3])

@@ -9,7 +9,9 @@ from pyzen.actor.answers import Stop
 from pyzen.actor.process import current_process
 from pyzen.actor.reasons import ExitRequest
 from pyzen.config import Limits
+from pyzen.errors import NodeDown
 from pyzen.terms import atoms
+from tests.node.conftest import until
 from tests.node.services.conftest import Two
 
 if TYPE_CHECKING:
@@ -235,3 +237,53 @@ async def test_block_calls_that_wait_have_a_bound(two: Two, monkeypatch: pytest.
     assert [call.result() for call in done] == [NO_ROOM]
     gate.set()
     assert sorted(map(str, await asyncio.gather(*calls))) == sorted([str(NO_ROOM), *["True"] * 3])
+
+
+async def test_block_calls_of_a_lost_link_are_forgotten(make_node: MakeNode) -> None:
+    lost, other, callee = await make_node("lost"), await make_node("other"), await make_node("callee")
+    gate, ran = asyncio.Event(), []
+
+    async def work(name: Any) -> bool:
+        ran.append(name)
+        await gate.wait()
+        return True
+
+    callee.export("gate", "work", work)
+    calls = [
+        asyncio.ensure_future(
+            node.call(("rex", callee.name), (atoms.block_call, atoms.gate, atoms.work, [node.name], None))
+        )
+        for node in (callee, lost, lost, other)
+    ]
+    rex = callee.runtime.process(callee.whereis(atoms.rex))  # type: ignore[arg-type]
+    await until(lambda: rex.get_state()[atoms.blocked] == 3)
+
+    lost.disconnect(callee.name)
+    await until(lambda: rex.get_state()[atoms.blocked] == 1)
+
+    gate.set()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert ran == [callee.name, other.name]
+    assert [type(result) for result in results] == [bool, NodeDown, NodeDown, bool]
+
+
+async def test_block_calls_of_the_next_link_wait_on(two: Two) -> None:
+    gate = asyncio.Event()
+    two.callee.export("gate", "wait", gate.wait)
+    request: Any = (atoms.block_call, atoms.gate, atoms.wait, [], None)
+    rex = two.callee.runtime.process(two.callee.whereis(atoms.rex))  # type: ignore[arg-type]
+
+    def call() -> asyncio.Future[Any]:
+        return asyncio.ensure_future(two.caller.call(("rex", two.callee.name), request))
+
+    for _ in range(2):
+        calls = [call(), call()]
+        await until(lambda: rex.get_state()[atoms.blocked] >= 1)
+        two.caller.disconnect(two.callee.name)
+        await until(lambda: rex.get_state()[atoms.blocked] == 0)
+        await asyncio.wait(calls)
+    last = call()
+    await until(lambda: rex.get_state()[atoms.blocked] == 1)
+    gate.set()
+
+    assert await last is True

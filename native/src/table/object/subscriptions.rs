@@ -115,6 +115,12 @@ impl SubscriptionTable {
         Self::pids(py, self.with(|core| core.died(&words, reason, size)))
     }
 
+    #[pyo3(signature = (node, /))]
+    fn held(&self, node: &Bound<'_, Atom>) -> (usize, usize, usize) {
+        let held = self.with(|core| core.held(node.get().name()));
+        (held.connectors, held.rows, held.size)
+    }
+
     #[pyo3(signature = (connector, target, reason, size, /))]
     fn certify(&self, connector: &Bound<'_, Pid>, target: Py<PyAny>, reason: Py<PyAny>, size: u32) -> bool {
         self.with(|core| core.certify(&connector.get().0, target, reason, size))
