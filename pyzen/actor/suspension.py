@@ -21,7 +21,7 @@ class Way(Protocol):
     """A way to another node on which too much waits."""
 
     def forget(self, actor: Actor) -> None:
-        """Resume a process no more that waits for this."""
+        """Drop a process that no longer waits for this."""
 
 
 @final
@@ -44,7 +44,7 @@ class Suspension:
         return not self._ways
 
     def end(self, actor: Actor) -> None:
-        """Let the code of the process go on, and no way know it any more."""
+        """Let the code of the process go on, and drop the process from each way that it waits for."""
         self._over.set()
         for way in self._ways:
             way.forget(actor)

@@ -50,7 +50,7 @@ EVENTS: Final = ("links_up", "links_lost", "dials_failed", "connections_refused"
 """What is counted."""
 
 MAX_DIALS: Final = 1024
-"""Dials under way past which nothing that is sent dials; `Node.connect` still does."""
+"""Once so many dials are under way, sending starts no further one; `Node.connect` still does."""
 
 ORDERLY: Final = frozenset({"closed", "stopped"})
 """The reasons of links that the peer has closed, or that end with this node."""

@@ -131,7 +131,7 @@ class Narrow:
             actor.suspend(self)
 
     def forget(self, actor: Actor) -> None:
-        """Resume a process no more that waits."""
+        """Drop a process that no longer waits."""
         self._waiting.discard(actor)
 
     def writable(self) -> None:

@@ -44,7 +44,7 @@ NODEDOWN: Final = atoms.nodedown
 DIAL_FAILED: Final = atoms.dial_failed
 
 ANSWERING_DIALS: Final = 64
-"""Dials under way past which no answer to a call dials, for the caller may be of any node that a peer makes up."""
+"""Once so many dials are under way, answering a call starts no further one: a peer can make up callers of any node."""
 
 ID_BITS: Final = 28
 """Bits of a pid's id that we count in; what lies above goes to the serial, as OTP 25 does."""
