@@ -327,6 +327,14 @@ class Actor:
         if node is not self.runtime.name:
             self.runtime.relate(node, self)
 
+    def receive_link(self, pid: Pid, *, is_lost: bool) -> None:
+        """Keep this process's half of a link that ``pid`` has made; ``is_lost`` says that the way there is gone."""
+        if not is_lost:
+            self.relations.receive_link(pid)
+            self.relate(pid.node)
+        elif lost := self.relations.receive_lost_link(pid):
+            self.enqueue(LinkLost(self.pid, lost))
+
     def lose_link(self, node: Atom) -> None:
         """Detach what the process shares with ``node`` at once; it fires after what arrived before."""
         lost = self.relations.detach(node)

@@ -123,6 +123,14 @@ class Relations:
         if pid not in self.links:
             self._insert_link(pid)
 
+    def receive_lost_link(self, pid: Pid) -> PeerRelations | None:
+        """A LINK from ``pid`` came, and its connection is lost already: given away at once, if it is the first."""
+        if pid in self.links:
+            return None
+        lost = PeerRelations()
+        lost.links[pid] = self.links[pid] = LinkState()
+        return lost
+
     def receive_unlink(self, pid: Pid) -> None:
         """An UNLINK_ID from ``pid`` came (the caller has acknowledged it)."""
         state = self.links.get(pid)
@@ -169,6 +177,13 @@ class Relations:
                 peer.monitors.discard(ref)
                 self._tidy(node, peer)
         return target
+
+    def is_detached(self, ref: Reference) -> bool:
+        """Whether an own monitor was given away, and its DOWN is on the way."""
+        target = self.monitors[ref]
+        node = target[1] if type(target) is tuple else target.node
+        peer = self.peers.get(node)
+        return node is not self.node and (peer is None or ref not in peer.monitors)
 
     def add_watcher(self, ref: Reference, watcher: Pid, name: Atom | None) -> None:
         """Remember that ``watcher`` monitors this process."""

@@ -137,14 +137,14 @@ def _spawned(started: asyncio.Future[Pid], keep: Callable[[Pid], object], pid: P
 
 def keep_spawned(actor: Actor, ref: Reference, pid: Pid, *, link: bool, monitor: bool) -> None:
     """Make what was asked for at the start a link and a monitor like any other."""
+    is_lost = actor.relations.is_detached(ref)
     del actor.requests[ref]
     if monitor:
         actor.relations.monitors[ref] = pid
     else:
         actor.relations.remove_monitor(ref)
     if link:
-        actor.relations.add_link(pid)
-        actor.relate(pid.node)
+        actor.receive_link(pid, is_lost=is_lost)
 
 
 def request_spawn(
