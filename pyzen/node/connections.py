@@ -1,8 +1,9 @@
 """Connections: dials, inbound handshakes, and the one link that each peer has.
 
 Per peer there is at most one of: a dial (its queue takes what is sent meanwhile), a link that is up. Two nodes that
-dial each other at the same time end with one link: the greater name's attempt survives. A peer that believes us dead
-proves itself first; only then is its old link closed, and the new one waits for the old one's end.
+dial each other at the same time end with one link: the greater name's attempt survives. A name proves nothing: any
+number of inbound attempts may have that of a peer, and neither our dial nor its old link ends before one of them knows
+the cookie. The new link waits for the old one's end.
 
 Source: OTP, "Distribution Protocol", section "Distribution Handshake"; ``lib/kernel/src/net_kernel.erl``.
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 from pyzen.dist.flags import Flag, own_flags
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, Outcome
@@ -127,14 +129,24 @@ class Dial:
     Attributes:
         queue: Takes what is sent meanwhile.
         done: True when the link is up, False when the peer can't be reached; an error when it refused.
-        task: The own attempt; None when only the peer's is under way.
+        tried: Set when the own attempt has ended; one of the peer may still be waited for.
+        handshake: That of the own attempt, once it has begun.
+        task: What dials.
     """
+
+    task: asyncio.Task[None]
 
     def __init__(self, queue: DialQueue) -> None:
         self.queue = queue
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.done.add_done_callback(_retrieve)
-        self.task: asyncio.Task[None] | None = None
+        self.tried = asyncio.Event()
+        self.handshake: Initiator | None = None
+
+    @property
+    def status(self) -> str | None:
+        """What the peer has said to the own attempt."""
+        return None if self.handshake is None else self.handshake.status
 
 
 def _retrieve(future: asyncio.Future[bool]) -> None:
@@ -183,7 +195,7 @@ class Connections:
         self.counters = Counter(dict.fromkeys(EVENTS, 0))
         self._dials: dict[Atom, Dial] = {}
         self._channels: dict[int, Channel] = {}
-        self._accepting: dict[Atom, Channel] = {}
+        self._accepting: dict[str, set[asyncio.Task[Any]]] = {}
         self._by_id: dict[int, Link] = {}
         self._ending: dict[int, tuple[Atom, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -272,9 +284,10 @@ class Connections:
             async with asyncio.timeout(2 * self._limits.setup_time):
                 await self._attempt(node, dial)
         except DistributionError as error:
-            self._fail(node, dial, error)
+            await self._fail(node, dial, error)
         except (OSError, TimeoutError) as error:
-            self._fail(node, dial, ConnectionLost(f"{node} can't be reached: {error or 'time-out'}", peer=str(node)))
+            lost = ConnectionLost(f"{node} can't be reached: {error or 'time-out'}", peer=str(node))
+            await self._fail(node, dial, lost)
 
     async def _attempt(self, node: Atom, dial: Dial) -> None:
         await self._ended(node)
@@ -282,7 +295,7 @@ class Connections:
         address = await self._resolve(alive, host)
         if address is None:
             raise ConnectionLost(f"{node} is not registered with epmd on {host}: is it running?", peer=str(node))
-        handshake = Initiator(
+        handshake = dial.handshake = Initiator(
             str(self.name),
             str(node),
             flags=self._flags,
@@ -297,10 +310,6 @@ class Connections:
             channel.write(handshake.start())
             outcome = await self._shake(channel, handshake)
             await self._activate(channel, outcome, None)
-        except HandshakeError:
-            channel.close("handshake failed")
-            if handshake.status != "nok" or not await self._await_theirs(node, dial):
-                raise
         except BaseException:
             channel.close("handshake failed")
             raise
@@ -313,15 +322,15 @@ class Connections:
         except ValueError as error:
             raise TLSError(f"TLS: {error}") from error
 
-    async def _await_theirs(self, node: Atom, dial: Dial) -> bool:
-        """Wait for the peer's own attempt, which it says goes first; true when the link is up."""
-        try:
+    async def _await_theirs(self, node: Atom, dial: Dial) -> None:
+        """Wait for attempts of the peer that are under way, and for one that it says goes first."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.setup_time):
-                while node not in self.links and self._dials.get(node) is dial:
-                    await asyncio.wait([dial.done])
-        except TimeoutError:
-            return False
-        return node in self.links
+                while not dial.done.done():
+                    theirs = self._accepting.get(str(node), set())
+                    if not theirs and dial.status != "nok":
+                        return
+                    await asyncio.wait([dial.done, *theirs], return_when=asyncio.FIRST_COMPLETED)
 
     async def _shake(self, channel: Channel, handshake: Handshake) -> Outcome:
         """Exchange frames until the handshake has ended; nobody else is answered its challenge meanwhile."""
@@ -346,9 +355,11 @@ class Connections:
         assert handshake.outcome is not None, "a handshake ends with an error or an outcome"
         return handshake.outcome
 
-    def _fail(self, node: Atom, dial: Dial, error: DistributionError) -> None:
-        """End a dial without a link, unless the peer's attempt has taken its place."""
-        if self._dials.get(node) is not dial or node in self._accepting:
+    async def _fail(self, node: Atom, dial: Dial, error: DistributionError) -> None:
+        """End a dial without a link, unless an attempt of the peer takes its place: that cancels this."""
+        dial.tried.set()
+        await self._await_theirs(node, dial)
+        if self._dials.get(node) is not dial:
             return
         del self._dials[node]
         self.counters["dials_failed"] += 1
@@ -392,31 +403,31 @@ class Connections:
             channel.close("handshake failed")
             self.counters["connections_refused"] += 1
             log.warning("refused a connection from %s: %s", handshake.peer or address, error)
-            self._give_up_accept(handshake.peer, channel, error)
         except BaseException:
             channel.close("handshake failed")
             raise
+        finally:
+            self._forget_attempt(handshake.peer)
 
     def _decide(self, peer: str, flags: Flag, channel: Channel) -> Verdict:
         """Answer a peer that wants to connect, by the rules of ``net_kernel``."""
         del flags
-        node = Atom(peer)
         if self._stopping or not self._allowed(peer):
             return "not_allowed"
         self._check_certificate(peer, channel)
+        verdict = self._verdict(Atom(peer))
+        task = asyncio.current_task()
+        if verdict != "nok" and task is not None:
+            self._accepting.setdefault(peer, set()).add(task)
+        return verdict
+
+    def _verdict(self, node: Atom) -> Verdict:
         if node in self.links:
             return "alive"
-        older = self._accepting.pop(node, None)
-        if older is not None:
-            older.close("a newer attempt of the same node")
         dial = self._dials.get(node)
-        verdict: Verdict = "ok" if dial is None or dial.task is None else simultaneous(str(self.name), peer)
-        if verdict != "nok":
-            self._accepting[node] = channel
-        if verdict == "ok_simultaneous" and dial is not None and dial.task is not None:
-            dial.task.cancel()
-            dial.task = None
-        return verdict
+        if dial is None or dial.tried.is_set():
+            return "ok"
+        return simultaneous(str(self.name), str(node))
 
     def _allowed(self, peer: str) -> bool:
         return self._allow is None or peer in self._allow or peer.partition("@")[2] in self._allow
@@ -430,17 +441,12 @@ class Connections:
         if not channel.is_certified(host):
             raise NotAllowed(f"{peer} has a certificate that is not for {host}", peer=peer)
 
-    def _give_up_accept(self, peer: str | None, channel: Channel, error: Exception) -> None:
-        """The peer's attempt failed: a dial that had made way for it fails too."""
-        if peer is None:
-            return
-        node = Atom(peer)
-        if self._accepting.get(node) is not channel:
-            return
-        del self._accepting[node]
-        dial = self._dials.get(node)
-        if dial is not None and dial.task is None:
-            self._fail(node, dial, ConnectionLost(f"the attempt of {peer} failed: {error}", peer=peer))
+    def _forget_attempt(self, peer: str | None) -> None:
+        """The attempt of a peer that this task has answered is over."""
+        theirs = self._accepting.get(peer or "", set())
+        theirs.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
+        if not theirs:
+            self._accepting.pop(peer or "", None)
 
     # ---- link up, link down
 
@@ -449,39 +455,34 @@ class Connections:
         return channel
 
     async def _activate(self, channel: Channel, outcome: Outcome, last_frame: bytes | None) -> None:
-        """Make a finished handshake the link to its peer; an older link ends first.
+        """Make a finished handshake the link to its peer; an older link that the peer has called dead ends first.
 
         Raises:
-            AlreadyConnected: This node has dialled, and there is a link by now.
+            AlreadyConnected: Another attempt has made the link meanwhile.
             ConnectionLost: The connection is gone: a link that nobody holds would never end.
         """
         channel.check()
         node = Atom(outcome.peer)
-        old = self.links.get(node)
-        if old is not None:
-            if last_frame is None:
+        if last_frame is not None:
+            await self._let_ours_go_first(node)
+        await self._ended(node)
+        while (old := self.links.get(node)) is not None:
+            if not outcome.replaces:
                 raise AlreadyConnected(f"{node} is linked already", peer=str(node))
-            await self._make_way(old, channel)
+            self.end(old.id, f"{node} has connected anew", logging.INFO)
+            await self._ended(node)
+        channel.check()
         self._link_up(channel, node, outcome, last_frame)
 
-    async def _make_way(self, old: Link, channel: Channel) -> None:
-        """End the link of a peer that has connected anew; what is sent meanwhile waits for the new one."""
-        node = old.peer
-        dial = self._dials.setdefault(node, Dial(DialQueue(self._limits)))
-        self.end(old.id, f"{node} has connected anew", logging.INFO)
-        await self._ended(node)
-        try:
-            channel.check()
-        except DistributionError as error:
-            if dial.task is None:
-                self._fail(node, dial, error)
-            raise
+    async def _let_ours_go_first(self, node: Atom) -> None:
+        """Wait for the end of the own attempt if the peer gives up its own for that, whose proof was on the way."""
+        dial = self._dials.get(node)
+        if dial is not None and dial.status == "ok_simultaneous" and str(self.name) > str(node):
+            await dial.tried.wait()
 
     def _link_up(self, channel: Channel, node: Atom, outcome: Outcome, last_frame: bytes | None) -> None:
         """Activate in one step: last frame, greeting, what was queued; then tell the node."""
         self._channels.pop(channel.link_id, None)
-        if self._accepting.get(node) is channel:
-            del self._accepting[node]
         dial = self._dials.pop(node, None)
         queued, unknown = ([], []) if dial is None else dial.queue.take(outcome.flags)
         self.links[node] = self._by_id[channel.link_id] = self._driver.activate(
@@ -501,7 +502,8 @@ class Connections:
             self._router.refuse(signal, atoms.notsup)
         if dial is not None:
             dial.queue.writable()
-            if dial.task is not None and dial.task is not asyncio.current_task():
+            dial.tried.set()
+            if dial.task is not asyncio.current_task():
                 dial.task.cancel()
             if not dial.done.done():
                 dial.done.set_result(True)
