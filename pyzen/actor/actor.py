@@ -17,15 +17,15 @@ from __future__ import annotations
 from _thread import get_ident
 from collections import deque
 from contextvars import ContextVar
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
-from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told, withdraw
+from pyzen.actor.farewells import Farewells
+from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
 from pyzen.actor.relations import Relations
 from pyzen.actor.reports import told_end
 from pyzen.actor.runtime import BUSY, NO_LINK
-from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
+from pyzen.actor.signals import Demonitor, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
 from pyzen.actor.suspension import Suspension
 from pyzen.contained import contained
 from pyzen.errors import LinkOverloaded, NoProcess, ProcessExit
@@ -33,7 +33,7 @@ from pyzen.logs import get_logger
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from pyzen.actor.loop import Loop
     from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
@@ -512,7 +512,7 @@ class Actor:
             raise error
 
     def end(self, reason: Any, error: BaseException | None = None, message: Any = NOTHING) -> None:
-        """End now: the name and the mailbox go, the DOWNs and exit signals leave. Idempotent.
+        """End now: the name and the mailbox go, the DOWNs and exit signals begin to leave. Idempotent.
 
         Args:
             reason: The exit reason.
@@ -527,9 +527,7 @@ class Actor:
         self.runtime.forget(self)
         self.mail.clear()
         self._fail_requests(reason)
-        for signal in chain(self._farewells(reason), self._refusals(reason)):
-            with contained:
-                self.runtime.route(signal)
+        Farewells(self, reason).begin()
         with contained:
             self.loop.stop(reason)
         with contained:  # what it was started as is a peer's word
@@ -554,28 +552,3 @@ class Actor:
             self.runtime.remove_alias(ref)
             with contained:
                 answer(None, ProcessExit(reason, "the calling process ended"))
-
-    def _farewells(self, reason: Any) -> Iterator[Signal]:
-        """Yield what the end of a process means to others."""
-        relations, pid = self.relations, self.pid
-        self.relations = Relations(self.runtime.name)
-        for ref, (watcher, name) in relations.watchers.items():
-            if name is not None:
-                self.runtime.forget_named(ref)
-            yield Down(watcher, ref, pid if name is None else name, reason, pid)
-        for other, state in relations.links.items():
-            if state.active:
-                yield Exit(other, pid, reason)
-        for ref, target in relations.monitors.items():
-            if ref not in self.spawns:  # the reply to those finds nobody, and the process is given up then
-                yield Demonitor(target, pid, ref)
-
-    def _refusals(self, reason: Any) -> Iterator[Signal]:
-        """Yield the answers to signals that were waiting when the process ended: they came before its end."""
-        rest, self.incoming = self.incoming, deque()
-        for item in rest:
-            if issubclass(type(item), Signal):
-                if type(item) is Monitor:
-                    self.runtime.forget_named(item.ref)
-                yield from item.refused(reason, self.pid)
-        withdraw(rest)
