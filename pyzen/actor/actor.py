@@ -75,7 +75,7 @@ class Actor:
         suspended: The busy links that it has met, if any: signals take effect, messages and its code wait.
         scheduled: It is in the run queue, or has ended.
         requests: What takes the reply to each request that is under way.
-        spawns: What takes the pid of each process that was asked for elsewhere.
+        spawns: What takes the reply to each request for a process elsewhere.
     """
 
     __slots__ = (
@@ -102,7 +102,7 @@ class Actor:
         self.incoming: deque[Any] = deque()
         self.mail = Mailqueue()
         self.requests: dict[Reference, Answer] = {}
-        self.spawns: dict[Reference, Callable[[Pid], object]] = {}
+        self.spawns: dict[Reference, Callable[[SpawnReply], object]] = {}
         self.timers: dict[Reference, TimerHandle] = {}
         self.scheduled = False
         self.suspended: Suspension | None = None
@@ -148,11 +148,11 @@ class Actor:
 
     def born_for(self, other: Pid, monitor: Reference | None, *, linked: bool) -> None:
         """Be monitored by and linked with a process of another node that has asked for this one."""
+        self.relate(other.node)
         if monitor is not None:
             self.relations.add_watcher(monitor, other, None)
         if linked:
             self.relations.add_link(other)
-        self.relate(other.node)
 
     # ---- the queue
 
@@ -311,7 +311,7 @@ class Actor:
             for answer in reply.refused(NORMAL):
                 self.runtime.route(answer)
         elif isinstance(reply.result, Pid):
-            on_reply(reply.result)
+            on_reply(reply)
         else:
             self.relations.remove_monitor(reply.req_id)
             why = ProcessExit((SPAWN_REPLY, reply.result), f"the node refuses: {reply.result}")
@@ -330,8 +330,8 @@ class Actor:
     def receive_link(self, pid: Pid, *, is_lost: bool) -> None:
         """Keep this process's half of a link that ``pid`` has made; ``is_lost`` says that the way there is gone."""
         if not is_lost:
-            self.relations.receive_link(pid)
             self.relate(pid.node)
+            self.relations.receive_link(pid)
         elif lost := self.relations.receive_lost_link(pid):
             self.enqueue(LinkLost(self.pid, lost))
 
@@ -419,15 +419,16 @@ class Actor:
     def add_monitor(self, ref: Reference, target: Pid | tuple[Atom, Atom]) -> None:
         """Keep this process's half of a monitor."""
         node = target.node if isinstance(target, Pid) else target[1]
-        self.relations.add_monitor(ref, target, node)
         self.relate(node)
+        self.relations.add_monitor(ref, target, node)
 
     def link(self, pid: Pid) -> None:
         """Link with another process."""
         runtime = self.alive()
         check_pid(pid)
-        if pid != self.pid and self.relations.add_link(pid):
+        if pid != self.pid and not self.relations.is_linked(pid):
             self.relate(pid.node)
+            self.relations.add_link(pid)
             runtime.route(Link(pid, self.pid))
             self.sent_to(pid)
 

@@ -82,16 +82,18 @@ class Relations:
 
     # ---- links
 
-    def add_link(self, pid: Pid) -> bool:
-        """Make the link to ``pid`` active; true when a LINK has to be sent."""
+    def is_linked(self, pid: Pid) -> bool:
+        """Whether the link to ``pid`` is active: no LINK has to be sent."""
+        state = self.links.get(pid)
+        return state is not None and state.active
+
+    def add_link(self, pid: Pid) -> None:
+        """Make the link to ``pid`` active."""
         state = self.links.get(pid)
         if state is None:
             self._insert_link(pid)
-            return True
-        if state.active:
-            return False
-        state.active, state.unlink_id = True, 0
-        return True
+        elif not state.active:
+            state.active, state.unlink_id = True, 0
 
     def _insert_link(self, pid: Pid) -> None:
         state = self.links[pid] = LinkState()
@@ -177,13 +179,6 @@ class Relations:
                 peer.monitors.discard(ref)
                 self._tidy(node, peer)
         return target
-
-    def is_detached(self, ref: Reference) -> bool:
-        """Whether an own monitor was given away, and its DOWN is on the way."""
-        target = self.monitors[ref]
-        node = target[1] if type(target) is tuple else target.node
-        peer = self.peers.get(node)
-        return node is not self.node and (peer is None or ref not in peer.monitors)
 
     def add_watcher(self, ref: Reference, watcher: Pid, name: Atom | None) -> None:
         """Remember that ``watcher`` monitors this process."""

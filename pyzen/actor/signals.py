@@ -215,8 +215,8 @@ class Monitor(Signal):
             actor.runtime.forget_named(self.ref)
             return
         name = None if type(self.to) is Pid else self._target()
-        actor.relations.add_watcher(self.ref, self.watcher, name)
         actor.relate(self.watcher.node)
+        actor.relations.add_watcher(self.ref, self.watcher, name)
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return the DOWN that a monitor of a dead process brings."""

@@ -568,10 +568,16 @@ class Connections:
             self._lost(link, reason, level)
 
     async def _ended(self, node: Atom) -> None:
-        """Wait until no socket of a former link to ``node`` is open any more."""
-        for peer, ended in list(self._ending.values()):
-            if peer is node:
+        """Wait until no socket of a former link to ``node`` is open any more, and all have heard of its loss."""
+        while True:
+            ended = next((ended for peer, ended in self._ending.values() if peer is node), None)
+            loss = self._router.losses.under_way(node)
+            if ended is not None:
                 await asyncio.shield(ended)
+            elif loss is not None:
+                await loss.over.wait()
+            else:
+                return
 
     def peer_of(self, epoch: int) -> Atom | None:
         """Return the peer of the link with that epoch, None when it is gone."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.remote import keep_spawned, request_spawn
-from pyzen.actor.signals import SpawnRequest
+from pyzen.actor.signals import SpawnReply, SpawnRequest
 from pyzen.actor.verbs import actor_of
-from pyzen.terms import Pid, atoms
+from pyzen.node.losses import SLICE
+from pyzen.terms import Pid, Reference, atoms
 from pyzen.testing import Cluster, Recorder
 
 
@@ -113,28 +115,51 @@ class Idle(GenServer):
     """Is asked for by the other node."""
 
 
-@pytest.mark.parametrize("monitor", [False, True])
-def test_process_that_was_asked_for_with_a_link_is_lost(scene: Scene, monitor: bool) -> None:
-    """The reply to a spawn request comes with the end of the link."""
-    scene.cluster.link(scene.a, scene.b).thaw()
-    scene.b.runtime.births.maker = lambda *_: Idle()
-    actor, heard, spawned = actor_of(scene.me), list[Any](), list[Pid]()
-    ref = actor.runtime.make_ref()
+@dataclass
+class Asked:
+    """A process of ``a`` that has asked for one at ``b``, linked with it."""
 
-    def on_reply(pid: Pid) -> None:
-        spawned.append(pid)
-        keep_spawned(actor, ref, pid, link=True, monitor=monitor)
+    asker: Recorder
+    ref: Reference
+    spawned: list[Pid] = field(default_factory=list)
+
+    @property
+    def lost(self) -> list[Any]:
+        return [(atoms.EXIT, self.spawned[0], atoms.noconnection)]
+
+    @property
+    def down(self) -> list[Any]:
+        return [(atoms.DOWN, self.ref, atoms.process, self.spawned[0], atoms.noconnection)]
+
+
+def ask(scene: Scene, asker: Recorder, *, monitor: bool) -> Asked:
+    actor = actor_of(asker)
+    asked = Asked(asker, actor.runtime.make_ref())
+
+    def on_reply(reply: SpawnReply) -> None:
+        asked.spawned.append(keep_spawned(actor, reply, link=True, monitor=monitor))
 
     options = [atoms.link, atoms.monitor] if monitor else [atoms.link]
-    request = SpawnRequest(scene.b.name, ref, actor.pid, actor.leader, (atoms.m, atoms.f, 0), options, [])
-    request_spawn(actor, request, on_reply, heard.append)
+    request = SpawnRequest(scene.b.name, asked.ref, actor.pid, actor.leader, (atoms.m, atoms.f, 0), options, [])
+    request_spawn(actor, request, on_reply, pytest.fail)
+    return asked
+
+
+@pytest.mark.parametrize("count", [1, 3 * SLICE])
+@pytest.mark.parametrize("monitor", [False, True])
+def test_process_that_was_asked_for_with_a_link_is_lost(scene: Scene, monitor: bool, count: int) -> None:
+    """The reply to a spawn request comes with the end of the link; some have not heard of that by then."""
+    scene.b.runtime.births.maker = lambda *_: Idle()
+    askers = [scene.me, *(Recorder() for _ in range(count - 1))]
+    for asker in askers[1:]:
+        asker.trap_exit = True
+        scene.a.spawn(asker)
+    all_asked = [ask(scene, asker, monitor=monitor) for asker in askers]
     out = scene.a.links.ways[scene.b.name]
     out.flush(len(out.waiting))
 
     scene.lose()
 
-    down = (atoms.DOWN, ref, atoms.process, spawned[0], atoms.noconnection)
-    exit_message = (atoms.EXIT, spawned[0], atoms.noconnection)
-    assert sorted(scene.me.messages, key=repr) == sorted([down, exit_message] if monitor else [exit_message], key=repr)
-    assert heard == []
+    for asked in all_asked:
+        assert sorted(asked.asker.messages, key=repr) == (asked.down if monitor else []) + asked.lost
     scene.assert_nothing_is_kept()
