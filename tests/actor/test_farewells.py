@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyzen.actor.farewells import SLICE
+from pyzen.actor.gen_server import GenServer
 from pyzen.actor.verbs import actor_of
 from pyzen.terms import atoms
 from pyzen.testing import Cluster, MemoryNode, Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COUNTS = [1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE]
 
@@ -22,6 +26,18 @@ def cluster() -> Cluster:
 @pytest.fixture
 def node(cluster: Cluster) -> MemoryNode:
     return cluster.node("a@memory")
+
+
+class Bystander(GenServer):
+    """Counts, when it is sent something, what the test is about."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        super().__init__()
+        self.count = count
+        self.counted: list[int] = []
+
+    def handle_info(self, message: Any) -> None:
+        self.counted.append(self.count())
 
 
 def spawned(node: MemoryNode, name: str | None = None) -> Recorder:
@@ -80,21 +96,18 @@ def test_own_monitors_are_taken_back(cluster: Cluster, node: MemoryNode, count: 
 
 
 def test_others_run_meanwhile(cluster: Cluster, node: MemoryNode) -> None:
-    ending, me, bystander = spawned(node), spawned(node), spawned(node)
-    told: list[int] = []
+    ending, me = spawned(node), spawned(node)
+    bystander = Bystander(lambda: actor_of(me).message_queue_len + len(me.messages))
+    node.spawn(bystander)
     for _ in range(3 * SLICE):
         me.monitor(ending.pid)
     cluster.run_until_idle()
 
-    def look(_message: Any) -> None:
-        told.append(actor_of(me).message_queue_len + len(me.messages))
-
-    bystander.handle_info = look  # type: ignore[method-assign]
     node.runtime.send(me.pid, bystander.pid, atoms.look)
     actor_of(ending).end(atoms.boom)
     cluster.run_until_idle()
 
-    assert 0 < told[0] <= 2 * SLICE
+    assert 0 < bystander.counted[0] <= 2 * SLICE
     assert len(me.messages) == 3 * SLICE
 
 

@@ -122,6 +122,7 @@ class Asked:
     asker: Recorder
     ref: Reference
     spawned: list[Pid] = field(default_factory=list)
+    failed: list[Any] = field(default_factory=list)
 
     @property
     def lost(self) -> list[Any]:
@@ -141,7 +142,7 @@ def ask(scene: Scene, asker: Recorder, *, monitor: bool) -> Asked:
 
     options = [atoms.link, atoms.monitor] if monitor else [atoms.link]
     request = SpawnRequest(scene.b.name, asked.ref, actor.pid, actor.leader, (atoms.m, atoms.f, 0), options, [])
-    request_spawn(actor, request, on_reply, pytest.fail)
+    request_spawn(actor, request, on_reply, asked.failed.append)
     return asked
 
 
@@ -161,5 +162,6 @@ def test_process_that_was_asked_for_with_a_link_is_lost(scene: Scene, monitor: b
     scene.lose()
 
     for asked in all_asked:
+        assert asked.failed == []
         assert sorted(asked.asker.messages, key=repr) == (asked.down if monitor else []) + asked.lost
     scene.assert_nothing_is_kept()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor import scheduler
+from pyzen.actor.gen_server import GenServer
 from pyzen.actor.verbs import actor_of
 from pyzen.node.losses import SLICE
 from pyzen.terms import atoms
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     from tests.raw_peer import RawPeer
 
 COUNTS = [1, SLICE, SLICE + 1, 3 * SLICE]
+
+
+class Bystander(GenServer):
+    """Counts, when it is sent something, what the test is about."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        super().__init__()
+        self.count = count
+        self.counted: list[int] = []
+
+    def handle_info(self, message: Any) -> None:
+        self.counted.append(self.count())
 
 
 class Scene:
@@ -70,8 +83,8 @@ def test_all_hear_once(count: int) -> None:
 
 
 def test_others_run_meanwhile() -> None:
-    scene, bystander, heard = Scene(3 * SLICE), Recorder(), list[int]()
-    bystander.handle_info = lambda _message: heard.append(scene.heard)  # type: ignore[method-assign]
+    scene = Scene(3 * SLICE)
+    bystander = Bystander(lambda: scene.heard)
     scene.a.spawn(bystander)
     scene.cluster.run_until_idle()
 
@@ -79,7 +92,7 @@ def test_others_run_meanwhile() -> None:
     scene.cluster.cut(scene.a, scene.b)
     scene.cluster.run_until_idle()
 
-    assert 0 < heard[0] <= 2 * SLICE
+    assert 0 < bystander.counted[0] <= 2 * SLICE
     assert scene.heard == 3 * SLICE
 
 
@@ -176,7 +189,7 @@ async def test_link_comes_up_when_all_have_heard(
     monkeypatch.setattr("pyzen.node.losses.SLICE", 1)
     crowd = [Recorder() for _ in range(300)]
     for process in crowd:
-        node.spawn(process)
+        node.runtime.spawn(process)
         process.monitor(first.pid)
     async with node.mailbox() as me:
         node.monitor_node(first.name, me.pid)
