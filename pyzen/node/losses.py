@@ -71,7 +71,8 @@ class Losses:
 
     def relate(self, node: Atom, actor: Actor) -> None:
         """Remember that ``actor`` must hear when ``node`` is lost; called before it shares anything new with that."""
-        self.tell(node, actor)
+        if self._losses:
+            self.tell(node, actor)
         related = self._related.get(node)
         if related is None:
             related = self._related[node] = set()
