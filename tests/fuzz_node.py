@@ -133,6 +133,10 @@ class Order:
     def fun(self) -> Fun:
         return Fun("m", 1, bytes(16), 0, 1, 2, self.peer.pid, (self.draw.randrange(9),))
 
+    def mostly(self, *choices: Any) -> Any:
+        """Return one of these, or now and then anything."""
+        return self.draw.choice(choices) if self.draw.random() < 0.98 else self.anything()
+
     def target(self) -> Any:
         return self.draw.choice(
             [self.draw.choice(self.pids), self.draw.choice(self.names), self.draw.choice(self.names)]
@@ -140,7 +144,7 @@ class Order:
 
     def maker(self) -> Any:
         """Return who asks: the peer itself for the most part."""
-        return self.peer.pid if self.draw.random() < 0.98 else self.anything()
+        return self.mostly(self.peer.pid)
 
     def send(self, to: Any, message: Any) -> None:
         if isinstance(to, (Pid, Atom)):
@@ -191,7 +195,7 @@ def shape(term: Any, depth: int = 3) -> str:
 def control(order: Order) -> None:
     """Any control message, its parts in place or not."""
     draw = order.draw
-    for _ in range(draw.choice([1, 5, 20])):
+    for _ in range(draw.choice([1, 2, 10])):
         op = draw.choice([1, 3, 4, 7, 8, 19, 20, 21, 24, 26, 28, 29, 30, 31, 32, 35, 36, 37])
         ref, to, reason = order.reference(), order.target(), order.anything()
         match op:
@@ -201,14 +205,17 @@ def control(order: Order) -> None:
                 order.signal(op, order.maker(), draw.choice(order.pids))
             case 35 | 36:
                 order.signal(op, draw.choice([1, 7, 2**60]), order.maker(), draw.choice(order.pids))
-            case 3 | 8 | 24 | 26 if order.draw.random() < 0.8:
+            case 3 | 8 | 24 | 26:
                 order.exit(op, order.maker(), draw.choice(order.pids), reason)
+            case 21:
+                order.signal(21, order.maker(), draw.choice(order.pids), ref, reason)
             case 28:
                 order.signal(28, order.maker(), draw.choice(order.pids), ref, payload=reason)
             case 29 | 30:
-                mfa = draw.choice([(atoms.erpc, atoms.execute_call, 4), (atoms.m, atoms.f, 1), order.anything()])
-                options = draw.choice([[], [atoms.monitor], [atoms.link, order.anything()], order.anything()])
-                order.signal(29, ref, order.maker(), order.maker(), mfa, options, payload=order.anything())
+                mfa = order.mostly((atoms.erpc, atoms.execute_call, 4), (atoms.m, atoms.f, 1))
+                options = order.mostly([], [atoms.monitor], [atoms.link, order.anything()])
+                args = order.mostly([], [ref, atoms.erlang, atoms.nodes, []], [order.anything()] * 4)
+                order.signal(29, ref, order.maker(), order.maker(), mfa, options, payload=args)
             case 31 | 32:
                 order.signal(op, ref, draw.choice(order.pids), draw.choice([0, 1, 3]), order.maker())
             case _:

@@ -40,7 +40,8 @@ Not judged, because Erlang's own nodes are no better off:
 - What a server of the program keeps of what it is sent, its mailbox included, has no bound but the program's.
 
 Each cell has the verdict, the worst answer and how far memory grew; where it failed, why. Column "round one" is commit
-325f8d5, before any of these attacks was known; "now" is the commit that this page was made with.
+325f8d5, before any of these attacks was known. A row of "now" is from the last time its attack was recorded, so rows
+may be of different commits, and of a busy machine, until all are recorded in one run.
 """
 
 

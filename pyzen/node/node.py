@@ -540,7 +540,6 @@ class Node:
             ProcessExit: It ended before it replied.
         """
         self._check_home()
-        await self._sender().until_released()
         return await self._caller.call(dest, request, timeout)
 
     @at_home
@@ -564,7 +563,6 @@ class Node:
             CallTimeout: No result in time; the function goes on there.
         """
         self._check_home()
-        await self._sender().until_released()
         return await self._caller.erpc(peer, module, function, args, timeout)
 
     def export(

@@ -55,9 +55,9 @@ async def make_callee(server: EpmdServer) -> AsyncIterator[Callable[[str], Await
     yield make
     for callee in made:
         callee.server.close()
-        await callee.server.wait_closed()
         while not callee.connections.empty():
             await callee.connections.get_nowait().close()
+        await callee.server.wait_closed()  # since Python 3.12 for the ends of its connections, too
 
 
 @pytest.fixture

@@ -137,8 +137,6 @@ WAITS: dict[str, Callable[[Place, Any], Awaitable[Any]]] = {
     "erpc": lambda place, me: me.erpc(place.other.name, atoms.erlang, atoms.node),
     "spawn_request": lambda place, me: me.spawn_request(place.other.name, atoms.erlang, atoms.node),
     "sleep": lambda _, me: me.sleep(0),
-    "call by the node": lambda place, _: place.node.call(place.echo, atoms.hello),
-    "rpc by the node": lambda place, _: place.node.rpc(place.other.name, atoms.erlang, atoms.node),
 }
 
 
@@ -211,14 +209,22 @@ async def test_mailbox_that_waits_can_be_killed(place: Place, me: Mailbox, wait:
     place.free.send_exit(me.pid, KILL)
 
     async with asyncio.timeout(5):
-        if wait in {WAITS["call by the node"], WAITS["rpc by the node"]}:
-            await waiting  # another process does those
-        elif wait is WAITS["async for"]:
+        if wait is WAITS["async for"]:
             with pytest.raises(StopAsyncIteration):
                 await waiting
         else:
             with pytest.raises(ProcessExit):
                 await waiting
+
+
+async def test_calls_of_the_node_itself_are_not_held(place: Place, me: Mailbox) -> None:
+    """A mailbox may be open as long as the program: what its tasks ask the node is another process's."""
+    place.slow.fill(me)
+
+    async with asyncio.timeout(5):
+        assert await place.node.call(place.echo, atoms.hello) is atoms.hello
+        assert await place.node.rpc(place.other.name, atoms.erlang, atoms.node) is place.other.name
+    assert place.slow.is_busy
 
 
 @wherever
