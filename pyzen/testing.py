@@ -437,6 +437,8 @@ class Cluster:
         for node, peer in ((one, other), (other, one)):
             way = node.links.ways[peer.name] = link.way(node)
             queue = node.links.queues.pop(peer.name, None)
+            if loss := node.runtime.losses.under_way(peer.name):
+                loss.finish()
             node.runtime.link_up(peer.name)
             for item in queue.waiting if queue is not None else ():
                 way.put(item)

@@ -25,7 +25,7 @@ from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
 from pyzen.node.tls import TLSConfig
 from pyzen.terms import Atom, atoms
-from tests.node.test_connections import Callee
+from tests.node.callee import Callee
 
 MakePeer = Callable[..., Awaitable[Node]]
 

@@ -17,15 +17,15 @@ from __future__ import annotations
 from _thread import get_ident
 from collections import deque
 from contextvars import ContextVar
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
-from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told, withdraw
+from pyzen.actor.farewells import Farewells
+from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
 from pyzen.actor.relations import Relations
 from pyzen.actor.reports import told_end
 from pyzen.actor.runtime import BUSY, NO_LINK
-from pyzen.actor.signals import Demonitor, Down, Exit, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
+from pyzen.actor.signals import Demonitor, Link, LinkLost, Monitor, Signal, SpawnReply, Unlink, node_of
 from pyzen.actor.suspension import Suspension
 from pyzen.contained import contained
 from pyzen.errors import LinkOverloaded, NoProcess, ProcessExit
@@ -33,7 +33,7 @@ from pyzen.logs import get_logger
 from pyzen.terms import Atom, ImproperList, Pid, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from pyzen.actor.loop import Loop
     from pyzen.actor.runtime import Dest, Runtime, Sent, Target, TimerHandle
@@ -75,7 +75,7 @@ class Actor:
         suspended: The busy links that it has met, if any: signals take effect, messages and its code wait.
         scheduled: It is in the run queue, or has ended.
         requests: What takes the reply to each request that is under way.
-        spawns: What takes the pid of each process that was asked for elsewhere.
+        spawns: What takes the reply to each request for a process elsewhere.
     """
 
     __slots__ = (
@@ -102,7 +102,7 @@ class Actor:
         self.incoming: deque[Any] = deque()
         self.mail = Mailqueue()
         self.requests: dict[Reference, Answer] = {}
-        self.spawns: dict[Reference, Callable[[Pid], object]] = {}
+        self.spawns: dict[Reference, Callable[[SpawnReply], object]] = {}
         self.timers: dict[Reference, TimerHandle] = {}
         self.scheduled = False
         self.suspended: Suspension | None = None
@@ -148,11 +148,11 @@ class Actor:
 
     def born_for(self, other: Pid, monitor: Reference | None, *, linked: bool) -> None:
         """Be monitored by and linked with a process of another node that has asked for this one."""
+        self.relate(other.node)
         if monitor is not None:
             self.relations.add_watcher(monitor, other, None)
         if linked:
             self.relations.add_link(other)
-        self.relate(other.node)
 
     # ---- the queue
 
@@ -311,7 +311,7 @@ class Actor:
             for answer in reply.refused(NORMAL):
                 self.runtime.route(answer)
         elif isinstance(reply.result, Pid):
-            on_reply(reply.result)
+            on_reply(reply)
         else:
             self.relations.remove_monitor(reply.req_id)
             why = ProcessExit((SPAWN_REPLY, reply.result), f"the node refuses: {reply.result}")
@@ -326,6 +326,14 @@ class Actor:
         """Hear of the loss of ``node`` from now on."""
         if node is not self.runtime.name:
             self.runtime.relate(node, self)
+
+    def receive_link(self, pid: Pid, *, is_lost: bool) -> None:
+        """Keep this process's half of a link that ``pid`` has made; ``is_lost`` says that the way there is gone."""
+        if not is_lost:
+            self.relate(pid.node)
+            self.relations.receive_link(pid)
+        elif lost := self.relations.receive_lost_link(pid):
+            self.enqueue(LinkLost(self.pid, lost))
 
     def lose_link(self, node: Atom) -> None:
         """Detach what the process shares with ``node`` at once; it fires after what arrived before."""
@@ -411,15 +419,16 @@ class Actor:
     def add_monitor(self, ref: Reference, target: Pid | tuple[Atom, Atom]) -> None:
         """Keep this process's half of a monitor."""
         node = target.node if isinstance(target, Pid) else target[1]
-        self.relations.add_monitor(ref, target, node)
         self.relate(node)
+        self.relations.add_monitor(ref, target, node)
 
     def link(self, pid: Pid) -> None:
         """Link with another process."""
         runtime = self.alive()
         check_pid(pid)
-        if pid != self.pid and self.relations.add_link(pid):
+        if pid != self.pid and not self.relations.is_linked(pid):
             self.relate(pid.node)
+            self.relations.add_link(pid)
             runtime.route(Link(pid, self.pid))
             self.sent_to(pid)
 
@@ -504,7 +513,7 @@ class Actor:
             raise error
 
     def end(self, reason: Any, error: BaseException | None = None, message: Any = NOTHING) -> None:
-        """End now: the name and the mailbox go, the DOWNs and exit signals leave. Idempotent.
+        """End now: the name and the mailbox go, the DOWNs and exit signals begin to leave. Idempotent.
 
         Args:
             reason: The exit reason.
@@ -519,9 +528,7 @@ class Actor:
         self.runtime.forget(self)
         self.mail.clear()
         self._fail_requests(reason)
-        for signal in chain(self._farewells(reason), self._refusals(reason)):
-            with contained:
-                self.runtime.route(signal)
+        Farewells(self, reason).begin()
         with contained:
             self.loop.stop(reason)
         with contained:  # what it was started as is a peer's word
@@ -546,28 +553,3 @@ class Actor:
             self.runtime.remove_alias(ref)
             with contained:
                 answer(None, ProcessExit(reason, "the calling process ended"))
-
-    def _farewells(self, reason: Any) -> Iterator[Signal]:
-        """Yield what the end of a process means to others."""
-        relations, pid = self.relations, self.pid
-        self.relations = Relations(self.runtime.name)
-        for ref, (watcher, name) in relations.watchers.items():
-            if name is not None:
-                self.runtime.forget_named(ref)
-            yield Down(watcher, ref, pid if name is None else name, reason, pid)
-        for other, state in relations.links.items():
-            if state.active:
-                yield Exit(other, pid, reason)
-        for ref, target in relations.monitors.items():
-            if ref not in self.spawns:  # the reply to those finds nobody, and the process is given up then
-                yield Demonitor(target, pid, ref)
-
-    def _refusals(self, reason: Any) -> Iterator[Signal]:
-        """Yield the answers to signals that were waiting when the process ended: they came before its end."""
-        rest, self.incoming = self.incoming, deque()
-        for item in rest:
-            if issubclass(type(item), Signal):
-                if type(item) is Monitor:
-                    self.runtime.forget_named(item.ref)
-                yield from item.refused(reason, self.pid)
-        withdraw(rest)

@@ -82,16 +82,18 @@ class Relations:
 
     # ---- links
 
-    def add_link(self, pid: Pid) -> bool:
-        """Make the link to ``pid`` active; true when a LINK has to be sent."""
+    def is_linked(self, pid: Pid) -> bool:
+        """Whether the link to ``pid`` is active: no LINK has to be sent."""
+        state = self.links.get(pid)
+        return state is not None and state.active
+
+    def add_link(self, pid: Pid) -> None:
+        """Make the link to ``pid`` active."""
         state = self.links.get(pid)
         if state is None:
             self._insert_link(pid)
-            return True
-        if state.active:
-            return False
-        state.active, state.unlink_id = True, 0
-        return True
+        elif not state.active:
+            state.active, state.unlink_id = True, 0
 
     def _insert_link(self, pid: Pid) -> None:
         state = self.links[pid] = LinkState()
@@ -122,6 +124,14 @@ class Relations:
         """A LINK from ``pid`` came."""
         if pid not in self.links:
             self._insert_link(pid)
+
+    def receive_lost_link(self, pid: Pid) -> PeerRelations | None:
+        """A LINK from ``pid`` came, and its connection is lost already: given away at once, if it is the first."""
+        if pid in self.links:
+            return None
+        lost = PeerRelations()
+        lost.links[pid] = self.links[pid] = LinkState()
+        return lost
 
     def receive_unlink(self, pid: Pid) -> None:
         """An UNLINK_ID from ``pid`` came (the caller has acknowledged it)."""

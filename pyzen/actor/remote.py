@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyzen.actor.reasons import as_atom, exit_error, settle
 from pyzen.actor.signals import SpawnRequest
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyzen.actor.actor import Actor
+    from pyzen.actor.signals import SpawnReply
     from pyzen.terms import Atom, Reference
 
 __all__ = ["Remote", "keep_spawned", "request_spawn", "result_of"]
@@ -74,7 +75,7 @@ class Remote(Verbs):
         started: asyncio.Future[Pid] = asyncio.get_running_loop().create_future()
         ref = actor.alive().make_ref()
 
-        keep = partial(keep_spawned, actor, ref, link=link, monitor=monitor)
+        keep = partial(keep_spawned, actor, link=link, monitor=monitor)
         options = [word for word, wanted in ((MONITOR, monitor), (LINK, link)) if wanted]
         request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, options, list(args))
         request_spawn(actor, request, partial(_spawned, started, keep), partial(settle, started, None))
@@ -111,8 +112,8 @@ class Remote(Verbs):
         ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         ref = actor.alive().make_ref()
 
-        def on_reply(pid: Pid) -> None:
-            actor.relations.monitors[ref] = pid
+        def on_reply(reply: SpawnReply) -> None:
+            actor.relations.monitors[ref] = reply.result
 
         mfa = (ERPC, atoms.execute_call, 4)
         request = SpawnRequest(node, ref, actor.pid, actor.leader, mfa, [MONITOR], [ref, *called, list(args)])
@@ -129,28 +130,28 @@ class Remote(Verbs):
                 actor.forget_request(ref)
 
 
-def _spawned(started: asyncio.Future[Pid], keep: Callable[[Pid], object], pid: Pid) -> None:
+def _spawned(started: asyncio.Future[Pid], keep: Callable[[SpawnReply], Pid], reply: SpawnReply) -> None:
     """Take the pid of a process that was asked for."""
-    keep(pid)
-    settle(started, pid, None)
+    settle(started, keep(reply), None)
 
 
-def keep_spawned(actor: Actor, ref: Reference, pid: Pid, *, link: bool, monitor: bool) -> None:
+def keep_spawned(actor: Actor, reply: SpawnReply, *, link: bool, monitor: bool) -> Pid:
     """Make what was asked for at the start a link and a monitor like any other."""
+    ref, pid = reply.req_id, cast("Pid", reply.result)
     del actor.requests[ref]
     if monitor:
         actor.relations.monitors[ref] = pid
     else:
         actor.relations.remove_monitor(ref)
     if link:
-        actor.relations.add_link(pid)
-        actor.relate(pid.node)
+        actor.receive_link(pid, is_lost=reply.is_late(actor))
+    return pid
 
 
 def request_spawn(
     actor: Actor,
     request: SpawnRequest,
-    on_reply: Callable[[Pid], object],
+    on_reply: Callable[[SpawnReply], object],
     on_error: Callable[[ProcessExit], object],
 ) -> None:
     """Ask for a process; ``on_error`` is called when there is none, or, as for its DOWN, when it has ended.

@@ -140,7 +140,7 @@ class Runtime(Protocol):
         """Forget which process a monitor by name belongs to."""
 
     def relate(self, node: Atom, actor: Actor) -> None:
-        """Remember that ``actor`` must hear when the link to ``node`` is lost."""
+        """Remember that ``actor`` must hear when the link to ``node`` is lost; called before it shares anything new."""
 
     def add_alias(self, ref: Reference, actor: Actor) -> None:
         """Deliver messages for ``ref`` to ``actor``."""

@@ -81,6 +81,10 @@ class Signal:
         """Take effect at the receiver. Runs no code of a user."""
         raise NotImplementedError
 
+    def is_late(self, actor: Actor) -> bool:
+        """Whether the link it came by is lost by now: what it would share with the peer is lost likewise."""
+        return bool(self.via) and actor.runtime.peer_of(self.via) is None
+
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return what the sender is answered when there is no receiver.
 
@@ -106,8 +110,7 @@ class Link(Signal):
 
     def apply(self, actor: Actor) -> None:
         """Keep the receiver's half."""
-        actor.relations.receive_link(self.from_pid)
-        actor.relate(self.from_pid.node)
+        actor.receive_link(self.from_pid, is_lost=self.is_late(actor))
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return the exit signal that a link with a dead process brings."""
@@ -207,10 +210,13 @@ class Monitor(Signal):
     dials: ClassVar[bool] = True
 
     def apply(self, actor: Actor) -> None:
-        """Keep the watcher."""
+        """Keep the watcher; one whose link is lost is told nothing any more."""
+        if self.is_late(actor):
+            actor.runtime.forget_named(self.ref)
+            return
         name = None if type(self.to) is Pid else self._target()
-        actor.relations.add_watcher(self.ref, self.watcher, name)
         actor.relate(self.watcher.node)
+        actor.relations.add_watcher(self.ref, self.watcher, name)
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return the DOWN that a monitor of a dead process brings."""

@@ -75,6 +75,6 @@ def check_cookie(cookie: str) -> str:
 def simultaneous(own: str, peer: str) -> Verdict:
     """Return what to answer to a peer that we are dialling ourselves: the greater name's attempt survives.
 
-    After ``ok_simultaneous`` the own attempt has to be dropped.
+    After ``ok_simultaneous`` the own attempt has to be dropped, once the peer has proved to know the cookie.
     """
     return "nok" if own > peer else "ok_simultaneous"

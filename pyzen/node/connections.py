@@ -1,8 +1,9 @@
 """Connections: dials, inbound handshakes, and the one link that each peer has.
 
 Per peer there is at most one of: a dial (its queue takes what is sent meanwhile), a link that is up. Two nodes that
-dial each other at the same time end with one link: the greater name's attempt survives. A peer that believes us dead
-proves itself first; only then is its old link closed, and the new one waits for the old one's end.
+dial each other at the same time end with one link: the greater name's attempt survives. A name proves nothing: any
+number of inbound attempts may have that of a peer, and neither our dial nor its old link ends before one of them knows
+the cookie. The new link waits for the old one's end.
 
 Source: OTP, "Distribution Protocol", section "Distribution Handshake"; ``lib/kernel/src/net_kernel.erl``.
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 from pyzen.dist.flags import Flag, own_flags
 from pyzen.dist.handshake import Acceptor, Handshake, Initiator, Outcome
@@ -27,7 +29,8 @@ from pyzen.errors import (
     TLSError,
 )
 from pyzen.logs import get_logger
-from pyzen.node.link import DialQueue, Link, LinkDriver, down_error
+from pyzen.node.attempts import Channel, Dial
+from pyzen.node.link import DialQueue, Link, LinkDriver
 from pyzen.tasks import start_task
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
@@ -61,86 +64,6 @@ class Resolver(Protocol):
 
     async def __call__(self, alive: str, host: str) -> tuple[str, int] | None:
         """Return address and port; None when the node is not registered there. Raises ``EpmdError``."""
-
-
-@final
-class Channel:
-    """One connection in handshake mode, as the coroutine sees it that does the handshake."""
-
-    def __init__(self, driver: LinkDriver, link_id: int) -> None:
-        self._thread = driver.thread
-        self.link_id = link_id
-        self._waiter: asyncio.Future[Any] | None = None
-        self._down: str | None = None
-
-    async def connected(self) -> None:
-        """Wait for the connection. Raises ``ConnectionLost``, ``TLSError``."""
-        await self._wait()
-
-    async def read(self) -> bytes:
-        """Return the next frame. Raises ``ConnectionLost``, ``TLSError``."""
-        if self._down is None:
-            self._thread.read_frame(self.link_id)
-        frame: bytes = await self._wait()
-        return frame
-
-    def check(self) -> None:
-        """Raise ``ConnectionLost`` or ``TLSError`` if the connection is gone: its last frame may come with its end."""
-        if self._down is not None:
-            raise down_error(self._down)
-
-    async def _wait(self) -> Any:
-        self.check()
-        self._waiter = asyncio.get_running_loop().create_future()
-        return await self._waiter
-
-    def write(self, frames: list[bytes]) -> None:
-        """Send frames."""
-        for frame in frames:
-            self._thread.write_frame(self.link_id, frame)
-
-    def is_certified(self, host: str) -> bool:
-        """Whether the peer has shown a certificate for this host."""
-        return self._thread.is_certified(self.link_id, host)
-
-    def close(self, reason: str) -> None:
-        """Close the connection."""
-        if self._down is None:
-            self._thread.close(self.link_id, reason)
-
-    def event(self, value: Any) -> None:
-        """What was waited for has come."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(value)
-
-    def lost(self, reason: str) -> None:
-        """The connection is gone."""
-        self._down = reason
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(down_error(reason))
-
-
-@final
-class Dial:
-    """One attempt to have a link with a peer, from its first message to link or failure.
-
-    Attributes:
-        queue: Takes what is sent meanwhile.
-        done: True when the link is up, False when the peer can't be reached; an error when it refused.
-        task: The own attempt; None when only the peer's is under way.
-    """
-
-    def __init__(self, queue: DialQueue) -> None:
-        self.queue = queue
-        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.done.add_done_callback(_retrieve)
-        self.task: asyncio.Task[None] | None = None
-
-
-def _retrieve(future: asyncio.Future[bool]) -> None:
-    """Look at the outcome, so that asyncio does not complain when nobody waits for it."""
-    if not future.cancelled():
-        future.exception()
 
 
 @final
@@ -183,7 +106,7 @@ class Connections:
         self.counters = Counter(dict.fromkeys(EVENTS, 0))
         self._dials: dict[Atom, Dial] = {}
         self._channels: dict[int, Channel] = {}
-        self._accepting: dict[Atom, Channel] = {}
+        self._accepting: dict[str, set[asyncio.Task[Any]]] = {}
         self._by_id: dict[int, Link] = {}
         self._ending: dict[int, tuple[Atom, asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -272,9 +195,10 @@ class Connections:
             async with asyncio.timeout(2 * self._limits.setup_time):
                 await self._attempt(node, dial)
         except DistributionError as error:
-            self._fail(node, dial, error)
+            await self._fail(node, dial, error)
         except (OSError, TimeoutError) as error:
-            self._fail(node, dial, ConnectionLost(f"{node} can't be reached: {error or 'time-out'}", peer=str(node)))
+            lost = ConnectionLost(f"{node} can't be reached: {error or 'time-out'}", peer=str(node))
+            await self._fail(node, dial, lost)
 
     async def _attempt(self, node: Atom, dial: Dial) -> None:
         await self._ended(node)
@@ -282,7 +206,7 @@ class Connections:
         address = await self._resolve(alive, host)
         if address is None:
             raise ConnectionLost(f"{node} is not registered with epmd on {host}: is it running?", peer=str(node))
-        handshake = Initiator(
+        handshake = dial.handshake = Initiator(
             str(self.name),
             str(node),
             flags=self._flags,
@@ -297,10 +221,6 @@ class Connections:
             channel.write(handshake.start())
             outcome = await self._shake(channel, handshake)
             await self._activate(channel, outcome, None)
-        except HandshakeError:
-            channel.close("handshake failed")
-            if handshake.status != "nok" or not await self._await_theirs(node, dial):
-                raise
         except BaseException:
             channel.close("handshake failed")
             raise
@@ -313,15 +233,15 @@ class Connections:
         except ValueError as error:
             raise TLSError(f"TLS: {error}") from error
 
-    async def _await_theirs(self, node: Atom, dial: Dial) -> bool:
-        """Wait for the peer's own attempt, which it says goes first; true when the link is up."""
-        try:
+    async def _await_theirs(self, node: Atom, dial: Dial) -> None:
+        """Wait for attempts of the peer that are under way, and for one that it says goes first."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.setup_time):
-                while node not in self.links and self._dials.get(node) is dial:
-                    await asyncio.wait([dial.done])
-        except TimeoutError:
-            return False
-        return node in self.links
+                while not dial.done.done():
+                    theirs = self._accepting.get(str(node), set())
+                    if not theirs and dial.status != "nok":
+                        return
+                    await asyncio.wait([dial.done, *theirs], return_when=asyncio.FIRST_COMPLETED)
 
     async def _shake(self, channel: Channel, handshake: Handshake) -> Outcome:
         """Exchange frames until the handshake has ended; nobody else is answered its challenge meanwhile."""
@@ -346,9 +266,11 @@ class Connections:
         assert handshake.outcome is not None, "a handshake ends with an error or an outcome"
         return handshake.outcome
 
-    def _fail(self, node: Atom, dial: Dial, error: DistributionError) -> None:
-        """End a dial without a link, unless the peer's attempt has taken its place."""
-        if self._dials.get(node) is not dial or node in self._accepting:
+    async def _fail(self, node: Atom, dial: Dial, error: DistributionError) -> None:
+        """End a dial without a link, unless an attempt of the peer takes its place: that cancels this."""
+        dial.tried.set()
+        await self._await_theirs(node, dial)
+        if self._dials.get(node) is not dial:
             return
         del self._dials[node]
         self.counters["dials_failed"] += 1
@@ -392,31 +314,31 @@ class Connections:
             channel.close("handshake failed")
             self.counters["connections_refused"] += 1
             log.warning("refused a connection from %s: %s", handshake.peer or address, error)
-            self._give_up_accept(handshake.peer, channel, error)
         except BaseException:
             channel.close("handshake failed")
             raise
+        finally:
+            self._forget_attempt(handshake.peer)
 
     def _decide(self, peer: str, flags: Flag, channel: Channel) -> Verdict:
         """Answer a peer that wants to connect, by the rules of ``net_kernel``."""
         del flags
-        node = Atom(peer)
         if self._stopping or not self._allowed(peer):
             return "not_allowed"
         self._check_certificate(peer, channel)
+        verdict = self._verdict(Atom(peer))
+        task = asyncio.current_task()
+        if verdict != "nok" and task is not None:
+            self._accepting.setdefault(peer, set()).add(task)
+        return verdict
+
+    def _verdict(self, node: Atom) -> Verdict:
         if node in self.links:
             return "alive"
-        older = self._accepting.pop(node, None)
-        if older is not None:
-            older.close("a newer attempt of the same node")
         dial = self._dials.get(node)
-        verdict: Verdict = "ok" if dial is None or dial.task is None else simultaneous(str(self.name), peer)
-        if verdict != "nok":
-            self._accepting[node] = channel
-        if verdict == "ok_simultaneous" and dial is not None and dial.task is not None:
-            dial.task.cancel()
-            dial.task = None
-        return verdict
+        if dial is None or dial.tried.is_set():
+            return "ok"
+        return simultaneous(str(self.name), str(node))
 
     def _allowed(self, peer: str) -> bool:
         return self._allow is None or peer in self._allow or peer.partition("@")[2] in self._allow
@@ -430,17 +352,12 @@ class Connections:
         if not channel.is_certified(host):
             raise NotAllowed(f"{peer} has a certificate that is not for {host}", peer=peer)
 
-    def _give_up_accept(self, peer: str | None, channel: Channel, error: Exception) -> None:
-        """The peer's attempt failed: a dial that had made way for it fails too."""
-        if peer is None:
-            return
-        node = Atom(peer)
-        if self._accepting.get(node) is not channel:
-            return
-        del self._accepting[node]
-        dial = self._dials.get(node)
-        if dial is not None and dial.task is None:
-            self._fail(node, dial, ConnectionLost(f"the attempt of {peer} failed: {error}", peer=peer))
+    def _forget_attempt(self, peer: str | None) -> None:
+        """The attempt of a peer that this task has answered is over."""
+        theirs = self._accepting.get(peer or "", set())
+        theirs.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
+        if not theirs:
+            self._accepting.pop(peer or "", None)
 
     # ---- link up, link down
 
@@ -449,39 +366,34 @@ class Connections:
         return channel
 
     async def _activate(self, channel: Channel, outcome: Outcome, last_frame: bytes | None) -> None:
-        """Make a finished handshake the link to its peer; an older link ends first.
+        """Make a finished handshake the link to its peer; an older link that the peer has called dead ends first.
 
         Raises:
-            AlreadyConnected: This node has dialled, and there is a link by now.
+            AlreadyConnected: Another attempt has made the link meanwhile.
             ConnectionLost: The connection is gone: a link that nobody holds would never end.
         """
         channel.check()
         node = Atom(outcome.peer)
-        old = self.links.get(node)
-        if old is not None:
-            if last_frame is None:
+        if last_frame is not None:
+            await self._let_ours_go_first(node)
+        await self._ended(node)
+        while (old := self.links.get(node)) is not None:
+            if not outcome.replaces:
                 raise AlreadyConnected(f"{node} is linked already", peer=str(node))
-            await self._make_way(old, channel)
+            self.end(old.id, f"{node} has connected anew", logging.INFO)
+            await self._ended(node)
+        channel.check()
         self._link_up(channel, node, outcome, last_frame)
 
-    async def _make_way(self, old: Link, channel: Channel) -> None:
-        """End the link of a peer that has connected anew; what is sent meanwhile waits for the new one."""
-        node = old.peer
-        dial = self._dials.setdefault(node, Dial(DialQueue(self._limits)))
-        self.end(old.id, f"{node} has connected anew", logging.INFO)
-        await self._ended(node)
-        try:
-            channel.check()
-        except DistributionError as error:
-            if dial.task is None:
-                self._fail(node, dial, error)
-            raise
+    async def _let_ours_go_first(self, node: Atom) -> None:
+        """Wait for the end of the own attempt if the peer gives up its own for that, whose proof was on the way."""
+        dial = self._dials.get(node)
+        if dial is not None and dial.status == "ok_simultaneous" and str(self.name) > str(node):
+            await dial.tried.wait()
 
     def _link_up(self, channel: Channel, node: Atom, outcome: Outcome, last_frame: bytes | None) -> None:
         """Activate in one step: last frame, greeting, what was queued; then tell the node."""
         self._channels.pop(channel.link_id, None)
-        if self._accepting.get(node) is channel:
-            del self._accepting[node]
         dial = self._dials.pop(node, None)
         queued, unknown = ([], []) if dial is None else dial.queue.take(outcome.flags)
         self.links[node] = self._by_id[channel.link_id] = self._driver.activate(
@@ -501,7 +413,8 @@ class Connections:
             self._router.refuse(signal, atoms.notsup)
         if dial is not None:
             dial.queue.writable()
-            if dial.task is not None and dial.task is not asyncio.current_task():
+            dial.tried.set()
+            if dial.task is not asyncio.current_task():
                 dial.task.cancel()
             if not dial.done.done():
                 dial.done.set_result(True)
@@ -566,10 +479,16 @@ class Connections:
             self._lost(link, reason, level)
 
     async def _ended(self, node: Atom) -> None:
-        """Wait until no socket of a former link to ``node`` is open any more."""
-        for peer, ended in list(self._ending.values()):
-            if peer is node:
+        """Wait until no socket of a former link to ``node`` is open any more, and all have heard of its loss."""
+        while True:
+            ended = next((ended for peer, ended in self._ending.values() if peer is node), None)
+            loss = self._router.losses.under_way(node)
+            if ended is not None:
                 await asyncio.shield(ended)
+            elif loss is not None:
+                await loss.over.wait()
+            else:
+                return
 
     def peer_of(self, epoch: int) -> Atom | None:
         """Return the peer of the link with that epoch, None when it is gone."""

@@ -21,6 +21,7 @@ from pyzen.errors import NameTaken, NoProcess
 from pyzen.logs import get_logger
 from pyzen.monitor_table import Unreads
 from pyzen.node.births import Births
+from pyzen.node.losses import Losses
 from pyzen.tasks import start_task
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
 
@@ -57,6 +58,7 @@ class Router:
     Attributes:
         unread: DOWNs in mailboxes, by reference.
         births: What starts processes for peers.
+        losses: Who shares something with which other node.
         refused: Names that no process may have.
         is_stopping: The node stops: the processes of the program end in order, and none can be started any more.
         is_closed: All processes have been ended, and none at all can be started.
@@ -96,7 +98,7 @@ class Router:
         self.names: dict[Atom, Actor] = {}
         self.aliases: dict[Reference, Actor] = {}
         self._named: dict[Reference, Actor] = {}
-        self._related: dict[Atom, set[Actor]] = {}
+        self.losses = Losses(scheduler)
         self._node_monitors: dict[Atom, dict[Pid, int]] = {}
         self._dialling: dict[Atom, list[Pid]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -195,8 +197,7 @@ class Router:
             self._links.unguard(pid.number)
         if actor.registered_name is not None:
             self._free(actor.registered_name, actor)
-        for group in self._related.values():
-            group.discard(actor)
+        self.losses.forget(actor)
         watched = [node for node, watchers in self._node_monitors.items() if watchers.pop(pid, 0) and not watchers]
         for node in watched:
             del self._node_monitors[node]
@@ -411,40 +412,37 @@ class Router:
             self._node_monitors.pop(node, None)
 
     def link_up(self, node: Atom) -> None:
-        """A link is up: called before its first signal."""
+        """A link is up: called before its first signal, when no loss of the node is under way."""
         self._dialling.pop(node, None)
         self._tell_node_monitors(node, NODEUP)
 
     def link_lost(self, node: Atom) -> None:
         """A link is lost: called after its last signal, before the first of the next link."""
         self.links_lost += 1
-        for actor in self._related.pop(node, ()):
-            actor.lose_link(node)
+        self.losses.lose(node)
         self._tell_node_monitors(node, NODEDOWN)
 
     def dial_failed(self, node: Atom, text: str) -> None:
         """A dial failed: what was queued for it is lost, monitors fire ``noconnection``."""
-        for actor in self._related.pop(node, ()):
-            actor.lose_link(node)
+        self.losses.lose(node)
         for pid in self._dialling.pop(node, ()):
-            self._tell(pid, (DIAL_FAILED, node, text))
+            self._tell(pid, node, (DIAL_FAILED, node, text))
 
     def _tell_node_monitors(self, node: Atom, what: Atom) -> None:
         for pid, count in self._node_monitors.get(node, {}).items():
             for _ in range(count):
-                self._tell(pid, (what, node))
+                self._tell(pid, node, (what, node))
 
-    def _tell(self, pid: Pid, message: Any) -> None:
+    def _tell(self, pid: Pid, node: Atom, message: Any) -> None:
+        """Send the news of a node, behind the loss of what the process shares with that."""
         actor = self._by_pid.get(pid)
         if actor is not None:
+            self.losses.tell(node, actor)
             actor.enqueue(told(message))
 
     def relate(self, node: Atom, actor: Actor) -> None:
         """Remember that ``actor`` must hear when the link to ``node`` is lost."""
-        related = self._related.get(node)
-        if related is None:
-            related = self._related[node] = set()
-        related.add(actor)
+        self.losses.relate(node, actor)
 
     def suspend_while_busy(self, dest: Any, actor: Actor) -> None:
         """Suspend ``actor`` until the link that ``dest`` needs, or the queue for it, is below its low mark."""
@@ -509,4 +507,4 @@ class Router:
 
     def related(self) -> Iterable[Atom]:
         """Return the nodes that processes of this node share something with."""
-        return list(self._related)
+        return list(self.losses.related())

@@ -24,7 +24,11 @@ def other(request: pytest.FixtureRequest) -> Pid:
 
 
 def test_first_link_has_to_be_sent_and_no_second(relations: Relations, other: Pid) -> None:
-    assert [relations.add_link(other), relations.add_link(other)] == [True, False]
+    before = relations.is_linked(other)
+
+    relations.add_link(other)
+
+    assert [before, relations.is_linked(other)] == [False, True]
 
 
 def test_unlink_of_no_link_sends_nothing(relations: Relations, other: Pid) -> None:
@@ -42,7 +46,8 @@ def test_link_while_unlinking_is_sent_and_active(relations: Relations, other: Pi
     unlink_id = relations.start_unlink(other)
     assert unlink_id is not None
 
-    assert relations.add_link(other)
+    assert not relations.is_linked(other)
+    relations.add_link(other)
 
     relations.receive_unlink_ack(other, unlink_id)
     assert relations.links[other].active
@@ -147,7 +152,8 @@ def test_link_made_after_a_loss_is_a_new_one_where_the_last_was_being_undone(rel
 
     assert lost is not None
     assert FAR not in lost.links
-    assert relations.add_link(FAR)
+    assert not relations.is_linked(FAR)
+    relations.add_link(FAR)
     assert list(relations.peers[THERE].links) == [FAR]
 
 
@@ -159,7 +165,8 @@ def test_unlink_after_a_loss_is_done_at_once(relations: Relations) -> None:
     assert relations.start_unlink(FAR) is None
 
     assert lost is not None
-    assert relations.add_link(FAR)
+    assert not relations.is_linked(FAR)
+    relations.add_link(FAR)
     assert relations.links[FAR] is not lost.links[FAR]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.remote import keep_spawned, request_spawn, result_of
-from pyzen.actor.signals import SpawnRequest
+from pyzen.actor.signals import SpawnReply, SpawnRequest
 from pyzen.actor.verbs import actor_of
 from pyzen.errors import NodeDown, ProcessExit, RpcError
 from pyzen.terms import Atom, Pid, Reference, atoms
@@ -33,9 +33,8 @@ class Asker(GenServer):
         actor = actor_of(self)
         ref = actor.runtime.make_ref()
 
-        def on_reply(pid: Pid) -> None:
-            keep_spawned(actor, ref, pid, link=link, monitor=monitor)
-            self.heard.append(pid)
+        def on_reply(reply: SpawnReply) -> None:
+            self.heard.append(keep_spawned(actor, reply, link=link, monitor=monitor))
 
         mfa = (atoms.m, atoms.f, 1)
         request = SpawnRequest(node, ref, self.pid, self.leader, mfa, options, [7])

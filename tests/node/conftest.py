@@ -16,11 +16,12 @@ from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.node import Node
 from pyzen.terms import Pid, atoms
 from tests.loops import LOOPS
+from tests.node.callee import Callee
 from tests.node.stage import Stage, staged
 from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from pyzen.actor.process import Mailbox
 
@@ -30,11 +31,33 @@ class MakeNode(Protocol):
 
 
 @pytest.fixture
-async def epmd() -> AsyncIterator[EpmdConfig]:
+async def server() -> AsyncIterator[EpmdServer]:
     server = EpmdServer()
-    port = await server.start(0)
-    yield EpmdConfig(port=port, start=False)
+    await server.start(0)
+    yield server
     await server.stop()
+
+
+@pytest.fixture
+def epmd(server: EpmdServer) -> EpmdConfig:
+    return EpmdConfig(port=server.port, start=False)
+
+
+@pytest.fixture
+async def make_callee(server: EpmdServer) -> AsyncIterator[Callable[[str], Awaitable[Callee]]]:
+    made: list[Callee] = []
+
+    async def make(name: str) -> Callee:
+        made.append(Callee(name))
+        await made[-1].start(server)
+        return made[-1]
+
+    yield make
+    for callee in made:
+        callee.server.close()
+        while not callee.connections.empty():
+            await callee.connections.get_nowait().close()
+        await callee.server.wait_closed()  # since Python 3.12 for the ends of its connections, too
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def left_on(node: Node) -> dict[str, Any]:
         "names": set(router.names),
         "aliases": set(router.aliases),
         "monitors by name": set(router._named),
-        "relations": {one.pid for related in router._related.values() for one in related if not one.guarded},
+        "relations": {one.pid for related in router.losses.related().values() for one in related if not one.guarded},
         "tasks": set(router._tasks),
     }
 

@@ -12,7 +12,7 @@ import pytest
 
 from pyzen._native import HIGH_MARK
 from pyzen.actor.reasons import KILL
-from pyzen.config import EpmdConfig, Limits
+from pyzen.config import Limits
 from pyzen.dist.control import Op
 from pyzen.dist.epmd import NodeEntry
 from pyzen.dist.flags import own_flags
@@ -20,82 +20,20 @@ from pyzen.dist.handshake import Acceptor, Initiator
 from pyzen.dist.handshake_messages import ChallengeMessage, NameMessage
 from pyzen.errors import ConfigError, CookieMismatch, HandshakeError, NotAllowed
 from pyzen.logs import BURST
-from pyzen.node.epmd_server import EpmdServer
 from pyzen.terms import Atom, Reference, atoms
 from tests.node.conftest import until
 from tests.raw_peer import RawPeer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from pyzen.actor.process import Process
-    from pyzen.dist.handshake import Outcome
+    from pyzen.node.epmd_server import EpmdServer
     from pyzen.node.node import Node
+    from tests.node.callee import Callee
     from tests.node.conftest import MakeNode
 
 SETUP_TIME = 0.3
-
-
-class Callee:
-    """A registered name whose port the test answers, connection by connection."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.connections: asyncio.Queue[RawPeer] = asyncio.Queue()
-
-    async def start(self, epmd: EpmdServer) -> None:
-        self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port = self.server.sockets[0].getsockname()[1]
-        epmd.table.register(NodeEntry(self.name.partition("@")[0], port), now=0)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = RawPeer(self.name)
-        peer.reader, peer.writer = reader, writer
-        self.connections.put_nowait(peer)
-
-    async def next(self) -> RawPeer:
-        async with asyncio.timeout(5):
-            return await self.connections.get()
-
-    async def answer(self, caller: Atom) -> tuple[RawPeer, Outcome]:
-        peer = await self.next()
-        handshake = Acceptor(
-            self.name, flags=own_flags(hidden=False), creation=9, cookie=lambda _: "secret", decide=lambda *_: "ok"
-        )
-        outcome = await peer.shake(caller, handshake)
-        assert handshake.last_frame is not None
-        peer.write_frames([handshake.last_frame])
-        return peer, outcome
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[EpmdServer]:
-    server = EpmdServer()
-    await server.start(0)
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-def epmd(server: EpmdServer) -> EpmdConfig:
-    return EpmdConfig(port=server.port, start=False)
-
-
-@pytest.fixture
-async def make_callee(server: EpmdServer) -> AsyncIterator[Callable[[str], Awaitable[Callee]]]:
-    made: list[Callee] = []
-
-    async def make(name: str) -> Callee:
-        made.append(Callee(name))
-        await made[-1].start(server)
-        return made[-1]
-
-    yield make
-    for callee in made:
-        callee.server.close()
-        while not callee.connections.empty():
-            await callee.connections.get_nowait().close()
-        await callee.server.wait_closed()  # since Python 3.12 for the ends of its connections, too
 
 
 @pytest.fixture
@@ -246,21 +184,6 @@ async def test_the_attempt_of_a_peer_that_said_nok_makes_the_link(
     await dialled.close()
 
 
-async def test_a_dial_that_made_way_fails_with_the_attempt_of_the_peer(
-    node: Node, make_callee: Callable[[str], Awaitable[Callee]], make_raw: Callable[..., RawPeer]
-) -> None:
-    callee = await make_callee("z@127.0.0.1")
-    connecting = asyncio.ensure_future(node.connect(callee.name))
-    dialled = await callee.next()
-
-    with pytest.raises(CookieMismatch):
-        await make_raw(callee.name).connect(node, cookie="wrong")
-
-    async with asyncio.timeout(3):  # less than `connect` itself would wait
-        assert not await connecting
-    await dialled.close()
-
-
 async def test_a_peer_that_is_linked_already_keeps_that_link(
     node: Node, make_callee: Callable[[str], Awaitable[Callee]]
 ) -> None:
@@ -356,23 +279,6 @@ async def test_second_connection_with_a_wrong_cookie_leaves_the_first_alone(
         await second.connect(node, cookie="wrong")
 
     assert node.nodes() == [first.name]
-
-
-async def test_newer_attempt_of_the_same_node_replaces_an_unfinished_one(
-    node: Node, make_raw: Callable[..., RawPeer], caplog: pytest.LogCaptureFixture
-) -> None:
-    assert node.address is not None
-    older, newer = make_raw(), make_raw()
-    await older.open(node.address)
-    name = b"N" + struct.pack(">QIH", int(own_flags(hidden=False)), 9, len(str(older.name))) + str(older.name).encode()
-    older.write_frames([name])
-    assert await older.read_frame() == b"sok"
-
-    await newer.connect(node)
-
-    assert await older.at_end()
-    await until(lambda: "a newer attempt of the same node" in caplog.text)
-    assert node.nodes() == [newer.name]
 
 
 async def test_garbage_instead_of_a_handshake_is_refused(
@@ -493,43 +399,6 @@ async def test_stop_ends_dials_and_handshakes_that_are_under_way(
     assert not await connecting
     assert await raw.at_end()
     assert await dialled.at_end()
-    await dialled.close()
-
-
-async def test_dial_loses_against_a_link_that_came_up_meanwhile(
-    node: Node,
-    make_callee: Callable[[str], Awaitable[Callee]],
-    make_raw: Callable[..., RawPeer],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """The peer's name is the greater one, so that its attempt cancels ours."""
-    caplog.set_level(logging.INFO)
-    callee = await make_callee("z@127.0.0.1")
-    connecting = asyncio.ensure_future(node.connect(callee.name))
-    dialled = await callee.next()
-    await dialled.read_frame()
-
-    await make_raw(callee.name).connect(node)
-
-    assert await connecting
-    assert await dialled.at_end()
-    assert caplog.text.count("is connected to") == 1
-    await dialled.close()
-
-
-async def test_attempt_of_the_lesser_name_is_refused_while_ours_is_under_way(
-    node: Node, make_callee: Callable[[str], Awaitable[Callee]], make_raw: Callable[..., RawPeer]
-) -> None:
-    callee = await make_callee("a@127.0.0.1")
-    connecting = asyncio.ensure_future(node.connect(callee.name))
-    dialled = await callee.next()
-
-    with pytest.raises(HandshakeError, match="its attempt goes first"):
-        await make_raw(callee.name).connect(node)
-
-    callee.connections.put_nowait(dialled)
-    await callee.answer(node.name)
-    assert await connecting
     await dialled.close()
 
 

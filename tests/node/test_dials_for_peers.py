@@ -10,10 +10,9 @@ import pytest
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.supervisor import ChildSpec, Supervisor
-from pyzen.config import EpmdConfig, Limits, ZenConfig
+from pyzen.config import Limits, ZenConfig
 from pyzen.dist.epmd import NodeEntry
 from pyzen.node import connections
-from pyzen.node.epmd_server import EpmdServer
 from pyzen.node.router import ANSWERING_DIALS
 from pyzen.node.services.zen_functions import ZenFunctions
 from pyzen.terms import Atom, Pid, Reference, atoms, elixir
@@ -25,24 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from pyzen.actor.process import Process
+    from pyzen.node.epmd_server import EpmdServer
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
 
 GEN_CALL = atoms["$gen_call"]
 COUNT = 3 * ANSWERING_DIALS
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[EpmdServer]:
-    server = EpmdServer()
-    await server.start(0)
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-def epmd(server: EpmdServer) -> EpmdConfig:
-    return EpmdConfig(port=server.port, start=False)
 
 
 @pytest.fixture
