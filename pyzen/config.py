@@ -43,9 +43,10 @@ class Limits:
         max_packet_size: Bytes that one packet may declare; a longer one closes the link at once.
         max_queued_bytes: Bytes per link that may wait for Python, unfinished fragments included.
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
-        max_processes: Processes of this node, past which peers can start no more (``system_limit``).
+        max_processes: Processes of this node, past which peers can start no more (``system_limit``); nor can one that
+            has started as many as are left, so that a single peer comes to half of them.
         max_blocking_calls: Calls at one time of functions exported with ``blocking=True``, each of which has a thread;
-            past it a call is answered ``system_limit``.
+            past it a call is answered ``system_limit``, and likewise one of a peer that has as many as are left.
         max_handshakes: Inbound connections at one time that have not proved to know the cookie, half of the process's
             descriptors at most. Past it the oldest of the address that has most of them makes way, unless it is
             younger than 2 s; then the newcomer is turned away.

@@ -11,11 +11,13 @@ from pyzen.actor.signals import LINKED, MONITORED, SpawnReply
 from pyzen.actor.verbs import actor_of
 from pyzen.config import Limits
 from pyzen.contained import contained
+from pyzen.shares import Shares
 from pyzen.terms import Atom, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyzen.actor.actor import Actor
     from pyzen.actor.verbs import Verbs
     from pyzen.node.router import Router
 
@@ -41,42 +43,49 @@ class Births:
     Attributes:
         maker: What makes them; without one every request is refused with ``notsup``.
         max_processes: Processes of this node, past which a request is refused with ``system_limit``.
+        shares: How many of them each node has asked for.
     """
 
     def __init__(self, router: Router) -> None:
         self._router = router
         self.maker: Maker | None = None
         self.max_processes = Limits().max_processes
+        self.shares = Shares()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether peers can cause no more births; what the program starts itself is never refused."""
-        return self._router.process_count() >= self.max_processes
+    def may_start(self, node: Atom) -> bool:
+        """Say whether a node may cause one more birth; what the program starts itself is never refused."""
+        return self.shares.may_take(node, self.max_processes - self._router.process_count())
+
+    def charge(self, actor: Actor, node: Atom) -> None:
+        """Let a process be one of a node's share, until it ends."""
+        actor.born_of = node
+        self.shares.take(node)
 
     def enqueue(self, request: Any) -> None:
         """Start a process, or say why not: the reply leaves before anything that the process sends."""
         if self._router.is_stopping:
             return  # the loss of the link, which is near, is the answer
         flags = flags_of(request.options)
-        refusal = self._refusal(flags)
+        refusal = self._refusal(flags, request.from_pid.node)
         if refusal is not None or flags is None or self.maker is None:
             self._router.refuse(request, refusal or atoms.notsup)
             return
         from_pid, req_id = request.from_pid, request.req_id
         actor = actor_of(self.maker(request.mfa[0], request.mfa[1], request.args))
         pid = self._router.adopt(actor, from_pid if flags & LINKED else None)
+        self.charge(actor, from_pid.node)
         actor.group_leader = request.leader
         actor.born_for(from_pid, req_id if flags & MONITORED else None, linked=bool(flags & LINKED))
         self._router.route(SpawnReply(from_pid, req_id, flags, pid))
         with contained:
             actor.begin()
 
-    def _refusal(self, flags: int | None) -> Atom | None:
+    def _refusal(self, flags: int | None, node: Atom) -> Atom | None:
         if flags is None:
             return atoms.badopt
         if self.maker is None:
             return atoms.notsup
-        return atoms.system_limit if self.is_full else None
+        return None if self.may_start(node) else atoms.system_limit
 
 
 def flags_of(options: list[Any]) -> int | None:

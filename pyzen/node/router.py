@@ -195,6 +195,8 @@ class Router:
         self.by_number.pop(pid.number, None)
         if actor.guarded:
             self._links.unguard(pid.number)
+        if actor.born_of is not None:
+            self.births.shares.give(actor.born_of)
         if actor.registered_name is not None:
             self._free(actor.registered_name, actor)
         self.losses.forget(actor)

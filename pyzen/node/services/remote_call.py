@@ -151,10 +151,11 @@ async def call(exports: Exports, exported: Exported, args: list[Any], here: list
 
 async def in_thread(exports: Exports, exported: Exported, args: list[Any], here: list[Any]) -> Outcome:
     """Call a function that blocks. The thread hands over an outcome: there are errors that no future takes."""
-    context = contextvars.copy_context()
+    context, process = contextvars.copy_context(), running.get()
     context.run(running.set, None)  # the verbs of a process belong to the event loop's thread
     try:
-        return await exports.threads.run(partial(context.run, called, exported.function, args, here))
+        holder = None if process is None else process.born_of
+        return await exports.threads.run(partial(context.run, called, exported.function, args, here), holder)
     except NoThread as error:
         log.warning("a call of %s is refused: %s", here[0][:2], error)
         return Outcome(ERROR, atoms.system_limit, here)

@@ -11,7 +11,8 @@ Messages in::
 Each call runs in a process of its own, whose end is an answer, too. The functions of ``block_call`` run one after the
 other; other messages don't wait for them. Those that wait are forgotten when the link that they came by is lost.
 
-A call past ``Limits.max_processes``, or past `MAX_BLOCKED` that wait, is answered ``{badrpc, {'EXIT', system_limit}}``.
+A call past the share of its node in ``Limits.max_processes``, or in the `MAX_BLOCKED` that may wait, is answered
+``{badrpc, {'EXIT', system_limit}}``.
 
 Source: ``lib/kernel/src/rpc.erl`` and ``global_group.erl``.
 """
@@ -30,6 +31,7 @@ from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
 from pyzen.logs import get_logger
 from pyzen.node.services.remote_call import apply, rpc_result
+from pyzen.shares import Shares
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
@@ -48,14 +50,16 @@ MFA: TypeAlias = "tuple[Any, Any, list[Any]]"
 Done: TypeAlias = "Callable[[Any], object]"
 
 
-class Blocked(NamedTuple):
-    """A ``block_call`` that waits for those before it.
+class Call(NamedTuple):
+    """A function that is to be called for somebody.
 
     Attributes:
         via: The link that it came by, 0 for a process of this node.
+        node: The node at its other end.
     """
 
     via: int
+    node: Atom
     mfa: MFA
     leader: Any
     done: Done
@@ -76,19 +80,18 @@ class Rex(GuardedServer):
         self._births = births
         self._calls: dict[Reference, Done] = {}
         self._blocking: Reference | None = None
-        self._blocked: deque[Blocked] = deque()
+        self._blocked: deque[Call] = deque()
+        self._waiting = Shares()
         self._peers: set[Atom] = set()
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Answer ``call`` and ``block_call`` with the result of the function."""
         match request:
             case (atoms.call, module, function, list() as args, leader):
-                self._start((module, function, args), leader, partial(self.reply, from_))
+                self._start(self._call((module, function, args), leader, partial(self.reply, from_)))
                 return NOREPLY
             case (atoms.block_call, module, function, list() as args, leader):
-                if len(self._blocked) >= MAX_BLOCKED:
-                    return self._refused()
-                self._block((module, function, args), leader, partial(self.reply, from_))
+                self._block(self._call((module, function, args), leader, partial(self.reply, from_)))
                 return NOREPLY
         log_stray(actor_of(self), request)
         return atoms.ignored
@@ -101,7 +104,7 @@ class Rex(GuardedServer):
         """Run a function whose result nobody wants."""
         match request:
             case (atoms.cast, module, function, list() as args, leader):
-                self._start((module, function, args), leader, lambda _result: None)
+                self._start(self._call((module, function, args), leader, lambda _result: None))
             case _:
                 log_stray(actor_of(self), request)
 
@@ -111,7 +114,7 @@ class Rex(GuardedServer):
             case (Pid() as observer, atoms.features_request):
                 self.send(observer, (atoms.features_reply, self.node, [atoms.erpc]), dial=False)
             case (Pid() as caller, (atoms.call, module, function, list() as args, leader)):
-                self._start((module, function, args), leader, lambda result: self.send(caller, (atoms.rex, result)))
+                self._start(self._call((module, function, args), leader, partial(self._answer, caller)))
             case (Pid() as caller, (atoms.sbcast, name, sent)):
                 self.send(caller, (atoms.rex, self.node, self._sbcast(name, sent)))
             case _:
@@ -142,21 +145,33 @@ class Rex(GuardedServer):
             self._blocking = None
             self._start_blocked()
 
-    def _refused(self) -> Any:
-        """Refuse a call for want of room."""
-        log.warning("%s has no room for another call: see max_processes of its limits", self.node)
-        return atoms.badrpc, (atoms.EXIT, atoms.system_limit)
+    def _answer(self, caller: Pid, result: Any) -> None:
+        """Answer as ``rex`` itself, to a caller that has sent no reference."""
+        self.send(caller, (atoms.rex, result))
 
-    def _block(self, mfa: MFA, leader: Any, done: Done) -> None:
-        """Let a ``block_call`` wait for its turn, as long as its link is up."""
+    def _call(self, mfa: MFA, leader: Any, done: Done) -> Call | None:
+        """Return the call that a message asks for, None where its link is lost meanwhile."""
         runtime, via = actor_of(self).runtime, server_loop(actor_of(self)).via or 0
-        peer = runtime.peer_of(via) if via else None
-        if via and peer is None:
-            return  # lost meanwhile
-        if peer is not None and peer not in self._peers:
-            self._peers.add(peer)
-            runtime.monitor_node(peer, self.pid)
-        self._blocked.append(Blocked(via, mfa, leader, done))
+        node = runtime.peer_of(via) if via else self.node
+        return None if node is None else Call(via, node, mfa, leader, done)
+
+    def _refuse(self, call: Call) -> None:
+        """Refuse a call for want of room."""
+        log.warning("%s has no room for another call of %s: see max_processes of its limits", self.node, call.node)
+        call.done((atoms.badrpc, (atoms.EXIT, atoms.system_limit)))
+
+    def _block(self, call: Call | None) -> None:
+        """Let a ``block_call`` wait for its turn, as long as its link is up."""
+        if call is None:
+            return
+        if not self._waiting.may_take(call.node, MAX_BLOCKED - len(self._blocked)):
+            self._refuse(call)
+            return
+        if call.via and call.node not in self._peers:
+            self._peers.add(call.node)
+            actor_of(self).runtime.monitor_node(call.node, self.pid)
+        self._waiting.take(call.node)
+        self._blocked.append(call)
         self._start_blocked()
 
     def _forget_blocked(self, peer: Atom) -> None:
@@ -164,30 +179,36 @@ class Rex(GuardedServer):
         runtime = actor_of(self).runtime
         self._peers.discard(peer)
         runtime.demonitor_node(peer, self.pid)
-        self._blocked = deque(one for one in self._blocked if not one.via or runtime.peer_of(one.via) is not None)
+        waiting, self._blocked = self._blocked, deque()
+        for call in waiting:
+            if call.via and runtime.peer_of(call.via) is None:
+                self._waiting.give(call.node)
+            else:
+                self._blocked.append(call)
 
     def _start_blocked(self) -> None:
         """Start the next ``block_call``, unless one runs."""
         while self._blocking is None and self._blocked:
-            _, mfa, leader, done = self._blocked.popleft()
-            self._blocking = self._start(mfa, leader, done)
+            call = self._blocked.popleft()
+            self._waiting.give(call.node)
+            self._blocking = self._start(call)
 
-    def _start(self, mfa: MFA, leader: Any, done: Done) -> Reference | None:
+    def _start(self, call: Call | None) -> Reference | None:
         """Start the process of a call; while the node stops the loss of the link is the answer."""
-        if actor_of(self).runtime.is_stopping:
-            self._blocked.clear()
+        if call is None or actor_of(self).runtime.is_stopping:
             return None
-        if self._births.is_full:
-            done(self._refused())
+        if not self._births.may_start(call.node):
+            self._refuse(call)
             return None
 
         async def body(_process: Process) -> None:
-            result = rpc_result(await apply(self._exports, *mfa))
+            result = rpc_result(await apply(self._exports, *call.mfa))
             if self._calls.pop(ref, None) is not None:
-                done(result)
+                call.done(result)
 
         process = Process(body)
         _, ref = self.spawn_monitor(process)
-        self._calls[ref] = done
-        actor_of(process).group_leader = leader if isinstance(leader, Pid) else None
+        self._births.charge(actor_of(process), call.node)
+        self._calls[ref] = call.done
+        actor_of(process).group_leader = call.leader if isinstance(call.leader, Pid) else None
         return ref

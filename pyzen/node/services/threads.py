@@ -12,14 +12,17 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, final
 
 from pyzen.contained import contained
+from pyzen.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyzen.terms import Atom
+
 __all__ = ["NoThread", "Threads"]
 
 T = TypeVar("T")
-Call: TypeAlias = "tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.Future[Any]]"
+Call: TypeAlias = "tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.Future[Any], Atom | None]"
 
 
 class NoThread(Exception):
@@ -40,12 +43,17 @@ class Threads:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.count = 0
+        self._shares = Shares()
         self._idle = 0
         self._stopped = False
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], node: Atom | None = None) -> T:
         """Call a function that raises nothing, in a thread, and return what it returns.
+
+        Args:
+            function: It is called without arguments.
+            node: Who has asked for the call, None for the program: one gets no more threads than it leaves to others.
 
         Cancelling it lets the thread go on, which has its place until it ends.
 
@@ -54,8 +62,8 @@ class Threads:
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
-        self._take_thread()
-        self._calls.put((function, loop, result))
+        self._take_thread(node)
+        self._calls.put((function, loop, result, node))
         return await result
 
     def stop(self) -> None:
@@ -65,8 +73,8 @@ class Threads:
             self._idle -= 1
             self._calls.put(None)
 
-    def _take_thread(self) -> None:
-        if self.count >= self.limit:
+    def _take_thread(self, node: Atom | None) -> None:
+        if not self._shares.may_take(node, self.limit - self.count):
             raise NoThread(f"{self.count} functions that block are at work: see max_blocking_calls")
         self._stopped = False
         if self._idle:
@@ -77,6 +85,7 @@ class Threads:
             except RuntimeError as error:
                 raise NoThread(str(error)) from error
         self.count += 1
+        self._shares.take(node)
 
     def _serve(self) -> None:
         while self._serve_one(self._calls.get()):
@@ -86,15 +95,16 @@ class Threads:
         """Do one call; nothing of it is kept while the thread waits for the next. False to end the thread."""
         if call is None:
             return False
-        function, loop, result = call
+        function, loop, result, node = call
         returned = function()
         with contained:  # a loop that is closed wants no result
-            loop.call_soon_threadsafe(self._done, result, returned)
+            loop.call_soon_threadsafe(self._done, result, returned, node)
             return True
         return False
 
-    def _done(self, result: asyncio.Future[Any], returned: Any) -> None:
+    def _done(self, result: asyncio.Future[Any], returned: Any, node: Atom | None) -> None:
         self.count -= 1
+        self._shares.give(node)
         if self._stopped:
             self._calls.put(None)
         else:

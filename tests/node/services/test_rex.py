@@ -226,7 +226,7 @@ async def test_casts_that_find_no_room_are_dropped(full: Two, caplog: pytest.Log
 
 
 async def test_block_calls_that_wait_have_a_bound(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyzen.node.services.rex.MAX_BLOCKED", 2)
+    monkeypatch.setattr("pyzen.node.services.rex.MAX_BLOCKED", 4)  # of which one peer gets half
     gate = asyncio.Event()
     two.callee.export("gate", "wait", gate.wait)
     request: Any = (atoms.block_call, atoms.gate, atoms.wait, [], atoms.user)
