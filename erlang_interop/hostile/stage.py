@@ -220,9 +220,11 @@ class Stage:
         while not any(re.search(pattern, line.text) for line in self.prey.lines()):
             await asyncio.sleep(0.1)
 
-    async def peer(self, name: str | None = None, *, reads: bool = True, cookie: str | None = None) -> Peer:
+    async def peer(
+        self, name: str | None = None, *, reads: bool = True, cookie: str | None = None, kind: type[Peer] = Peer
+    ) -> Peer:
         """Connect a peer."""
-        peer = Peer(name)
+        peer = kind(name)
         self._peers.append(peer)
         await peer.connect_to(self.address, self.name, self._cookie if cookie is None else cookie)
         if reads:
