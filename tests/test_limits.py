@@ -12,6 +12,7 @@ from pyzen.actor import guarded
 from pyzen.config import Limits, ZenConfig
 from pyzen.node import connections, epmd_server, join, metrics_server, router
 from pyzen.node.services import output, process_info, rex, user
+from pyzen.node.services.zen_settings import PEER_RANGES
 from pyzen.zen import calls, proxy
 
 PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
@@ -44,3 +45,11 @@ def test_every_limit_has_a_row() -> None:
     names = {one.name for one in fields(Limits)} - {"atom_cache"}
 
     assert {name for owner, name in rows() if owner == "Limits"} == names
+
+
+def test_every_range_of_a_peer_has_a_row() -> None:
+    given = re.findall(r"^\| (`[^|]+) \| (\d+) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+
+    assert {
+        name: (int(lowest), int(highest)) for names, lowest, highest in given for name in re.findall(r"`(\w+)`", names)
+    } == PEER_RANGES

@@ -106,19 +106,19 @@ def test_what_nobody_has_set_is_not_fetched(node: Node, application: Any) -> Non
 
 def test_many_settings_are_set_at_once(node: Node) -> None:
     assert (
-        node.app("put_all_env", [(ZEN, [(atoms.demand_amount, 7), (atoms.fair, False)]), (KERNEL, [(atoms.a, 1)])])
+        node.app("put_all_env", [(ZEN, [(atoms.demand_amount, 700), (atoms.fair, False)]), (KERNEL, [(atoms.a, 1)])])
         is atoms.ok
     )
-    assert (node.system.config.demand_amount, node.system.config.fair) == (7, False)
-    assert node.erl("set_env", [(ZEN, [(atoms.demand_amount, 8)])]) is atoms.ok
-    assert node.erl("set_env", ZEN, atoms.demand_interval, 9) is atoms.ok
-    assert (node.system.config.demand_amount, node.system.config.demand_interval) == (8, 9)
+    assert (node.system.config.demand_amount, node.system.config.fair) == (700, False)
+    assert node.erl("set_env", [(ZEN, [(atoms.demand_amount, 800)])]) is atoms.ok
+    assert node.erl("set_env", ZEN, atoms.demand_interval, 90) is atoms.ok
+    assert (node.system.config.demand_amount, node.system.config.demand_interval) == (800, 90)
     with pytest.raises(RpcError, match="badarg"):
         node.app("put_all_env", [(ZEN, 5)])
 
 
 def test_a_deleted_setting_has_its_default(node: Node) -> None:
-    node.app("put_env", ZEN, atoms.demand_amount, 7)
+    node.app("put_env", ZEN, atoms.demand_amount, 700)
 
     assert node.app("delete_env", ZEN, atoms.demand_amount) is atoms.ok
     assert node.erl("unset_env", ZEN, atoms.nothing) is atoms.ok
