@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyzen import logs
-from pyzen.actor import guarded
+from pyzen.actor import debugging, guarded
 from pyzen.config import Limits, ZenConfig
 from pyzen.node import connections, epmd_server, join, metrics_server, router
 from pyzen.node.services import output, process_info, rex, user
@@ -19,7 +19,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
 OWNERS: dict[str, Any] = {
     "Limits": Limits(), "ZenConfig": ZenConfig(), "rex": rex, "output": output, "user": user, "logs": logs,
     "calls": calls, "proxy": proxy, "guarded": guarded, "epmd_server": epmd_server, "metrics_server": metrics_server,
-    "process_info": process_info, "router": router, "connections": connections, "join": join,
+    "process_info": process_info, "router": router, "connections": connections, "join": join, "debugging": debugging,
 }  # fmt: skip
 
 
