@@ -32,6 +32,9 @@ TUNING: Final = frozenset(
 )  # fmt: skip
 """Options about heaps and schedulers of ERTS: taken, without effect."""
 
+MAX_OPTIONS: Final = 64
+"""Options of one spawn request; there are fewer."""
+
 Maker: TypeAlias = "Callable[[Atom, Atom, list[Any]], Verbs]"
 """Makes the process that applies a function."""
 
@@ -89,8 +92,10 @@ class Births:
 
 
 def flags_of(options: list[Any]) -> int | None:
-    """Return the bits that the reply will have, None for an option that ERTS would not take either."""
+    """Return the bits that the reply will have, None for an option that ERTS would not take either, or too many."""
     flags = 0
+    if len(options) > MAX_OPTIONS:
+        return None
     for option in options:
         match option:
             case atoms.link:

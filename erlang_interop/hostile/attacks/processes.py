@@ -95,6 +95,27 @@ async def items_of_a_process(stage: Stage) -> None:
     await peer.obeyed()
 
 
+@attack("applications.MAX_ENTRIES, remote_call.MAX_ARITY, births.MAX_OPTIONS, process_info.MAX_ITEMS", 256)
+async def lists_without_an_end(stage: Stage) -> None:
+    """Lists of 200 000 elements in calls: applications, kinds of nodes, arguments, options, and items alike."""
+    peer = await stage.peer()
+    pid = await peer.ask("erlang", "whereis", atoms.hoard)
+    many = 200_000
+    alike = [[*range(8000), number] for number in range(64)]
+    options = (29, peer.ref(), peer.pid, peer.pid, (atoms.erpc, atoms.execute_call, 4), [(atoms.priority, 1)] * many)
+    packets = [
+        peer.call("application", "ensure_all_started", [atoms.pyzen] * many),
+        peer.call("application", "set_env", [(atoms.zen_monitor, [])] * many),
+        peer.call("erlang", "nodes", [atoms.this] * many),
+        peer.call("erlang", "process_info", pid, alike),
+        peer.call("offered", "twice", *[1] * many),
+        peer.control(*options, payload=[]),
+    ]
+    await stage.begin()
+    await peer.push(packets)
+    await peer.obeyed()
+
+
 @attack("a peer ends no process of the node itself", 64, "refuses")
 async def kills_of_the_system(stage: Stage) -> None:
     """Exit signals to all processes of the node itself, by signal and by Process.exit: none may end."""

@@ -49,7 +49,7 @@ PEER_RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "demand_interval": (10, 10_000),
     "demand_amount": (100, 100_000),
     "max_binary_size": (64, 65_536),
-    "truncation_depth": (1, 16),
+    "truncation_depth": (1, 5),
     "connector_idle_timeout": (1000, 600_000),
     "max_reason_size": (1024, 65_536),
 }

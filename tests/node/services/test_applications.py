@@ -6,7 +6,7 @@ import pytest
 
 from pyzen.config import ZenConfig, setting_names
 from pyzen.errors import RpcError
-from pyzen.node.services.applications import MODULES, Applications, charlist
+from pyzen.node.services.applications import MAX_ENTRIES, MODULES, Applications, charlist
 from pyzen.node.services.zen_settings import ZenSettings
 from pyzen.terms import Atom, atoms, elixir
 from pyzen.testing import Cluster
@@ -169,3 +169,17 @@ def test_others_are_not_started_with_all(node: Node) -> None:
     assert node.app("ensure_all_started", KERNEL) == (atoms.error, (KERNEL, NO_FILE))
     assert node.app("ensure_all_started", [ZEN, KERNEL]) == (atoms.error, (KERNEL, NO_FILE))
     assert node.app("stop", KERNEL) == (atoms.error, (atoms.not_started, KERNEL))
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        ("ensure_all_started", [PYZEN] * (MAX_ENTRIES + 1)),
+        ("set_env", [(ZEN, [(atoms.fair, True)] * (MAX_ENTRIES + 1))]),
+        ("set_env", [(ZEN, [(atoms.fair, True)])] * (MAX_ENTRIES + 1)),
+        ("set_env", [(ZEN, [])] * (MAX_ENTRIES + 1)),
+    ],
+)
+def test_a_list_that_is_too_long_is_refused(node: Node, function: str, argument: Any) -> None:
+    with pytest.raises(RpcError, match="system_limit"):
+        node.erl(function, argument)
