@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LONG: Final = 3_600_000
 FEW: Final = {"max_processes": 20_000}
+LINKS: Final = {"max_relations": 100_000}
 FULL: Final = "max_processes|system_limit"
 
 
@@ -68,6 +69,18 @@ async def monitors_of_one_process(stage: Stage) -> None:
     """300 000 monitors of one process, and then the link is lost."""
     peer = await flood(stage, lambda peer: peer.control(19, peer.pid, Atom("echo"), peer.ref()), 300_000, each=True)
     await peer.end()
+
+
+@attack("Limits.max_relations of 100 000", 96, "drops the link to foe.*links and monitors", limits=LINKS)
+async def links_without_an_end(stage: Stage) -> None:
+    """200 000 links of made-up processes with one process."""
+    peer = await stage.peer()
+    pid = await peer.ask("erlang", "whereis", atoms.hoard)
+    packets = [peer.control(1, Pid(peer.name, 1000 + number, 0, peer.creation), pid) for number in range(200_000)]
+    await stage.begin()
+    await peer.push(packets)
+    await peer.obeyed()
+    stage.expect(peer.is_lost, "the link is left")
 
 
 @attack("a link ends with its link", 64)
