@@ -10,7 +10,7 @@ from typing import Any
 from pyzen import logs
 from pyzen.actor import debugging, guarded
 from pyzen.config import Limits, ZenConfig
-from pyzen.node import births, connections, epmd_server, join, metrics_server, router
+from pyzen.node import births, connections, epmd_server, join, metrics_server, router, unread
 from pyzen.node.services import applications, output, process_info, remote_call, rex, user
 from pyzen.node.services.zen_settings import PEER_RANGES
 from pyzen.zen import calls, proxy
@@ -20,7 +20,7 @@ OWNERS: dict[str, Any] = {
     "Limits": Limits(), "ZenConfig": ZenConfig(), "rex": rex, "output": output, "user": user, "logs": logs,
     "calls": calls, "proxy": proxy, "guarded": guarded, "epmd_server": epmd_server, "metrics_server": metrics_server,
     "process_info": process_info, "router": router, "connections": connections, "join": join, "debugging": debugging,
-    "births": births, "applications": applications, "remote_call": remote_call,
+    "births": births, "unread": unread, "applications": applications, "remote_call": remote_call,
 }  # fmt: skip
 
 

@@ -202,7 +202,7 @@ class Router:
         if actor.guarded:
             self._links.unguard(pid.number)
         if actor.born_of is not None:
-            self.births.shares.give(actor.born_of)
+            self.births.forget(actor)
         if actor.registered_name is not None:
             self._free(actor.registered_name, actor)
         self.losses.forget(actor)
@@ -350,6 +350,8 @@ class Router:
             actor.enqueue_all([AliasMessage(to, one, via=via) for one in messages])
         elif via and actor.guarded:
             actor.enqueue_all([Sourced(one, via) for one in messages])
+        elif actor.born_of is not None:
+            self.births.deliver(actor, messages)
         else:
             actor.enqueue_all(messages)
 

@@ -52,6 +52,20 @@ async def sleepers(stage: Stage) -> None:
     await flood(stage, lambda peer: peer.call("Elixir.Process", "sleep", atoms.infinity), 60_000, each=True)
 
 
+@attack("unread.MAX_UNREAD", 256, "ends a process that foe.* has started", longest=20.0)
+async def messages_for_a_sleeper(stage: Stage) -> None:
+    """A million small lists for a process that the peer has started, and that reads none of them."""
+    peer = await stage.peer()
+    before = await processes(peer)
+    await peer.push(peer.rex("cast", "Elixir.Process", "sleep", atoms.infinity))
+    await peer.obeyed()
+    (pid,) = await processes(peer) - before
+    packet = peer.message(pid, [1, [2, [3]]])
+    await stage.begin()
+    await peer.push([packet * 1000] * 1000)
+    await peer.obeyed()
+
+
 @attack("rex.MAX_BLOCKED", 128)
 async def blocked_calls(stage: Stage) -> None:
     """30 000 block_calls behind one that waits for an hour."""
