@@ -34,10 +34,10 @@ MAX_NAMES: Final = 2048
 """Names that one member can tell of: those of its last answer, of which the first count."""
 
 MAX_DIALS: Final = 32
-"""Nodes that are waited for at one time."""
+"""Nodes that are dialled at one time, but for those that have not answered in `PATIENCE`."""
 
 PATIENCE: Final = 1.0
-"""Seconds for which a dial is waited for before the next one begins; it goes on by itself."""
+"""Seconds after which a dial keeps no other one waiting."""
 
 
 class Joiner(Protocol):
@@ -48,8 +48,8 @@ class Joiner(Protocol):
     def nodes(self, hidden: bool = False) -> list[Atom]:
         """Return the visible nodes connected; with ``hidden``, the hidden ones instead."""
 
-    async def connect(self, peer: Atom, timeout: float) -> bool:
-        """Connect to a node; false when there is no link yet after ``timeout`` seconds."""
+    async def connect(self, peer: Atom) -> bool:
+        """Connect to a node."""
 
     async def rpc(self, peer: Atom, module: Atom, function: Atom, args: Sequence[Any] = ()) -> Any:
         """Call a function on a node."""
@@ -125,15 +125,22 @@ class Mesh:
         return asyncio.get_running_loop().time() >= self._failed.get(node, (0.0, 0.0))[0]
 
     async def _connect_all(self, nodes: Iterator[Atom]) -> None:
-        """Connect to one after the other, until others that do so have taken the last."""
-        for node in nodes:
-            if self._stopped:
-                return
-            await self._connect(node)
+        """Connect to one after the other, until others that do so have taken the last; return when all is over."""
+        begun: list[asyncio.Task[None]] = []
+        try:
+            for node in nodes:
+                if self._stopped:
+                    return
+                begun.append(start_task(self._connect(node)))
+                await asyncio.wait(begun[-1:], timeout=PATIENCE)
+            await asyncio.gather(*begun)
+        finally:
+            for task in begun:
+                task.cancel()
 
     async def _connect(self, node: Atom) -> None:
         try:
-            connected = await self._node.connect(node, PATIENCE)
+            connected = await self._node.connect(node)
         except PyzenError as error:
             log.warning("can't join %s: %s", node, error)
             connected = False

@@ -30,20 +30,17 @@ class Place:
         self.refusing: set[Atom] = set()
         self.unreachable: set[Atom] = set()
         self.silent: set[Atom] = set()
-        self.waiting = self.most = 0
+        self.over = asyncio.Event()
         self.attempts: list[Atom] = []
         self.asked: list[Atom] = []
 
     def nodes(self, hidden: bool = False) -> list[Atom]:
         return list(self.connected) if hidden is self.hidden else []
 
-    async def connect(self, peer: Atom, timeout: float = 7.0) -> bool:
+    async def connect(self, peer: Atom) -> bool:
         self.attempts.append(peer)
         if peer in self.silent:
-            self.waiting += 1
-            self.most = max(self.most, self.waiting)
-            await asyncio.sleep(timeout)
-            self.waiting -= 1
+            await self.over.wait()
             return False
         if peer in self.refusing:
             raise HandshakeError("refused", peer=str(peer))
@@ -246,15 +243,49 @@ async def test_new_names_from_a_member_push_the_old_ones_out(place: Place, mesh:
     assert len(mesh._members) == 2001
 
 
-async def test_few_nodes_are_dialled_at_one_time(place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(join, "PATIENCE", 0.001)
+async def test_few_nodes_are_dialled_at_one_time(place: Place, mesh: Mesh) -> None:
     place.answers = {B: made_up(200)}
     place.silent = set(made_up(200))
 
-    await mesh.add(B)
+    adding = asyncio.ensure_future(mesh.add(B))
+    await until(lambda: len(place.attempts) == join.MAX_DIALS)
+    for _ in range(100):
+        await asyncio.sleep(0)
 
-    assert place.most == join.MAX_DIALS
-    assert set(place.attempts) == place.silent
+    assert len(place.attempts) == join.MAX_DIALS
+    place.over.set()
+    await adding
+    assert place.attempts == made_up(200)
+
+
+async def test_no_node_waits_long_for_the_answer_of_another(
+    place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "PATIENCE", 0.001)
+    place.answers = {B: [*made_up(200), C]}
+    place.silent = set(made_up(200))
+
+    adding = asyncio.ensure_future(mesh.add(B))
+    await until(lambda: C in place.connected)
+
+    assert not adding.done()
+    place.over.set()
+    await adding
+
+
+async def test_stop_ends_what_is_waited_for(place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join, "PATIENCE", 0.001)
+    monkeypatch.setattr(join, "INTERVAL", 0.001)
+    place.answers = {B: []}
+    await mesh.add(B)
+    before = asyncio.all_tasks()
+    place.answers = {B: made_up(50)}
+    place.silent = set(made_up(50))
+    await until(lambda: len(place.attempts) == 50)
+
+    await mesh.stop()
+
+    await until(lambda: len(asyncio.all_tasks()) == len(before) - 1)
 
 
 async def test_nodes_that_many_tell_of_come_before_those_of_one(place: Place, mesh: Mesh) -> None:
