@@ -47,6 +47,8 @@ class Limits:
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
         max_processes: Processes of this node, past which peers can start no more (``system_limit``); nor can one that
             has started as many as are left, so that a single peer comes to half of them.
+        max_relations: Links and monitors at one time of one peer's processes with those of this node; one more ends
+            the link.
         max_blocking_calls: Calls at one time of functions exported with ``blocking=True``, each of which has a thread;
             past it a call is answered ``system_limit``, and likewise one of a peer that has as many as are left.
         max_handshakes: Inbound connections at one time that have not proved to know the cookie, half of the process's
@@ -68,6 +70,7 @@ class Limits:
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB
     max_processes: int = 262_144
+    max_relations: int = 2_000_000
     max_blocking_calls: int = 512
     max_handshakes: int = 1024
     max_fragment_sequences: int = 4096
