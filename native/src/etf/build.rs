@@ -194,7 +194,7 @@ impl Map {
 }
 
 /// A map that no dict can stand for; `None` where a key comes twice.
-fn term_map<'py>(py: Python<'py>, map: Map) -> Decoded<Option<Bound<'py, PyAny>>> {
+fn term_map(py: Python<'_>, map: Map) -> Decoded<Option<Bound<'_, PyAny>>> {
     let pairs: Vec<Pair<'_>> =
         map.pairs.into_iter().map(|(key, value)| (key.into_bound(py), value.into_bound(py))).collect();
     match TermMap::of_distinct(py, &pairs, map.frozen) {

@@ -89,17 +89,14 @@ impl Filling {
         self.held.push_back(event);
     }
 
-    /// Do one slice; the outcome when nothing is left to be done.
-    fn step(mut self, py: Python<'_>, limits: &Limits) -> Result<(Outcome, VecDeque<Event>), Self> {
+    /// Do one slice.
+    fn step(mut self, py: Python<'_>, limits: &Limits) -> Self {
         self.stage = match self.stage {
             Stage::Decoding(opened, progress) => decode(py, opened, progress, &self.packet, &self.identity, limits),
             Stage::Copying(flat, holes) => copy(py, flat, holes, &mut self.packet),
             done @ Stage::Done(_) => done,
         };
-        match self.stage {
-            Stage::Done(outcome) => Ok((outcome, self.held)),
-            stage => Err(Self { stage, ..self }),
-        }
+        self
     }
 }
 
@@ -197,16 +194,16 @@ impl Desk {
     pub fn fill(&mut self, py: Python<'_>, limits: &Limits, deadline: Instant) -> Vec<(u64, Outcome)> {
         let mut done = Vec::new();
         while let Some(link) = self.turns.pop_front() {
-            match self.fillings.remove(&link).map(|filling| filling.step(py, limits)) {
-                Some(Ok((outcome, held))) => {
+            let Some(filling) = self.fillings.remove(&link) else { continue };
+            match filling.step(py, limits) {
+                Filling { stage: Stage::Done(outcome), held, .. } => {
                     self.backlog.put_back(link, held);
                     done.push((link, outcome));
                 }
-                Some(Err(filling)) => {
+                filling => {
                     self.fillings.insert(link, filling);
                     self.turns.insert(self.turns.len().min(AT_ONCE - 1), link);
                 }
-                None => {}
             }
             if Instant::now() >= deadline {
                 break;
