@@ -19,6 +19,7 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
+from pyzen.actor.fair_mailbox import FairMailqueue
 from pyzen.actor.farewells import Farewells
 from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
@@ -102,7 +103,7 @@ class Actor:
         self.born_of: Atom | None = None
         self.group_leader: Pid | None = None
         self.incoming: deque[Any] = deque()
-        self.mail = Mailqueue()
+        self.mail = FairMailqueue() if type(instance)._pyzen_serves_all else Mailqueue()
         self.requests: dict[Reference, Answer] = {}
         self.spawns: dict[Reference, Callable[[SpawnReply], object]] = {}
         self.timers: dict[Reference, TimerHandle] = {}

@@ -88,6 +88,10 @@ class Mailqueue:
     def __len__(self) -> int:
         return count(self._items)
 
+    def put_back(self, item: Any) -> None:
+        """Add a message before all others."""
+        self._items.appendleft(item)
+
     def taking(self) -> Iterator[Any]:
         """Remove and yield messages in order, those that come meanwhile, too; up to the first `Downs`."""
         items = self._items
