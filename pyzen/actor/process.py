@@ -88,7 +88,6 @@ class Inbox(Loop):
             await asyncio.sleep(0)
 
 
-@final
 class BodyLoop(Inbox):
     """The `Loop` of a process with an ``async def`` body, which one task runs.
 

@@ -27,11 +27,12 @@ class Loss:
     """A node that is lost, and the processes that have not heard of it yet; runs until all have.
 
     Attributes:
+        born_of: In whose turns it runs: in those of the node.
         over: Set when all have heard.
     """
 
     def __init__(self, node: Atom, actors: set[Actor], losses: dict[Atom, Loss]) -> None:
-        self._node = node
+        self._node = self.born_of = node
         self.actors = actors
         self._losses = losses
         self.over = asyncio.Event()
