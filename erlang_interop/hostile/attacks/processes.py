@@ -204,3 +204,9 @@ async def sleepers_of_one_moment(stage: Stage) -> None:
     await peer.obeyed()
     await stage.begin()
     await asyncio.sleep(max(0.0, due - loop.time()) + 1.0)
+
+
+@attack("one look at each message", 128)
+async def junk_for_a_waiting_receive(stage: Stage) -> None:
+    """500 000 messages for a process that waits for another one by a match."""
+    await flood(stage, lambda peer: peer.message("victim_3", 7), 500_000)
