@@ -148,13 +148,20 @@ impl<'a> Reader<'a> {
         match self.tag()? {
             tag::SMALL_INTEGER => Ok(i64::from(self.u8()?)),
             tag::INTEGER => Ok(i64::from(self.i32()?)),
-            tag::SMALL_BIG => self.small_big(),
+            tag::SMALL_BIG => {
+                let length = self.length8()?;
+                self.big(length)
+            }
+            // BEAM takes every form of a small integer.
+            tag::LARGE_BIG => {
+                let length = self.length32()?;
+                self.big(length)
+            }
             _ => Err(self.malformed("an integer is needed here")),
         }
     }
 
-    fn small_big(&mut self) -> Read<i64> {
-        let length = self.length8()?;
+    fn big(&mut self, length: usize) -> Read<i64> {
         let negative = self.sign()?;
         let magnitude = self.take(length)?;
         let value = small_magnitude(magnitude).ok_or_else(|| self.malformed("this integer has more than 63 bits"))?;
