@@ -50,6 +50,28 @@ if TYPE_CHECKING:
 # ---- handshake mode
 
 
+def is_turned_away(address: tuple[str, int]) -> bool:
+    with socket.create_connection(address) as stranger:
+        stranger.settimeout(0.2)
+        try:
+            return stranger.recv(1) == b""
+        except TimeoutError:
+            return False
+
+
+def test_a_stranger_has_its_place_until_its_end_has_been_heard_of(make_node: Callable[..., Node]) -> None:
+    """What waits for Python of those that come and go is bounded by the places."""
+    node = make_node(max_handshakes=1)
+    address = node.address
+    socket.create_connection(address).close()
+
+    assert all(is_turned_away(address) for _ in range(20))
+
+    assert node.wait(DOWN)[0] == DOWN
+    assert not is_turned_away(address)
+
+
+
 def test_dial_connects_two_threads(make_node: Callable[..., Node]) -> None:
     here, there = make_node(), make_node()
 

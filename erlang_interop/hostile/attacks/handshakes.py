@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+import struct
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,26 @@ async def two_thousand_idle_sockets(stage: Stage) -> None:
             while True:
                 await stage.open_many(20)
                 await asyncio.sleep(0.02)
+
+
+@attack("Limits.max_handshakes", 16, "refused .* connections, one of them from 127.0.0.1")
+async def storm(stage: Stage) -> None:
+    """Connect and reset, as fast as a thread can, for four seconds."""
+    await stage.begin()
+    await asyncio.to_thread(connect_and_reset, stage.address, 4.0)
+
+
+def connect_and_reset(address: tuple[str, int], seconds: float) -> None:
+    """Open connections, a hundred at a time, and reset them."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sockets = [socket.socket() for _ in range(100)]
+        for one in sockets:
+            one.setblocking(False)
+            one.connect_ex(address)
+        for one in sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.close()
 
 
 @attack("Limits.max_handshakes", 16, "cookie")

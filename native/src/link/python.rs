@@ -497,7 +497,7 @@ impl LinkThread {
         let _pause = CollectorPause::new(py);
         let guarded = inner.guarded();
         let (start, mut bytes, mut batch) = (Instant::now(), 0, Batch::new(py, &guarded));
-        desk.backlog.refill(inner.thread.events());
+        inner.thread.refill(&mut desk.backlog);
         inner.take_back();
         for _ in 0..MAX_DRAINED {
             let Some((link, happened)) = desk.take_next() else { break };

@@ -108,8 +108,8 @@ pub async fn serve(link: Arc<Link>, events: Arc<Events>, settings: Arc<Settings>
     match opened {
         Ok(stream) => Task::new(link, events, settings, stream, early, deadline, Some(place)).await,
         Err(reason) => {
-            drop(place);
-            end(&link, &events, reason);
+            link.close();
+            place.tell(Event::Down(reason));
         }
     }
 }
@@ -167,6 +167,14 @@ pub fn end(link: &Link, events: &Events, reason: Reason) {
     events.push(link.id, [Event::Down(reason)]);
 }
 
+/// Say what has happened to a link; of a stranger where those of strangers wait.
+fn tell(events: &Events, link: u64, place: Option<&Place>, event: Event) {
+    match place {
+        Some(place) => place.tell(event),
+        None => events.push(link, [event]),
+    }
+}
+
 /// In the words of the system, without the number.
 fn error_text(error: &io::Error) -> Reason {
     let text = error.to_string();
@@ -177,7 +185,7 @@ fn error_text(error: &io::Error) -> Reason {
 }
 
 enum Phase {
-    Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, _place: Option<Place> },
+    Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, place: Option<Place> },
     Active { inbound: Box<Inbound>, liveness: Liveness, checks: Interval },
 }
 
@@ -214,7 +222,7 @@ impl Task {
             events,
             settings,
             stream,
-            phase: Phase::Handshake { frames, deadline, _place: place },
+            phase: Phase::Handshake { frames, deadline, place },
             writer: Some(Writer::new()),
             read_end: None,
             write_end: false,
@@ -334,9 +342,9 @@ impl Task {
     }
 
     fn hand_out_frames(&mut self) -> Progress {
-        let Phase::Handshake { frames, .. } = &mut self.phase else { return ControlFlow::Continue(false) };
+        let Phase::Handshake { frames, place, .. } = &mut self.phase else { return ControlFlow::Continue(false) };
         while let Some(frame) = frames.take_frame() {
-            self.events.push(self.link.id, [Event::Frame(frame)]);
+            tell(&self.events, self.link.id, place.as_ref(), Event::Frame(frame));
         }
         match frames.too_long() {
             Some(length) => ControlFlow::Break(format!("a handshake frame of {length} bytes is too long")),
@@ -427,8 +435,13 @@ impl Task {
         }
         // What messages have on loan is let go before anybody hears of the end.
         drop(writer);
-        end(&self.link, &self.events, reason);
-        // An unfinished handshake has its place to give back.
+        self.link.close();
+        let place = match &self.phase {
+            Phase::Handshake { place, .. } => place.as_ref(),
+            Phase::Active { .. } => None,
+        };
+        tell(&self.events, self.link.id, place, Event::Down(reason));
+        // Who has not finished the handshake is not waited for.
         let patience = if matches!(self.phase, Phase::Active { .. }) { PATIENCE } else { Duration::ZERO };
         self.patience = Some(Box::pin(sleep(patience)));
     }

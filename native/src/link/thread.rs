@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::driver::Driver;
-use super::events::{Event, Events};
+use super::events::{Backlog, Event, Events};
 use super::fork;
 use super::handle::{Link, Request};
 use super::stream::{Listener, Stream};
@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 enum Command {
     Listen(Listener),
-    Accepted(Arc<Link>, Stream, SocketAddr, Place),
+    Accepted(Arc<Link>, Stream, Place),
     Dial(Arc<Link>, SocketAddr, ServerName<'static>),
     Stop,
 }
@@ -53,12 +53,9 @@ impl Shared {
     fn new(settings: Settings) -> io::Result<Self> {
         // Who fills them all must leave descriptors for everything else.
         let places = settings.limits.max_handshakes.min(system::max_descriptors() / 2).max(1);
-        Ok(Self {
-            events: Arc::new(Events::new()?),
-            settings: Arc::new(settings),
-            last_id: AtomicU64::new(0),
-            unproven: Unproven::new(places),
-        })
+        let events = Arc::new(Events::new()?);
+        let unproven = Unproven::new(places, events.clone());
+        Ok(Self { events, settings: Arc::new(settings), last_id: AtomicU64::new(0), unproven })
     }
 
     fn new_link(&self) -> Arc<Link> {
@@ -84,6 +81,12 @@ impl Thread {
     /// What has happened.
     pub fn events(&self) -> &Events {
         &self.shared.events
+    }
+
+    /// Take what has happened since.
+    pub fn refill(&self, backlog: &mut Backlog) {
+        backlog.refill(&self.shared.events);
+        backlog.refill_unproven(self.shared.unproven.take());
     }
 
     /// Bounds and times.
@@ -156,7 +159,7 @@ impl Io {
                     Some(Command::Listen(listener)) => {
                         listeners.spawn(accept_all(listener, self.commands.clone(), self.shared.clone()));
                     }
-                    Some(Command::Accepted(link, stream, address, place)) => self.serve(link, stream, address, place),
+                    Some(Command::Accepted(link, stream, place)) => self.serve(link, stream, place),
                     Some(Command::Dial(link, address, name)) => self.dial(link, address, name),
                     Some(Command::Stop) | None => break,
                 },
@@ -166,9 +169,8 @@ impl Io {
         self.stop().await;
     }
 
-    fn serve(&mut self, link: Arc<Link>, stream: Stream, address: SocketAddr, place: Place) {
+    fn serve(&mut self, link: Arc<Link>, stream: Stream, place: Place) {
         let (events, settings) = (self.shared.events.clone(), self.shared.settings.clone());
-        events.push(link.id, [Event::Accepted(link.clone(), address)]);
         let task = self.tasks.spawn(task::serve(link.clone(), events, settings, stream, place));
         self.links.insert(task.id(), link);
     }
@@ -206,9 +208,8 @@ async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, shar
         match Stream::accept(&listener).await {
             Ok((stream, address)) => {
                 let link = shared.new_link();
-                match shared.unproven.admit(&link, address.ip(), Instant::now()) {
-                    Some(place) => drop(commands.send(Command::Accepted(link, stream, address, place))),
-                    None => shared.events.push_turned_away(address),
+                if let Some(place) = shared.unproven.admit(&link, address, Instant::now()) {
+                    drop(commands.send(Command::Accepted(link, stream, place)));
                 }
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -222,7 +223,6 @@ mod tests {
     use crate::dist::identity::Identity;
     use crate::dist::sender::Encoded;
     use crate::limits::Limits;
-    use crate::link::events::Backlog;
     use crate::link::handle::Posted;
     use crate::term::atom::Name;
     use std::io::{Read, Write};
@@ -257,7 +257,7 @@ mod tests {
                 }
                 assert!(Instant::now() < deadline, "no event came");
                 std::thread::yield_now();
-                self.backlog.refill(self.thread.events());
+                self.thread.refill(&mut self.backlog);
             }
         }
 
