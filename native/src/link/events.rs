@@ -21,6 +21,8 @@ pub enum Event {
     Accepted(Arc<Link>, SocketAddr),
     /// So many inbound connections were closed, for there was no place for them; the first one's address.
     TurnedAway(SocketAddr, u64),
+    /// No connection can be accepted, and why; told once until one can.
+    Deaf(String),
     /// An outbound connection is there, in handshake mode.
     Connected,
     /// A handshake frame that was asked for.

@@ -204,15 +204,22 @@ impl Io {
 /// Accept for ever. A newcomer for whom there is no place is closed at once, and told of.
 async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, shared: Arc<Shared>) {
     let Ok(listener) = listener.start() else { return };
+    let mut is_deaf = false;
     loop {
         match Stream::accept(&listener).await {
             Ok((stream, address)) => {
+                is_deaf = false;
                 let link = shared.new_link();
                 if let Some(place) = shared.unproven.admit(&link, address, Instant::now()) {
                     drop(commands.send(Command::Accepted(link, stream, place)));
                 }
             }
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(error) => {
+                if !std::mem::replace(&mut is_deaf, true) {
+                    shared.events.push(0, [Event::Deaf(task::error_text(&error))]);
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
@@ -244,8 +251,7 @@ mod tests {
 
     impl Node {
         fn new(limits: Limits, ticktime: f64) -> Self {
-            let thread =
-                Thread::start(Settings { limits, ticktime: Duration::from_secs_f64(ticktime), tls: None }).unwrap();
+            let thread = Thread::start(Settings::new(limits, Duration::from_secs_f64(ticktime), None)).unwrap();
             Self { thread, backlog: Backlog::default() }
         }
 
