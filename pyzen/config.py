@@ -50,6 +50,9 @@ class Limits:
         max_handshakes: Inbound connections at one time that have not proved to know the cookie, half of the process's
             descriptors at most. Past it the oldest of the address that has most of them makes way, unless it is
             younger than 2 s; then the newcomer is turned away.
+        max_links: Links at one time, three quarters of the descriptors that ``max_handshakes`` leaves at most. Past it,
+            and for an address that has as many as are left, a peer that connects is answered ``not_allowed``; what this
+            node dials counts, and is never refused.
         max_fragment_sequences: Messages in fragments that may be unfinished at one time, per link.
         setup_time: Seconds a handshake may take, as ``net_setuptime`` of OTP's kernel.
         atom_cache: Send atoms once per link and then by number, to peers that can; False sends them in clear.
@@ -67,6 +70,7 @@ class Limits:
     max_processes: int = 262_144
     max_blocking_calls: int = 512
     max_handshakes: int = 1024
+    max_links: int = 16_384
     max_fragment_sequences: int = 4096
     setup_time: float = 7.0
     atom_cache: bool = True

@@ -176,6 +176,7 @@ class Stage:
         prey: What is attacked.
         failures: What the attack itself has found wrong.
         epmd_port: Where the epmd is that the node has registered with.
+        cookie: That of the node.
     """
 
     def __init__(self, prey: Prey, node: Prey, cluster: ErlangCluster, begin: Callable[[], Awaitable[None]]) -> None:
@@ -191,7 +192,7 @@ class Stage:
         self.failures: list[str] = []
         self.epmd_port = cluster.epmd_port
         self._node = node
-        self._cookie = cluster.cookie
+        self.cookie = cluster.cookie
         self._begin = begin
         self._peers: list[Peer] = []
         self._writers: list[asyncio.StreamWriter] = []
@@ -224,7 +225,7 @@ class Stage:
         """Connect a peer."""
         peer = Peer(name)
         self._peers.append(peer)
-        await peer.connect_to(self.address, self.name, self._cookie if cookie is None else cookie)
+        await peer.connect_to(self.address, self.name, self.cookie if cookie is None else cookie)
         if reads:
             peer.read_on()
         return peer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import select
 import socket
 import struct
@@ -15,6 +16,7 @@ from pyzen._native import (
     ACCEPTED,
     BUSY,
     CONNECTED,
+    DEAF,
     DOWN,
     ENDED,
     FRAME,
@@ -70,6 +72,24 @@ def test_a_stranger_has_its_place_until_its_end_has_been_heard_of(make_node: Cal
     assert node.wait(DOWN)[0] == DOWN
     assert not is_turned_away(address)
 
+
+def test_want_of_descriptors_is_told_once(make_node: Callable[..., Node]) -> None:
+    node, peers = make_node(), [socket.socket() for _ in range(3)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        for peer in peers:
+            peer.connect(node.address)
+        event = node.wait(DEAF)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert event == (DEAF, 0, "too many open files", None, None)
+
+    for _ in peers:
+        node.wait(ACCEPTED)
+    assert DEAF not in [event[0] for event in node.events]
+    for peer in peers:
+        peer.close()
 
 
 def test_dial_connects_two_threads(make_node: Callable[..., Node]) -> None:

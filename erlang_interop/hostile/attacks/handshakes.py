@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from erlang_interop.hostile.attack import attack
-from erlang_interop.hostile.stage import LOST
+from erlang_interop.hostile.stage import LOST, Peer
 from pyzen.errors import PyzenError
 from pyzen.terms import Atom
 
@@ -96,6 +96,26 @@ async def hellos_that_are_none(stage: Stage) -> None:
         with suppress(*LOST):
             _, writer = await stage.open()
             writer.write(hellos[number % len(hellos)])
+
+
+class Elsewhere(Peer):
+    """A peer at another address than the honest ones."""
+
+    async def open(self, address: tuple[str, int]) -> None:
+        self.reader, self.writer = await asyncio.open_connection(*address, local_addr=("127.0.0.2", 0))
+
+
+@attack("Limits.max_links", 32, "can't come in: of 64 links", limits={"max_links": 64})
+async def more_names_than_links(stage: Stage) -> None:
+    """100 peers of one address, with the cookie, each under a name of its own."""
+    await stage.begin()
+    peers = [Elsewhere() for _ in range(100)]
+    for peer in peers:
+        with suppress(PyzenError, *LOST):
+            await peer.connect_to(stage.address, stage.name, stage.cookie)
+    await asyncio.sleep(2)
+    for peer in peers:
+        await peer.end()
 
 
 @attack("a name has one link", 32)

@@ -125,7 +125,7 @@ impl Events {
 }
 
 /// Whose turn it is when it is that of all connections in their handshake. No link has this number.
-const UNPROVEN: u64 = 0;
+const UNPROVEN: u64 = u64::MAX;
 
 /// The consumer's side: events taken but not handed out, round robin over links, in order within each.
 ///
@@ -278,10 +278,11 @@ mod tests {
         let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
         events.push(1, [frame(0), frame(1), frame(2)]);
         events.push(0, [Event::Ended("stopped".into())]);
+        events.push(0, [Event::Deaf("why".into())]);
         backlog.refill_unproven((vec![(7, frame(10)), (8, frame(11)), (9, frame(12))], true));
         backlog.refill(&events);
 
-        assert_eq!(drained(&mut backlog), [(7, 10), (1, 0), (8, 11), (1, 1), (9, 12), (1, 2)]);
+        assert_eq!(drained(&mut backlog), [(7, 10), (1, 0), (0, 255), (8, 11), (1, 1), (9, 12), (1, 2)]);
         assert!(!backlog.is_empty() && !backlog.is_at_end(), "the end waits for the rest");
         backlog.refill_unproven((vec![(9, frame(13))], false));
         assert_eq!(drained(&mut backlog), [(9, 13), (0, 255)]);
