@@ -41,6 +41,8 @@ class Limits:
             ``max_atoms`` counts at most, less the fraction of it that other peers have, but 4096 do in any case. An
             atom that is alive already costs nothing.
         max_packet_size: Bytes that one packet may declare; a longer one closes the link at once.
+        max_unfinished_bytes: Bytes of unfinished messages that all links of a node may hold together, packets that are
+            there by half included; past it the link ends that holds most, of the address that holds most.
         max_queued_bytes: Bytes per link that may wait for Python, unfinished fragments included.
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
         max_processes: Processes of this node, past which peers can start no more (``system_limit``); nor can one that
@@ -65,6 +67,7 @@ class Limits:
     max_atoms: int = 1_048_576
     max_peer_atoms: int = 262_144
     max_packet_size: int = 512 * MIB
+    max_unfinished_bytes: int = 1024 * MIB
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB
     max_processes: int = 262_144

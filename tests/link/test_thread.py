@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import select
 import socket
 import struct
@@ -16,7 +15,6 @@ from pyzen._native import (
     ACCEPTED,
     BUSY,
     CONNECTED,
-    DEAF,
     DOWN,
     ENDED,
     FRAME,
@@ -50,46 +48,6 @@ if TYPE_CHECKING:
 
 
 # ---- handshake mode
-
-
-def is_turned_away(address: tuple[str, int]) -> bool:
-    with socket.create_connection(address) as stranger:
-        stranger.settimeout(0.2)
-        try:
-            return stranger.recv(1) == b""
-        except TimeoutError:
-            return False
-
-
-def test_a_stranger_has_its_place_until_its_end_has_been_heard_of(make_node: Callable[..., Node]) -> None:
-    """What waits for Python of those that come and go is bounded by the places."""
-    node = make_node(max_handshakes=1)
-    address = node.address
-    socket.create_connection(address).close()
-
-    assert all(is_turned_away(address) for _ in range(20))
-
-    assert node.wait(DOWN)[0] == DOWN
-    assert not is_turned_away(address)
-
-
-def test_want_of_descriptors_is_told_once(make_node: Callable[..., Node]) -> None:
-    node, peers = make_node(), [socket.socket() for _ in range(3)]
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        for peer in peers:
-            peer.connect(node.address)
-        event = node.wait(DEAF)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert event == (DEAF, 0, "too many open files", None, None)
-
-    for _ in peers:
-        node.wait(ACCEPTED)
-    assert DEAF not in [event[0] for event in node.events]
-    for peer in peers:
-        peer.close()
 
 
 def test_dial_connects_two_threads(make_node: Callable[..., Node]) -> None:

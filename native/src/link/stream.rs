@@ -1,7 +1,7 @@
 //! The transports of a link: everything above reads and writes by polling.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -75,6 +75,15 @@ impl Stream {
             Self::Tcp(socket) => Some(socket.clone()),
             Self::Tls(_) => None,
         }
+    }
+
+    /// Where the peer is, if that can be told still.
+    pub fn host(&self) -> Option<IpAddr> {
+        let socket = match self {
+            Self::Tcp(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        };
+        socket.peer_addr().ok().map(|address| address.ip())
     }
 
     /// How the frames of the handshake between nodes say their length.

@@ -32,6 +32,7 @@ use super::inbound::Inbound;
 use super::stream::{Shared, Stream};
 use super::tick::{INTENSITY, Liveness, Verdict};
 use super::tls::{self, Tls};
+use super::unfinished::Unfinished;
 use super::unproven::Place;
 use super::writer::Writer;
 use crate::dist::Format;
@@ -65,12 +66,14 @@ pub struct Settings {
     pub tls: Option<Arc<Tls>>,
     // One permit, for a step of a handshake of TLS.
     steps: Semaphore,
+    unfinished: Arc<Unfinished>,
 }
 
 impl Settings {
     /// Settings of a node.
     pub fn new(limits: Limits, ticktime: Duration, tls: Option<Arc<Tls>>) -> Self {
-        Self { limits, ticktime, tls, steps: Semaphore::new(1) }
+        let unfinished = Unfinished::new(limits.max_unfinished_bytes);
+        Self { limits, ticktime, tls, steps: Semaphore::new(1), unfinished }
     }
 
     fn setup_deadline(&self) -> Instant {
@@ -309,7 +312,8 @@ impl Task {
         let mut checks = interval_at(Instant::now() + period, period);
         // A burst of late checks after SIGSTOP would take our own silence for the peer's.
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let inbound = Inbound::new(self.link.clone(), self.events.clone(), identity, &self.settings.limits);
+        let held = self.settings.unfinished.held_by(&self.link, self.stream.host());
+        let inbound = Inbound::new(self.link.clone(), self.events.clone(), identity, &self.settings.limits, held);
         self.phase = Phase::Active { inbound: Box::new(inbound), liveness: Liveness::default(), checks };
         self.received(rest)
     }

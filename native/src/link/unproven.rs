@@ -193,7 +193,7 @@ fn oldest_of_the_busiest(rows: &BTreeMap<u64, Row>) -> Option<u64> {
 }
 
 /// What counts as one address: a host has all of a network of 64 bits in IPv6.
-fn host_of(address: IpAddr) -> IpAddr {
+pub fn host_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(long) => IpAddr::V6((u128::from(long) >> 64 << 64).into()),
         short @ IpAddr::V4(_) => short,

@@ -72,6 +72,11 @@ impl TlsStream {
         }
     }
 
+    /// The connection.
+    pub fn socket(&self) -> &Shared {
+        &self.socket
+    }
+
     /// The certificate that the peer has shown.
     pub fn certificate(&self) -> Option<CertificateDer<'static>> {
         Some(self.session.peer_certificates()?.first()?.clone().into_owned())
