@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 enum Command {
     Listen(Listener),
-    Accepted(Arc<Link>, Stream, Place),
+    Accepted(Arc<Link>, Stream, SocketAddr, Place),
     Dial(Arc<Link>, SocketAddr, ServerName<'static>),
     Stop,
 }
@@ -159,7 +159,7 @@ impl Io {
                     Some(Command::Listen(listener)) => {
                         listeners.spawn(accept_all(listener, self.commands.clone(), self.shared.clone()));
                     }
-                    Some(Command::Accepted(link, stream, place)) => self.serve(link, stream, place),
+                    Some(Command::Accepted(link, stream, address, place)) => self.serve(link, stream, address, place),
                     Some(Command::Dial(link, address, name)) => self.dial(link, address, name),
                     Some(Command::Stop) | None => break,
                 },
@@ -169,8 +169,9 @@ impl Io {
         self.stop().await;
     }
 
-    fn serve(&mut self, link: Arc<Link>, stream: Stream, place: Place) {
+    fn serve(&mut self, link: Arc<Link>, stream: Stream, address: SocketAddr, place: Place) {
         let (events, settings) = (self.shared.events.clone(), self.shared.settings.clone());
+        place.tell(Event::Accepted(link.clone(), address));
         let task = self.tasks.spawn(task::serve(link.clone(), events, settings, stream, place));
         self.links.insert(task.id(), link);
     }
@@ -211,7 +212,7 @@ async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, shar
                 is_deaf = false;
                 let link = shared.new_link();
                 if let Some(place) = shared.unproven.admit(&link, address, Instant::now()) {
-                    drop(commands.send(Command::Accepted(link, stream, place)));
+                    drop(commands.send(Command::Accepted(link, stream, address, place)));
                 }
             }
             Err(error) => {

@@ -151,12 +151,12 @@ impl Unproven {
             state.refuse(address);
             None
         } else {
-            let waiting = vec![Event::Accepted(link.clone(), address)];
             let (is_known, is_leaving, has_ended) = (false, false, false);
-            let row = Row { address, since: now, link: link.clone(), waiting, is_known, is_leaving, has_ended };
-            state.waiting += 1;
-            state.rows.insert(link.id, row);
-            Some(Place { unproven: self.clone(), id: link.id })
+            let link = link.clone();
+            let id = link.id;
+            let row = Row { address, since: now, link, waiting: Vec::new(), is_known, is_leaving, has_ended };
+            state.rows.insert(id, row);
+            Some(Place { unproven: self.clone(), id })
         };
         drop(state);
         self.events.wake();
@@ -224,7 +224,10 @@ mod tests {
             self.last += 1;
             let now = self.start + Duration::from_secs_f64(seconds);
             let address = SocketAddr::new(address.parse().unwrap(), 7);
-            self.unproven.admit(&Arc::new(Link::new(self.last)), address, now)
+            let link = Arc::new(Link::new(self.last));
+            let place = self.unproven.admit(&link, address, now)?;
+            place.tell(Event::Accepted(link, address));
+            Some(place)
         }
 
         fn inside(&self) -> Vec<u64> {
