@@ -34,6 +34,8 @@ class Limits:
             in a dict on average; numbers can be chosen so, and each look for one of them takes as long as there are
             others. A map whose long keys have one hash is a ``TermMap``, which does not compare them.
         max_term_size: Bytes of one encoded term.
+        max_decoded_size: Bytes that the objects of one term take in Python, without those of its binaries: a list of
+            empty lists takes 64 times its encoding.
         max_inflated_size: Bytes that a compressed term may grow to.
         max_atoms: Atoms alive in this interpreter that peers have made, past which those that have more than 4096 lose
             their link at the next one. For ``etf.decode``: atoms alive that no peer has made.
@@ -47,6 +49,8 @@ class Limits:
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
         max_processes: Processes of this node, past which peers can start no more (``system_limit``); nor can one that
             has started as many as are left, so that a single peer comes to half of them.
+        max_relations: Links and monitors at one time of one peer's processes with those of this node; one more ends
+            the link.
         max_blocking_calls: Calls at one time of functions exported with ``blocking=True``, each of which has a thread;
             past it a call is answered ``system_limit``, and likewise one of a peer that has as many as are left.
         max_handshakes: Inbound connections at one time that have not proved to know the cookie, half of the process's
@@ -63,6 +67,7 @@ class Limits:
     max_depth: int = 2000
     max_equal_hashes: int = 100
     max_term_size: int = 512 * MIB
+    max_decoded_size: int = 512 * MIB
     max_inflated_size: int = 64 * MIB
     max_atoms: int = 1_048_576
     max_peer_atoms: int = 262_144
@@ -71,6 +76,7 @@ class Limits:
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB
     max_processes: int = 262_144
+    max_relations: int = 2_000_000
     max_blocking_calls: int = 512
     max_handshakes: int = 1024
     max_links: int = 16_384

@@ -39,16 +39,20 @@ class Shares:
         """Say whether a peer may have one more of those that are free; None, the program, takes what there is."""
         return free > (0 if peer is None else self._held.get(peer, 0))
 
-    def take(self, peer: Hashable) -> None:
-        """Count one more for a peer."""
-        if peer is not None:
-            self._held[peer] = self._held.get(peer, 0) + 1
+    def held(self, peer: Hashable) -> int:
+        """Return how many a peer holds."""
+        return self._held.get(peer, 0)
 
-    def give(self, peer: Hashable) -> None:
-        """Count one less for a peer, which has to hold one."""
-        if peer is None:
+    def take(self, peer: Hashable, count: int = 1) -> None:
+        """Count some more for a peer."""
+        if peer is not None and count:
+            self._held[peer] = self._held.get(peer, 0) + count
+
+    def give(self, peer: Hashable, count: int = 1) -> None:
+        """Count some less for a peer, which has to hold them."""
+        if peer is None or not count:
             return
-        held = self._held[peer] - 1
+        held = self._held[peer] - count
         if held:
             self._held[peer] = held
         else:

@@ -21,6 +21,7 @@ from pyzen.errors import DecodeError, LimitExceeded
 from pyzen.terms import (
     Atom,
     BitString,
+    Export,
     FrozenList,
     Fun,
     Pid,
@@ -57,6 +58,7 @@ HANDMADE: dict[str, Any] = {
     "LIST_EXT whose tails are lists": [1, 2, 3],
     "SMALL_BIG_EXT with leading zeros": -5,
     "LARGE_BIG_EXT of a small value": 5,
+    "EXPORT_EXT whose arity is a LARGE_BIG_EXT": Export("lists", "map", 5),
     "NEW_FUN_EXT": Fun("mod", 2, bytes(range(16)), 3, 3, -5, PID, (9,)),
     "NEW_REFERENCE_EXT": Reference(NODE, 1, [1, 2, 3]),
     "SMALL_ATOM_EXT": Atom("é"),
@@ -312,6 +314,28 @@ def test_decode_refuses_term_past_the_size_limit() -> None:
     assert etf.decode(data, limits=Limits(max_term_size=100)) == b"x" * 94
     with pytest.raises(LimitExceeded, match="max_term_size"):
         etf.decode(data, limits=Limits(max_term_size=99))
+
+
+@pytest.mark.parametrize(
+    "term",
+    [[[]] * 9000, [{}] * 9000, [(1, 2)] * 9000, [1e9] * 9000, [[1000]] * 9000, dict.fromkeys(range(9000))],
+    ids=lambda term: str(term)[:12],
+)
+def test_decode_bounds_what_objects_take(term: Any) -> None:
+    data = etf.encode(term)
+    tracemalloc.start()
+    kept = etf.decode(data)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept == term
+
+    assert etf.decode(data, limits=Limits(max_decoded_size=3 * taken)) == term
+    with pytest.raises(LimitExceeded, match="max_decoded_size"):
+        etf.decode(data, limits=Limits(max_decoded_size=taken * 8 // 10))
+
+
+def test_decode_bounds_what_objects_take_apart_from_binaries() -> None:
+    assert etf.decode(etf.encode([bytes(100_000)]), limits=Limits(max_decoded_size=1000)) == [bytes(100_000)]
 
 
 def test_decode_refuses_inflation_past_the_limit() -> None:

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from pyzen import logs
-from pyzen.actor import guarded
+from pyzen.actor import debugging, guarded
 from pyzen.config import Limits, ZenConfig
-from pyzen.node import connections, epmd_server, metrics_server, router
-from pyzen.node.services import output, process_info, rex, user
+from pyzen.node import births, connections, epmd_server, join, metrics_server, router, unread
+from pyzen.node.services import applications, output, process_info, remote_call, rex, user
+from pyzen.node.services.zen_settings import PEER_RANGES
 from pyzen.zen import calls, proxy
 
 PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
 OWNERS: dict[str, Any] = {
     "Limits": Limits(), "ZenConfig": ZenConfig(), "rex": rex, "output": output, "user": user, "logs": logs,
     "calls": calls, "proxy": proxy, "guarded": guarded, "epmd_server": epmd_server, "metrics_server": metrics_server,
-    "process_info": process_info, "router": router, "connections": connections,
+    "process_info": process_info, "router": router, "connections": connections, "join": join, "debugging": debugging,
+    "births": births, "unread": unread, "applications": applications, "remote_call": remote_call,
 }  # fmt: skip
 
 
@@ -44,3 +46,11 @@ def test_every_limit_has_a_row() -> None:
     names = {one.name for one in fields(Limits)} - {"atom_cache"}
 
     assert {name for owner, name in rows() if owner == "Limits"} == names
+
+
+def test_every_range_of_a_peer_has_a_row() -> None:
+    given = re.findall(r"^\| (`[^|]+) \| (\d+) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+
+    assert {
+        name: (int(lowest), int(highest)) for names, lowest, highest in given for name in re.findall(r"`(\w+)`", names)
+    } == PEER_RANGES

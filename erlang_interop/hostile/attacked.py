@@ -80,7 +80,7 @@ class Offers:
 
     def export(self) -> None:
         """Make all of it reachable."""
-        for name in ("rest", "big", "hold", "grow", "shout", "part", "murder", "deafen"):
+        for name in ("rest", "join", "big", "hold", "grow", "shout", "part", "murder", "deafen"):
             self._node.export("hostile", name, getattr(self, name))
         for name in ("block", "back"):
             self._node.export("hostile", name, getattr(self, name), blocking=True)
@@ -89,6 +89,10 @@ class Offers:
         """Wait without holding anything up."""
         await asyncio.sleep(milliseconds / 1000)
         return milliseconds
+
+    async def join(self, peer: Any) -> bool:
+        """Join the cluster of a peer that is connected."""
+        return peer in await self._node.join(peer)
 
     def big(self, size: int) -> bytes:
         """Return so many bytes."""

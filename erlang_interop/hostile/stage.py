@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyzen import etf
 from pyzen._native import NO_PAYLOAD
-from pyzen.config import Limits
+from pyzen.config import EpmdConfig, Limits
 from pyzen.dist.flags import own_flags
 from pyzen.dist.handshake import Initiator
+from pyzen.node.epmd import lookup
 from pyzen.terms import Atom, Reference, atoms
 from tests.raw_peer import RawPeer
 
@@ -176,7 +177,6 @@ class Stage:
         prey: What is attacked.
         failures: What the attack itself has found wrong.
         epmd_port: Where the epmd is that the node has registered with.
-        cookie: That of the node.
     """
 
     def __init__(self, prey: Prey, node: Prey, cluster: ErlangCluster, begin: Callable[[], Awaitable[None]]) -> None:
@@ -192,7 +192,7 @@ class Stage:
         self.failures: list[str] = []
         self.epmd_port = cluster.epmd_port
         self._node = node
-        self.cookie = cluster.cookie
+        self._cookie = cluster.cookie
         self._begin = begin
         self._peers: list[Peer] = []
         self._writers: list[asyncio.StreamWriter] = []
@@ -221,14 +221,27 @@ class Stage:
         while not any(re.search(pattern, line.text) for line in self.prey.lines()):
             await asyncio.sleep(0.1)
 
-    async def peer(self, name: str | None = None, *, reads: bool = True, cookie: str | None = None) -> Peer:
+    async def peer(
+        self,
+        name: str | None = None,
+        *,
+        reads: bool = True,
+        cookie: str | None = None,
+        kind: type[Peer] = Peer,
+        address: tuple[str, int] | None = None,
+    ) -> Peer:
         """Connect a peer."""
-        peer = Peer(name)
+        peer = kind(name)
         self._peers.append(peer)
-        await peer.connect_to(self.address, self.name, self.cookie if cookie is None else cookie)
+        await peer.connect_to(address or self.address, self.name, self._cookie if cookie is None else cookie)
         if reads:
             peer.read_on()
         return peer
+
+    async def registered(self) -> tuple[str, int]:
+        """Return where the node listens, as its epmd says: ``address`` of ``pyzen node`` is that of its metrics."""
+        found = await lookup(str(self.name).partition("@")[0], "127.0.0.1", EpmdConfig(port=self.epmd_port))
+        return "127.0.0.1", 0 if found is None else found.port
 
     async def open(self, port: int | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, and say nothing."""

@@ -132,7 +132,7 @@ class Actor:
             raise RuntimeError(f"this {type(self.instance).__name__} has been started before")
         self.runtime = runtime
         self.pid = runtime.make_pid()
-        self.relations = Relations(runtime.name)
+        self.relations = Relations(runtime.name, runtime.shared)
         self.parent = parent
 
     @property
@@ -334,6 +334,7 @@ class Actor:
         if not is_lost:
             self.relate(pid.node)
             self.relations.receive_link(pid)
+            self.runtime.bear(pid.node)
         elif lost := self.relations.receive_lost_link(pid):
             self.enqueue(LinkLost(self.pid, lost))
 

@@ -5,7 +5,7 @@
     {debug, Request}                      reply
     {statistics, true | false}            ok
     {statistics, get}                     {ok, no_statistics}, or times and counts
-    {log, true | {true, N} | false}       ok; the last N events are kept, 10 unless told, at most 1000
+    {log, true | {true, N} | false}       ok; the last N events are kept, 10 unless told, see `Log` for how many
     {log, get}                            {ok, Events}
     {log, print}, {trace, true | false}   ok; printed by the group leader of who asks
     no_debug                              ok
@@ -35,13 +35,15 @@ from pyzen.actor.mailbox import message_of
 from pyzen.actor.remote import Remote
 from pyzen.actor.requests import GEN_CALL, GEN_CAST
 from pyzen.actor.states import presentable
+from pyzen.brief import brief
 from pyzen.contained import contained
+from pyzen.etf import encoded_size
 from pyzen.logs import escaped
 from pyzen.printing import format as format_term
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pyzen.actor.actor import Actor
     from pyzen.actor.server_loop import Route, ServerLoop, Work
@@ -63,11 +65,59 @@ LOG_LENGTH: Final = 10
 MAX_LOG: Final = 1000
 """Events that are kept at most, whatever the caller says."""
 
+MAX_LOG_SIZE: Final = 1024 * 1024
+"""Bytes of the events that are kept for one server, as encoded."""
+
+MAX_EVENT_SIZE: Final = 64 * 1024
+"""Bytes of an event past which the start of its ``repr`` is kept."""
+
 MAX_LINE: Final = 2000
 """Characters of a line of a trace."""
 
 MAX_HELD: Final = 100
 """Lines that wait until it is known who prints them; of any more, the first go."""
+
+
+@final
+class Log:
+    """The last events of a server: a number of them, and no more than `MAX_LOG_SIZE` together.
+
+    Args:
+        length: How many, `MAX_LOG` at most.
+        earlier: Events to begin with.
+    """
+
+    __slots__ = ("_events", "_length", "_size")
+
+    def __init__(self, length: int, earlier: Iterable[Any] = ()) -> None:
+        self._length = min(length, MAX_LOG)
+        self._size = 0
+        self._events: deque[tuple[int, Any]] = deque()
+        for event in earlier:
+            self.add(event)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (event for _, event in self._events)
+
+    def add(self, event: tuple[Any, ...]) -> None:
+        """Keep an event, and forget the oldest that there is no room for."""
+        size, kept = _sized(event)
+        self._events.append((size, kept))
+        self._size += size
+        while self._size > MAX_LOG_SIZE or len(self._events) > self._length:
+            self._size -= self._events.popleft()[0]
+
+
+def _sized(event: tuple[Any, ...]) -> tuple[int, Any]:
+    """Return the size of an event, and what is kept: of a large one, or one with objects in it, the start of a text."""
+    size = encoded_size(event, maximum=MAX_EVENT_SIZE)
+    if size is not None:
+        return size, event
+    kept = event[0], brief(event[1]), *((caller, brief(tag)) for caller, tag in event[2:])
+    return encoded_size(kept, maximum=MAX_EVENT_SIZE) or MAX_EVENT_SIZE, kept
 
 
 @final
@@ -84,7 +134,7 @@ class Watch:
     __slots__ = ("answering", "log", "printer", "statistics")
 
     def __init__(self) -> None:
-        self.log: deque[Any] | None = None
+        self.log: Log | None = None
         self.statistics: list[Any] | None = None
         self.printer: Printer | None = None
         self.answering = True
@@ -97,7 +147,7 @@ class Watch:
         if self.statistics is not None:
             self.statistics[1 if event[0] is IN else 2] += 1
         if self.log is not None:
-            self.log.append(event)
+            self.log.add(event)
         if self.printer is not None:
             self.printer.print(event)
 
@@ -234,9 +284,9 @@ def _reply_to(loop: ServerLoop, watch: Watch, request: Any, asker: Pid) -> Any:
         case (atoms.log, False):
             watch.log = None
         case (atoms.log, True):
-            watch.log = deque(watch.log or (), LOG_LENGTH)
+            watch.log = Log(LOG_LENGTH, watch.log or ())
         case (atoms.log, (True, int() as length)) if length is not True and length >= 1:
-            watch.log = deque(watch.log or (), min(length, MAX_LOG))
+            watch.log = Log(length, watch.log or ())
         case (atoms.trace, bool() as wanted):
             watch.printer = Printer(loop.actor, asker) if wanted else None
         case atoms.no_debug:
@@ -278,8 +328,9 @@ def _events(watch: Watch | None) -> list[Any]:
 
 def _print_log(loop: ServerLoop, watch: Watch, asker: Pid) -> None:
     printer = Printer(loop.actor, asker)
-    for event in watch.log or ():
-        printer.print(event)
+    for event in _events(watch):
+        if type(event) is tuple:  # where all of them are too much to be shown, the last are not
+            printer.print(event)
 
 
 def events_of(loop: ServerLoop) -> list[Any]:

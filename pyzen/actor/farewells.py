@@ -43,7 +43,8 @@ class Farewells:
 
     def __init__(self, actor: Actor, reason: Any) -> None:
         relations, waiting = actor.relations, actor.incoming
-        actor.relations, actor.incoming = Relations(actor.runtime.name), deque()
+        actor.relations, actor.incoming = Relations(actor.runtime.name, actor.runtime.shared), deque()
+        relations.leave()
         withdraw(waiting)
         self._runtime = actor.runtime
         self._signals = chain(

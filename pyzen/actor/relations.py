@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
+    from pyzen.shares import Shares
     from pyzen.terms import Atom, Pid, Reference
 
 
@@ -49,10 +50,19 @@ class PeerRelations:
     def __bool__(self) -> bool:
         return bool(self.links or self.monitors or self.watchers)
 
+    @property
+    def weight(self) -> int:
+        """How much of it the other node has caused: links of either end, and who watches from there."""
+        return len(self.links) + len(self.watchers)
+
 
 @final
 class Relations:
     """Links, monitors and watchers of one process.
+
+    Args:
+        node: Its own node.
+        shared: Counts the links with each other node, and the watchers there, of all processes of the node.
 
     Attributes:
         links: Other pid -> state.
@@ -61,10 +71,11 @@ class Relations:
         peers: Node -> the part of the above that ends with the link to that node.
     """
 
-    __slots__ = ("_unlink_id", "links", "monitors", "node", "peers", "watchers")
+    __slots__ = ("_shared", "_unlink_id", "links", "monitors", "node", "peers", "watchers")
 
-    def __init__(self, node: Atom) -> None:
+    def __init__(self, node: Atom, shared: Shares) -> None:
         self.node = node
+        self._shared = shared
         self.links: dict[Pid, LinkState] = {}
         self.monitors: dict[Reference, Any] = {}
         self.watchers: dict[Reference, tuple[Pid, Atom | None]] = {}
@@ -100,6 +111,7 @@ class Relations:
         peer = self._peer(pid.node)
         if peer is not None:
             peer.links[pid] = state
+            self._shared.take(pid.node)
 
     def start_unlink(self, pid: Pid) -> int | None:
         """Deactivate the link; returns the id of the UNLINK_ID to send, None when there is nothing to send."""
@@ -157,7 +169,8 @@ class Relations:
         del self.links[pid]
         peer = self.peers.get(pid.node)
         if peer is not None:
-            peer.links.pop(pid, None)
+            if peer.links.pop(pid, None) is not None:
+                self._shared.give(pid.node)
             self._tidy(pid.node, peer)
 
     # ---- monitors
@@ -184,8 +197,9 @@ class Relations:
         """Remember that ``watcher`` monitors this process."""
         self.watchers[ref] = (watcher, name)
         peer = self._peer(watcher.node)
-        if peer is not None:
+        if peer is not None and ref not in peer.watchers:
             peer.watchers.add(ref)
+            self._shared.take(watcher.node)
 
     def remove_watcher(self, ref: Reference) -> bool:
         """Forget a watcher; an unknown reference is ignored. True when it watched by a name."""
@@ -195,7 +209,9 @@ class Relations:
         node = row[0].node
         peer = self.peers.get(node)
         if peer is not None:
-            peer.watchers.discard(ref)
+            if ref in peer.watchers:
+                peer.watchers.remove(ref)
+                self._shared.give(node)
             self._tidy(node, peer)
         return row[1] is not None
 
@@ -207,8 +223,14 @@ class Relations:
         """Give away what ends with the link to ``node``; what is made from now on belongs to the next link."""
         lost = self.peers.pop(node, None)
         if lost is not None:
+            self._shared.give(node, lost.weight)
             # No acknowledgement will come for what was being undone; its state must not meet the next link.
             for pid in [pid for pid, state in lost.links.items() if not state.active]:
                 del lost.links[pid]
                 self.links.pop(pid, None)
         return lost
+
+    def leave(self) -> None:
+        """The process has ended: nothing of this counts any more."""
+        for node, peer in self.peers.items():
+            self._shared.give(node, peer.weight)

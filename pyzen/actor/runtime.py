@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyzen.actor.scheduler import Scheduler
     from pyzen.actor.signals import Signal
     from pyzen.monitor_table import Downs, Unreads
+    from pyzen.shares import Shares
     from pyzen.terms import Atom, Pid, Reference, ReferenceSource
 
 __all__ = ["BUSY", "NO_LINK", "SENT", "Dest", "Runtime", "Sent", "Target", "TimerHandle"]
@@ -51,6 +52,7 @@ class Runtime(Protocol):
     name: Atom
     creation: int
     references: ReferenceSource
+    shared: Shares
     scheduler: Scheduler
     unread: Unreads
     links_lost: int
@@ -141,6 +143,9 @@ class Runtime(Protocol):
 
     def relate(self, node: Atom, actor: Actor) -> None:
         """Remember that ``actor`` must hear when the link to ``node`` is lost; called before it shares anything new."""
+
+    def bear(self, node: Atom) -> None:
+        """Part from ``node`` if its processes hold too many links and monitors here; called when one has been made."""
 
     def add_alias(self, ref: Reference, actor: Actor) -> None:
         """Deliver messages for ``ref`` to ``actor``."""

@@ -217,6 +217,7 @@ class Monitor(Signal):
         name = None if type(self.to) is Pid else self._target()
         actor.relate(self.watcher.node)
         actor.relations.add_watcher(self.ref, self.watcher, name)
+        actor.runtime.bear(self.watcher.node)
 
     def refused(self, reason: Any, dead: Pid | None = None) -> tuple[Signal, ...]:
         """Return the DOWN that a monitor of a dead process brings."""

@@ -36,8 +36,16 @@ async def resolve(host: str, port: int) -> Sequence[tuple[int, tuple[object, ...
 
 
 async def resolve_host(host: str) -> str:
-    """Return the first address of ``host``. Raises ``OSError``."""
-    return str((await resolve(host, 0))[0][1][0])
+    """Return the first address of ``host`` that means the same on every link of this machine.
+
+    Raises:
+        OSError: There is none: ``fe80::1%eth0`` says by which link it is reached.
+    """
+    addresses = [str(address[0]) for _, address in await resolve(host, 0)]
+    found = next((address for address in addresses if "%" not in address), None)
+    if found is None:
+        raise OSError(f"{host} has no address but {addresses[0]}, which is one of a single link")
+    return found
 
 
 async def listening_socket(host: str, port: int) -> socket.socket:
@@ -67,7 +75,7 @@ async def listening_host(name: str, host: str) -> str:
         ConfigError: The host can't be the host of a node.
     """
     try:
-        address = await resolve_host(host)
+        address = str((await resolve(host, 0))[0][1][0])
     except socket.gaierror:
         return "0.0.0.0"  # as `erl` does: a name that resolves elsewhere only
     except OSError as error:

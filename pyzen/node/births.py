@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
+from pyzen.actor.reasons import KILLED
 from pyzen.actor.signals import LINKED, MONITORED, SpawnReply
 from pyzen.actor.verbs import actor_of
 from pyzen.config import Limits
 from pyzen.contained import contained
+from pyzen.logs import get_logger
+from pyzen.node.unread import MAX_UNREAD, Unread
 from pyzen.shares import Shares
 from pyzen.terms import Atom, atoms
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Births"]
 
+log = get_logger("pyzen.node")
+
 TUNING: Final = frozenset(
     atoms[name]
     for name in (
@@ -31,6 +36,9 @@ TUNING: Final = frozenset(
     )
 )  # fmt: skip
 """Options about heaps and schedulers of ERTS: taken, without effect."""
+
+MAX_OPTIONS: Final = 64
+"""Options of one spawn request; there are fewer."""
 
 Maker: TypeAlias = "Callable[[Atom, Atom, list[Any]], Verbs]"
 """Makes the process that applies a function."""
@@ -51,6 +59,7 @@ class Births:
         self.maker: Maker | None = None
         self.max_processes = Limits().max_processes
         self.shares = Shares()
+        self._unread = Unread()
 
     def may_start(self, node: Atom) -> bool:
         """Say whether a node may cause one more birth; what the program starts itself is never refused."""
@@ -60,6 +69,20 @@ class Births:
         """Let a process be one of a node's share, until it ends."""
         actor.born_of = node
         self.shares.take(node)
+
+    def deliver(self, actor: Actor, messages: list[Any]) -> None:
+        """Deliver messages to a process that a peer has started; it ends where too much waits unread."""
+        if self._unread.bears(actor, messages):
+            actor.enqueue_all(messages)
+            return
+        text = "%s ends a process that %s has started: more than %d bytes of messages wait for those"
+        log.warning(text, self._router.name, actor.born_of, MAX_UNREAD)
+        actor.end(KILLED)
+
+    def forget(self, actor: Actor) -> None:
+        """Count nothing of an ended process any more."""
+        self._unread.forget(actor)
+        self.shares.give(actor.born_of)
 
     def enqueue(self, request: Any) -> None:
         """Start a process, or say why not: the reply leaves before anything that the process sends."""
@@ -89,8 +112,10 @@ class Births:
 
 
 def flags_of(options: list[Any]) -> int | None:
-    """Return the bits that the reply will have, None for an option that ERTS would not take either."""
+    """Return the bits that the reply will have, None for an option that ERTS would not take either, or too many."""
     flags = 0
+    if len(options) > MAX_OPTIONS:
+        return None
     for option in options:
         match option:
             case atoms.link:

@@ -201,6 +201,8 @@ class Connections:
         except (OSError, TimeoutError) as error:
             lost = ConnectionLost(f"{node} can't be reached: {error or 'time-out'}", peer=str(node))
             await self._fail(node, dial, lost)
+        except Exception as error:  # whatever it is: a dial that is not over holds up all that wait for it
+            await self._fail(node, dial, error)
 
     async def _attempt(self, node: Atom, dial: Dial) -> None:
         await self._ended(node)
@@ -268,7 +270,7 @@ class Connections:
         assert handshake.outcome is not None, "a handshake ends with an error or an outcome"
         return handshake.outcome
 
-    async def _fail(self, node: Atom, dial: Dial, error: DistributionError) -> None:
+    async def _fail(self, node: Atom, dial: Dial, error: Exception) -> None:
         """End a dial without a link, unless an attempt of the peer takes its place: that cancels this."""
         dial.tried.set()
         await self._await_theirs(node, dial)
@@ -276,13 +278,15 @@ class Connections:
             return
         del self._dials[node]
         self.counters["dials_failed"] += 1
-        level = logging.WARNING if isinstance(error, HandshakeError) else logging.INFO
-        log.log(level, "no link to %s: %s", node, error)
+        is_out_of_reach = isinstance(error, DistributionError) and not isinstance(error, HandshakeError)
+        log.log(
+            logging.INFO if is_out_of_reach else logging.WARNING, "no link to %s: %s", node, str(error) or repr(error)
+        )
         if not dial.done.done():
-            if isinstance(error, HandshakeError):
-                dial.done.set_exception(error)
-            else:
+            if is_out_of_reach:
                 dial.done.set_result(False)
+            else:
+                dial.done.set_exception(error)
         self._router.dial_failed(node, str(error))
         dial.queue.writable()
 
@@ -316,7 +320,7 @@ class Connections:
         try:
             outcome = await self._shake(channel, handshake)
             await self._activate(channel, outcome, handshake.last_frame)
-        except (DistributionError, ConfigError) as error:
+        except Exception as error:  # a fault of ours refuses as well
             channel.close("handshake failed")
             self.counters["connections_refused"] += 1
             log.warning("refused a connection from %s: %s", handshake.peer or address, error)
@@ -404,7 +408,7 @@ class Connections:
     def _link_up(self, channel: Channel, node: Atom, outcome: Outcome, last_frame: bytes | None) -> None:
         """Activate in one step: last frame, greeting, what was queued; then tell the node."""
         self._channels.pop(channel.link_id, None)
-        dial = self._dials.pop(node, None)
+        dial = self._dials.get(node)
         queued, unknown = ([], []) if dial is None else dial.queue.take(outcome.flags)
         self.links[node] = self._by_id[channel.link_id] = self._driver.activate(
             channel.link_id,
@@ -416,6 +420,7 @@ class Connections:
             last_frame=last_frame,
             first=self._greeting(outcome) + queued,
         )
+        self._dials.pop(node, None)  # not before: a dial that no link has come of fails
         self._seats.take(channel.link_id, channel.host)
         self.counters["links_up"] += 1
         log.info("%s is connected to %s%s", self.name, node, "" if outcome.visible else " (hidden)")

@@ -233,7 +233,7 @@ class Registration:
             await asyncio.sleep(self._retry_interval)
             try:
                 await self._register()
-            except (EpmdError, NameTaken) as error:
+            except Exception as error:  # whatever it is: who gives up is never found again
                 if str(error) != told:
                     told = str(error)
                     logger.warning("%s is not registered: %s", self._node.name, told)

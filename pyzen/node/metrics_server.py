@@ -49,6 +49,12 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_HEAD: Final = 8192
 """Bytes of request line and headers."""
 
+MAX_FIELDS: Final = 100
+"""Headers."""
+
+FRESH: Final = 0.25
+"""Seconds for which the metrics are not read anew, however many ask."""
+
 MAX_CONNECTIONS: Final = 64
 GRACE: Final = 1.0
 """Seconds in which no connection has to make way for another."""
@@ -66,7 +72,7 @@ class MetricsServer:
     """Serves the metrics of one node.
 
     Args:
-        read: Returns the metrics' text; called in the event loop for each request.
+        read: Returns the metrics' text; called in the event loop, once in ``FRESH`` seconds at most.
         request_time: See ``REQUEST_TIME``.
 
     Attributes:
@@ -77,6 +83,8 @@ class MetricsServer:
         self.address: tuple[str, int] | None = None
         self._read = read
         self._request_time = request_time
+        self._text = ""
+        self._stale_at = 0.0
         self._server: asyncio.Server | None = None
         self._hosts: frozenset[str] | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -148,7 +156,15 @@ class MetricsServer:
             return answer(HTTPStatus.NOT_FOUND, with_body=with_body)
         if method not in {"GET", "HEAD"}:
             return answer(HTTPStatus.METHOD_NOT_ALLOWED, extra=("Allow: GET, HEAD",))
-        return answer(HTTPStatus.OK, self._read(), with_body=with_body)
+        return answer(HTTPStatus.OK, self._fresh_text(), with_body=with_body)
+
+    def _fresh_text(self) -> str:
+        """Return the metrics as they are now, or were just before."""
+        now = time.monotonic()
+        if now >= self._stale_at:
+            self._text = self._read()
+            self._stale_at = now + FRESH
+        return self._text
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes | None:
@@ -177,7 +193,9 @@ def is_meant(host: str | None, hosts: frozenset[str]) -> bool:
 
 def parse_request(head: bytes) -> tuple[str, str, str | None] | None:
     """Return method, path and host of a request, None where it names no host; None if it is no request."""
-    first, *fields = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    first, *fields = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n", MAX_FIELDS + 1)
+    if len(fields) > MAX_FIELDS:
+        return None
     line = REQUEST_LINE.fullmatch(first)
     names = [found[1].lower() for found in map(FIELD.fullmatch, fields) if found]
     # "A server MUST respond with a 400 to any HTTP/1.1 request that lacks a Host, or has more than one": 3.2.

@@ -238,6 +238,7 @@ class Node:
         exports = self._exports
         self._router.births.maker = lambda *mfa: RemoteCall(exports, *mfa)
         self._router.births.max_processes = self.limits.max_processes
+        self._router.max_relations = self.limits.max_relations
         Builtins(self._router, lambda hidden: self.nodes(hidden=hidden)).export_to(exports)
         self._output = Output()
         start_kernel(self._router, exports, self._make_caller, self._output)

@@ -17,11 +17,13 @@ from pyzen.actor.reasons import as_atom, check_pid
 from pyzen.actor.runtime import NO_LINK, SENT, Sent
 from pyzen.actor.signals import AliasMessage, Demonitor, node_of
 from pyzen.actor.spawning import actor_for
+from pyzen.config import Limits
 from pyzen.errors import NameTaken, NoProcess
 from pyzen.logs import get_logger
 from pyzen.monitor_table import Unreads
 from pyzen.node.births import Births
 from pyzen.node.losses import Losses
+from pyzen.shares import Shares
 from pyzen.tasks import start_task
 from pyzen.terms import Atom, Pid, Reference, ReferenceSource, atoms
 
@@ -59,6 +61,8 @@ class Router:
         unread: DOWNs in mailboxes, by reference.
         births: What starts processes for peers.
         losses: Who shares something with which other node.
+        shared: How many links each other node has here, and watchers.
+        max_relations: How many of them it may have.
         refused: Names that no process may have.
         is_stopping: The node stops: the processes of the program end in order, and none can be started any more.
         is_closed: All processes have been ended, and none at all can be started.
@@ -99,6 +103,8 @@ class Router:
         self.aliases: dict[Reference, Actor] = {}
         self._named: dict[Reference, Actor] = {}
         self.losses = Losses(scheduler)
+        self.shared = Shares()
+        self.max_relations = Limits().max_relations
         self._node_monitors: dict[Atom, dict[Pid, int]] = {}
         self._dialling: dict[Atom, list[Pid]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -196,7 +202,7 @@ class Router:
         if actor.guarded:
             self._links.unguard(pid.number)
         if actor.born_of is not None:
-            self.births.shares.give(actor.born_of)
+            self.births.forget(actor)
         if actor.registered_name is not None:
             self._free(actor.registered_name, actor)
         self.losses.forget(actor)
@@ -344,6 +350,8 @@ class Router:
             actor.enqueue_all([AliasMessage(to, one, via=via) for one in messages])
         elif via and actor.guarded:
             actor.enqueue_all([Sourced(one, via) for one in messages])
+        elif actor.born_of is not None:
+            self.births.deliver(actor, messages)
         else:
             actor.enqueue_all(messages)
 
@@ -445,6 +453,13 @@ class Router:
     def relate(self, node: Atom, actor: Actor) -> None:
         """Remember that ``actor`` must hear when the link to ``node`` is lost."""
         self.losses.relate(node, actor)
+
+    def bear(self, node: Atom) -> None:
+        """Part from ``node`` if it holds too many links and monitors here: all of them end with its link."""
+        if self.shared.held(node) > self.max_relations:
+            reason = f"it holds more than {self.max_relations} links and monitors here"
+            log.warning("%s drops the link to %s: %s: see max_relations of its limits", self.name, node, reason)
+            self.disconnect(node, reason)
 
     def suspend_while_busy(self, dest: Any, actor: Actor) -> None:
         """Suspend ``actor`` until the link that ``dest`` needs, or the queue for it, is below its low mark."""

@@ -67,7 +67,7 @@ class Batcher(ZenServer):
         if link is not None and not link[1]:
             self._send_summary()
         elif proxy := alive(self._context.proxy):
-            proxy.bears(self._connector)
+            proxy.bears(self._connector.node)
         if self._context.subscriptions.waiting(self._connector):
             self.wake()
 

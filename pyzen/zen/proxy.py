@@ -57,6 +57,9 @@ No field of `ZenConfig`, which any peer may set by ``Application:put_env``.
 WAITING_SIZE_LIMIT: Final = 256 * 1024 * 1024
 """Bytes, as encoded, of the reasons that wait for a node which does not read."""
 
+LOOKS: Final = 16
+"""How often it is looked whether nodes keep to that while the reasons of so many bytes come."""
+
 CONNECTOR_LIMIT: Final = 1024
 """Processes of one node that subscribe: it has one Connector for us, and a new one for each that has ended."""
 
@@ -74,6 +77,7 @@ class Proxy(ZenServer):
         self._nodes: set[Atom] = set()
         self._reaping = Ticker(self, self._reap)
         self._senseless: dict[Atom, Throttle] = {}
+        self._unlooked = 0
 
     def init(self, *_args: Any) -> None:
         """Begin without rows: whoever watched through a predecessor has been told ``nodedown``."""
@@ -127,35 +131,37 @@ class Proxy(ZenServer):
         if not self.speaks_for(connector.node):
             return None
         if self._context.subscriptions.waiting(connector) > WAITING_LIMIT:
-            return self._give_up(connector, f"more than {WAITING_LIMIT} certificates wait for it, and it asks for more")
+            return self._give_up(
+                connector.node, f"more than {WAITING_LIMIT} certificates wait for it, and it asks for more"
+            )
         self._watch_node(connector.node)
         is_new = bool(items) and self._context.subscriptions.meet(connector)
-        if not self.bears(connector):
+        if not self.bears(connector.node):
             return None
         if is_new:
             self._start_batcher(connector)
         return self._obey(connector, items, word, 0)
 
-    def bears(self, connector: Pid) -> bool:
-        """Say whether what the node of a Connector holds is within bounds, and part from that node if it is not."""
-        connectors, rows, size = self._context.subscriptions.held(connector.node)
+    def bears(self, node: Atom) -> bool:
+        """Say whether what the Connectors of a node hold is within bounds, and part from that node if it is not."""
+        connectors, rows, size = self._context.subscriptions.held(node)
         if connectors > CONNECTOR_LIMIT:
-            self._give_up(connector, f"more than {CONNECTOR_LIMIT} of its processes subscribe")
+            self._give_up(node, f"more than {CONNECTOR_LIMIT} of its processes subscribe")
         elif rows > ROW_LIMIT:
-            self._give_up(connector, f"it holds more than {ROW_LIMIT} subscriptions and certificates")
+            self._give_up(node, f"it holds more than {ROW_LIMIT} subscriptions and certificates")
         elif size > WAITING_SIZE_LIMIT:
-            self._give_up(connector, f"more than {WAITING_SIZE_LIMIT} bytes of reasons wait for it")
+            self._give_up(node, f"more than {WAITING_SIZE_LIMIT} bytes of reasons wait for it")
         else:
             return True
         return False
 
-    def _give_up(self, connector: Pid, reason: str) -> None:
+    def _give_up(self, node: Atom, reason: str) -> None:
         """Part from a node that holds too much: it gets ``nodedown`` for everything, and no subscribe is lost."""
         self._context.count("peers_given_up")
-        log.warning("%s drops the link to %s: %s", self.node, connector.node, reason)
-        self._context.runtime.disconnect(connector.node, reason)
+        log.warning("%s drops the link to %s: %s", self.node, node, reason)
+        self._context.runtime.disconnect(node, reason)
         # Now rather than when the link is lost: what else it has sent is still in the queue, and finds nothing waiting.
-        self._drop_node(connector.node)
+        self._drop_node(node)
 
     def _start_batcher(self, connector: Pid) -> None:
         if batchers := alive(self._context.batchers):
@@ -168,7 +174,7 @@ class Proxy(ZenServer):
         for item in slice_:
             self._obey_one(connector, item if word is None else (word, item))
         self._context.count("instructions_received", len(slice_))
-        return Continue((connector, items, word, end)) if self.bears(connector) and end < len(items) else None
+        return Continue((connector, items, word, end)) if self.bears(connector.node) and end < len(items) else None
 
     def _obey_one(self, connector: Pid, instruction: Any) -> None:
         match instruction:
@@ -225,6 +231,11 @@ class Proxy(ZenServer):
         reason, size = self._context.truncate(reason)
         for connector in self._context.subscriptions.died(ref, reason, size):
             self._wake_batcher(connector)
+        self._unlooked += size
+        if self._unlooked > WAITING_SIZE_LIMIT // LOOKS:
+            self._unlooked = 0
+            for node in [*self._nodes]:
+                self.bears(node)
 
     def _wake_batcher(self, connector: Pid) -> None:
         if batchers := alive(self._context.batchers):

@@ -8,10 +8,11 @@ import pytest
 
 from pyzen import etf
 from pyzen.actor.answers import NOREPLY
-from pyzen.actor.debugging import MAX_LOG
+from pyzen.actor.debugging import MAX_EVENT_SIZE, MAX_LOG
 from pyzen.actor.gen_server import GenServer
 from pyzen.actor.server_loop import ServerLoop, server_loop
 from pyzen.actor.supervisor import ChildSpec, Supervisor
+from pyzen.brief import brief
 from pyzen.terms import Pid, atoms
 from tests.actor.test_system import system
 
@@ -124,6 +125,32 @@ async def test_a_log_has_a_bound_whatever_is_asked_for(me: Mailbox, echo: Pid) -
     _, events = await debug(me, echo, (atoms.log, atoms.get))
 
     assert len(events) == MAX_LOG
+
+
+async def test_a_log_has_a_bound_in_bytes(me: Mailbox, echo: Pid) -> None:
+    await debug(me, echo, (atoms.log, (True, MAX_LOG)))
+    size = MAX_EVENT_SIZE - 100
+    for number in range(50):
+        me.send(echo, (number, bytes(size)))
+    me.send(echo, atoms.last)
+
+    _, events = await debug(me, echo, (atoms.log, atoms.get))
+
+    assert [event[1] for event in events[:-1]] == [(number, bytes(size)) for number in range(34, 50)]
+    assert events[-1] == (atoms["in"], atoms.last)
+
+
+@pytest.mark.parametrize("message", [bytes(8 * MAX_EVENT_SIZE), [5] * MAX_EVENT_SIZE, ("x", object(), bytes(10**6))])
+async def test_a_large_event_is_kept_as_the_start_of_its_text(me: Mailbox, echo: Pid, message: Any) -> None:
+    await debug(me, echo, (atoms.log, True))
+    me.send(echo, message)
+    me.send(echo, (atoms["$gen_call"], (me.pid, bytes(MAX_EVENT_SIZE)), message))
+
+    _, [(_, shown), (_, _call), (_, reply, (caller, tag))] = await debug(me, echo, (atoms.log, atoms.get))
+
+    assert shown == brief(message) == reply
+    assert caller == me.pid
+    assert tag == brief(bytes(MAX_EVENT_SIZE))
 
 
 async def test_a_log_of_what_has_no_erlang_form_can_be_shown(me: Mailbox, echo: Pid) -> None:

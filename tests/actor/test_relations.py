@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyzen.actor.relations import Relations
+from pyzen.shares import Shares
 from pyzen.terms import Atom, Pid, Reference, atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE, THERE = Atom("here@h"), Atom("there@h")
 NEAR, FAR = Pid(HERE, 1, 0, 4), Pid(THERE, 2, 0, 4)
@@ -14,7 +22,7 @@ REF = Reference(HERE, 4, [1, 2, 3])
 
 @pytest.fixture
 def relations() -> Relations:
-    return Relations(HERE)
+    return Relations(HERE, Shares())
 
 
 @pytest.fixture(params=[NEAR, FAR], ids=["near", "far"])
@@ -180,3 +188,41 @@ def test_what_was_given_away_can_still_be_removed(relations: Relations) -> None:
 
     assert relations.remove_monitor(REF) == FAR
     assert relations.receive_exit(FAR)
+
+
+# ---- what another node holds
+
+
+OTHER = Pid(THERE, 3, 0, 4)
+REFS = [Reference(THERE, 4, [number, 2, 3]) for number in range(2)]
+
+STEPS: dict[str, Callable[[Relations], object]] = {
+    "link": lambda one: one.add_link(FAR),
+    "link of theirs": lambda one: one.receive_link(OTHER),
+    "link here": lambda one: one.add_link(NEAR),
+    "unlink": lambda one: one.start_unlink(FAR),
+    "unlink of theirs": lambda one: one.receive_unlink(OTHER),
+    "acknowledged": lambda one: one.receive_unlink_ack(FAR, one._unlink_id),
+    "exit": lambda one: one.receive_exit(OTHER),
+    "watcher": lambda one: one.add_watcher(REFS[0], FAR, None),
+    "watcher by name": lambda one: one.add_watcher(REFS[1], OTHER, atoms.name),
+    "watcher here": lambda one: one.add_watcher(REF, NEAR, None),
+    "watcher gone": lambda one: one.remove_watcher(REFS[0]),
+    "own monitor": lambda one: one.add_monitor(REF, FAR, THERE),
+    "lost": lambda one: one.detach(THERE),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(STEPS))))
+def test_what_another_node_holds_is_counted(steps: list[str]) -> None:
+    shares = Shares()
+    relations = Relations(HERE, shares)
+
+    for step in steps:
+        STEPS[step](relations)
+        peer = relations.peers.get(THERE)
+        assert shares.held(THERE) == (0 if peer is None else len(peer.links) + len(peer.watchers))
+        assert shares.held(HERE) == 0
+    relations.leave()
+
+    assert shares.held(THERE) == 0

@@ -103,7 +103,13 @@ def test_a_linked_process_tells_its_end_and_hears_of_ours(cluster: Cluster) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "word"), [([(atoms.reply, True)], atoms.badopt), ([atoms.nonsense], atoms.badopt), ([], atoms.notsup)]
+    ("options", "word"),
+    [
+        ([(atoms.reply, True)], atoms.badopt),
+        ([atoms.nonsense], atoms.badopt),
+        ([], atoms.notsup),
+        ([(atoms.priority, atoms.high)] * 65, atoms.badopt),
+    ],
 )
 def test_a_refusal_says_why(cluster: Cluster, options: list[Any], word: Atom) -> None:
     _one, other, asker = pair(cluster)

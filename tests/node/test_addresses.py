@@ -37,3 +37,8 @@ async def test_a_host_that_is_not_there_is_an_error_of_the_system() -> None:
 async def test_a_host_that_there_can_not_be_is_an_error_of_the_system(host: str) -> None:
     with pytest.raises(OSError, match="is no name of a host"):
         await resolve(host, 4369)
+
+
+async def test_an_address_of_a_single_link_is_none_of_a_node() -> None:
+    with pytest.raises(OSError, match="has no address but fe80::1%lo"):
+        await resolve_host("fe80::1%lo")

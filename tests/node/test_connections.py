@@ -44,6 +44,30 @@ async def node(make_node: MakeNode) -> Node:
 # ---- dials
 
 
+@pytest.mark.parametrize("error", [ValueError("no such address"), ConfigError("no cookie"), RuntimeError()])
+async def test_a_dial_is_over_whatever_ends_it(node: Node, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    async def resolve(alive: str, host: str) -> tuple[str, int] | None:
+        raise error
+
+    node._connections._resolve = resolve
+    async with node.mailbox() as mailbox:
+        ref = mailbox.monitor((atoms.nobody, Atom("z@127.0.0.1")))
+        with pytest.raises(type(error)):
+            await node.connect("z@127.0.0.1")
+
+        down = await mailbox.receive(timeout=5)
+
+    assert down == (atoms.DOWN, ref, atoms.process, (atoms.nobody, Atom("z@127.0.0.1")), atoms.noconnection)
+    assert node._connections.dial_count == 0
+    assert "no link to z@127.0.0.1" in caplog.text
+
+
+async def test_a_node_with_an_address_of_a_single_link_is_not_reached(node: Node) -> None:
+    assert not await node.connect("z@::ffff:127.0.0.1%lo")
+
+    assert node._connections.dial_count == 0
+
+
 async def test_dial_sends_what_waits_after_the_handshake(
     node: Node, make_callee: Callable[[str], Awaitable[Callee]]
 ) -> None:

@@ -251,6 +251,27 @@ async def test_registration_goes_on_trying_while_there_is_no_epmd(
     await server.stop()
 
 
+async def test_registration_goes_on_trying_whatever_stands_in_its_way(
+    server: EpmdServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERL_EPMD_PORT", str(server.port))
+    one = Registration("a", 1234, EpmdConfig(), retry_interval=0.01)
+    await one.start()
+
+    monkeypatch.setenv("ERL_EPMD_PORT", "none")
+    await server.stop()
+    async with asyncio.timeout(10):
+        while "a is not registered: epmd port must be" not in caplog.text:
+            await asyncio.sleep(0.005)
+    server, port = EpmdServer(), server.port
+    await server.start(port)
+    monkeypatch.setenv("ERL_EPMD_PORT", str(port))
+
+    await registered_again(server, one)
+    await one.stop()
+    await server.stop()
+
+
 async def test_registration_can_be_stopped_while_it_tries(server: EpmdServer, config: EpmdConfig) -> None:
     one = Registration("a", 1234, config)
     await one.start()

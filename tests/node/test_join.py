@@ -29,6 +29,8 @@ class Place:
         self.answers: dict[Atom, Any] = {}
         self.refusing: set[Atom] = set()
         self.unreachable: set[Atom] = set()
+        self.silent: set[Atom] = set()
+        self.over = asyncio.Event()
         self.attempts: list[Atom] = []
         self.asked: list[Atom] = []
 
@@ -37,6 +39,9 @@ class Place:
 
     async def connect(self, peer: Atom) -> bool:
         self.attempts.append(peer)
+        if peer in self.silent:
+            await self.over.wait()
+            return False
         if peer in self.refusing:
             raise HandshakeError("refused", peer=str(peer))
         if peer not in self.unreachable:
@@ -103,6 +108,21 @@ async def test_nodes_that_come_later_are_connected_in_time(
     await until(lambda: C in place.connected)
 
 
+async def test_a_round_that_fails_is_not_the_last(
+    place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(join, "INTERVAL", 0.005)
+    place.answers = {B: []}
+    await mesh.add(B)
+    place.answers[B] = asyncio.get_running_loop().create_future()
+    place.answers[B].set_exception(ValueError("no such thing"))
+    await until(lambda: "can't look for nodes" in caplog.text)
+
+    place.answers[B] = [C]
+
+    await until(lambda: C in place.connected)
+
+
 async def test_a_seed_that_was_lost_is_connected_again(place: Place, mesh: Mesh) -> None:
     place.answers = {B: []}
     await mesh.add(B)
@@ -127,6 +147,7 @@ async def test_a_node_that_does_not_answer_hinders_no_other(place: Place, mesh: 
     place.answers = {C: [D]}
 
     await mesh.add(B)
+    await mesh.add(C)
 
     assert D in place.connected
 
@@ -149,6 +170,7 @@ async def test_pauses_between_attempts_grow(place: Place, mesh: Mesh, monkeypatc
     monkeypatch.setattr(loop, "time", lambda: now)
     place.answers = {B: [C]}
     place.unreachable = {C}
+    await mesh.add(B)
     tried: list[int] = []
 
     for second in range(200):
@@ -175,6 +197,119 @@ async def test_a_node_that_is_back_is_forgiven(place: Place, mesh: Mesh) -> None
     await mesh.refresh()
 
     assert C in place.connected
+
+
+# ---- what one member can cause
+
+
+def made_up(count: int, start: int = 0) -> list[Atom]:
+    return [Atom(f"x{number}@nowhere") for number in range(start, start + count)]
+
+
+async def test_only_members_are_asked(place: Place, mesh: Mesh) -> None:
+    # D has come by itself; no member tells of it.
+    place.connected = [B, D]
+    place.answers = {B: [C], C: [], D: made_up(1)}
+
+    await mesh.add(B)
+    await mesh.refresh()
+
+    assert place.asked == [B, B, C]
+    assert place.attempts == [C]
+
+
+async def test_a_member_that_tells_of_too_many_is_named_once(
+    place: Place, mesh: Mesh, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.answers = {B: made_up(20_000)}
+    place.unreachable = set(made_up(20_000))
+
+    await mesh.add(B)
+    await mesh.refresh()
+
+    assert place.attempts == made_up(join.MAX_NAMES)
+    assert [record.getMessage() for record in caplog.records] == [
+        "b@host tells a@host of 20000 nodes: only the first 2048 count"
+    ]
+
+
+async def test_new_names_from_a_member_push_the_old_ones_out(place: Place, mesh: Mesh) -> None:
+    place.unreachable = set(made_up(6000))
+    for start in range(0, 6000, 2000):
+        place.answers = {B: made_up(2000, start)}
+        await mesh.add(B)
+
+    assert len(mesh._failed) == 2000
+    assert len(mesh._members) == 2001
+
+
+async def test_few_nodes_are_dialled_at_one_time(place: Place, mesh: Mesh) -> None:
+    place.answers = {B: made_up(200)}
+    place.silent = set(made_up(200))
+
+    adding = asyncio.ensure_future(mesh.add(B))
+    await until(lambda: len(place.attempts) == join.MAX_DIALS)
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert len(place.attempts) == join.MAX_DIALS
+    place.over.set()
+    await adding
+    assert place.attempts == made_up(200)
+
+
+async def test_no_node_waits_long_for_the_answer_of_another(
+    place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "PATIENCE", 0.001)
+    place.answers = {B: [*made_up(200), C]}
+    place.silent = set(made_up(200))
+
+    adding = asyncio.ensure_future(mesh.add(B))
+    await until(lambda: C in place.connected)
+
+    assert not adding.done()
+    place.over.set()
+    await adding
+
+
+async def test_stop_ends_what_is_waited_for(place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join, "PATIENCE", 0.001)
+    monkeypatch.setattr(join, "INTERVAL", 0.001)
+    place.answers = {B: []}
+    await mesh.add(B)
+    before = asyncio.all_tasks()
+    place.answers = {B: made_up(50)}
+    place.silent = set(made_up(50))
+    await until(lambda: len(place.attempts) == 50)
+
+    await mesh.stop()
+
+    await until(lambda: len(asyncio.all_tasks()) == len(before) - 1)
+
+
+async def test_nodes_that_many_tell_of_come_before_those_of_one(place: Place, mesh: Mesh) -> None:
+    place.connected = [B, C]
+    place.answers = {B: [*made_up(50), D], C: [D]}
+    await mesh.add(B)
+    place.connected, place.attempts = [B, C], []
+
+    await mesh.add(C)
+
+    assert place.attempts[0] == D
+
+
+async def test_nodes_that_were_not_reached_come_last(place: Place, mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join, "INTERVAL", 0.0)
+    place.answers = {B: made_up(50)}
+    place.unreachable = set(made_up(50))
+    await mesh.add(B)
+    place.answers = {B: [*made_up(50), C]}
+    place.attempts.clear()
+
+    await mesh.add(B)
+
+    assert place.attempts[0] == C
 
 
 async def test_stop_while_a_cluster_is_joined_leaves_no_task(place: Place, mesh: Mesh) -> None:

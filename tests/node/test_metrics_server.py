@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyzen.errors import ConfigError
-from pyzen.node.metrics_server import MAX_CONNECTIONS, MAX_HEAD, MetricsServer
+from pyzen.node import metrics_server
+from pyzen.node.metrics_server import MAX_CONNECTIONS, MAX_FIELDS, MAX_HEAD, MetricsServer
 from tests.node.conftest import until
 
 if TYPE_CHECKING:
@@ -173,6 +174,25 @@ async def test_client_that_is_too_slow_is_cut_off(hasty: Served, sent: bytes) ->
         with suppress(ConnectionResetError):
             assert await reader.read() == b""
     writer.close()
+
+
+@pytest.mark.parametrize(("count", "status"), [(MAX_FIELDS - 1, 200), (MAX_FIELDS, 400), (2000, 400)])
+async def test_there_are_only_so_many_headers(served: Served, count: int, status: int) -> None:
+    assert await served.status(GET.removesuffix(b"\r\n") + b"a:\r\n" * count + b"\r\n") == status
+
+
+@pytest.mark.parametrize(("seconds", "reads"), [(60.0, 1), (0.0, 5)])
+async def test_metrics_are_read_once_in_a_while(monkeypatch: pytest.MonkeyPatch, seconds: float, reads: int) -> None:
+    monkeypatch.setattr(metrics_server, "FRESH", seconds)
+    texts = [f"read {number}\n" for number in range(5)]
+    left = iter(texts)
+    server = MetricsServer(lambda: next(left))
+    await server.start(HOST, 0)
+
+    answers = [await Served(server).ask(GET) for _ in range(5)]
+
+    assert [answer.rpartition(b"\r\n")[2].decode() for answer in answers] == (texts if reads == 5 else texts[:1] * 5)
+    await server.stop()
 
 
 async def test_client_that_does_not_read_is_cut_off() -> None:

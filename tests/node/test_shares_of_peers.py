@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyzen.actor.gen_server import GenServer
 from pyzen.config import Limits
 from pyzen.errors import RpcError
 from pyzen.terms import atoms
@@ -16,6 +17,7 @@ from tests.node.conftest import until
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pyzen.actor.process import Mailbox
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
 
@@ -24,6 +26,16 @@ COUNT = 60
 
 FREE = 40
 """Processes and threads that peers may have, half of which one peer gets."""
+
+
+class Idle(GenServer):
+    """Survives what it is linked with."""
+
+    def init(self) -> None:
+        self.trap_exit = True
+
+    def handle_info(self, message: Any) -> None:
+        """Take it."""
 
 
 class Place:
@@ -83,3 +95,41 @@ async def test_greedy_peer_leaves_room(
     assert sum(answer is True for answer in await asyncio.gather(*calls)) == FREE // 2
     assert await ask(place.greedy, node, "calc", harmless, [1, 2]) == 3
     await until(lambda: births.shares.may_take(place.greedy.name, 1))
+
+
+# ---- links and monitors
+
+
+@pytest.mark.parametrize("kind", ["link", "monitor"])
+async def test_a_peer_with_too_many_relations_loses_its_link(
+    make_node: MakeNode, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    node = await make_node(limits=Limits(max_relations=FREE))
+    greedy, honest = await make_node("greedy"), await make_node("honest")
+    targets = [node.spawn(Idle) for _ in range(4)]
+
+    async with greedy.mailbox() as many, honest.mailbox() as few:
+        many.trap_exit = few.trap_exit = True
+        few.monitor(targets[0])
+        mailboxes = [await opened(greedy) for _ in range(FREE // 4)]
+        for target in targets:
+            for mailbox in mailboxes:
+                getattr(mailbox, kind)(target)
+        assert await greedy.ping(node.name), "as many as it may have"
+
+        many.link(targets[0])
+        _, pid, reason = await many.receive(timeout=10)
+
+        assert (pid, reason) == (targets[0], atoms.noconnection)
+        assert await honest.ping(node.name)
+        assert "drops the link to greedy" in caplog.text
+        assert "more than 40 links and monitors here" in caplog.text
+        await until(lambda: node.runtime.shared.held(greedy.name) == 0)
+        assert node.runtime.shared.held(honest.name) == 1
+
+
+async def opened(node: Node) -> Mailbox:
+    """Return a mailbox that lives as long as its node, whatever happens to what it is linked with."""
+    mailbox = await node.mailbox().__aenter__()
+    mailbox.trap_exit = True
+    return mailbox

@@ -132,6 +132,25 @@ def test_reasons_that_nobody_reads_have_a_bound_of_their_own(world: World, monke
     assert given_up(world)
 
 
+def test_reasons_have_their_bound_while_no_batcher_looks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sweep is far away: the deaths themselves tell."""
+    monkeypatch.setattr(proxy, "WAITING_SIZE_LIMIT", 5000)
+    world.a.zen.config.batcher_sweep_interval = 2**31 - 1
+    peer, workers = Peer(world), targets(world, LIMIT)
+    peer.subscribe(*workers)
+    world.wait()
+
+    for worker in workers[:8]:
+        world.a.kill(worker, b"x" * 500)
+    world.wait()
+    assert not given_up(world)
+    for worker in workers[8:]:
+        world.a.kill(worker, b"x" * 500)
+    world.wait()
+
+    assert given_up(world)
+
+
 # ---- the count in the table
 
 HERE = Atom("here@test")

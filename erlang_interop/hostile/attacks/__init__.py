@@ -6,6 +6,7 @@ from erlang_interop.hostile.attacks import (
     floods,
     handshakes,
     lobby,
+    members,
     packets,
     printing,
     processes,
@@ -16,6 +17,6 @@ from erlang_interop.hostile.attacks import (
 )
 
 __all__ = [
-    "atoms", "blocking", "floods", "handshakes", "lobby", "packets", "printing", "processes", "system", "terms",
-    "unread", "zen",
+    "atoms", "blocking", "floods", "handshakes", "lobby", "members", "packets", "printing", "processes", "system",
+    "terms", "unread", "zen",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from erlang_interop.hostile.attack import attack
 from erlang_interop.hostile.stage import LOST
+from pyzen.terms import Atom
 
 if TYPE_CHECKING:
     from erlang_interop.hostile.stage import Stage
@@ -87,6 +88,29 @@ async def slow_clients_of_metrics(stage: Stage) -> None:
             with suppress(*LOST):
                 writer.write(bytes([byte]))
         await asyncio.sleep(0.1)
+
+
+@attack("metrics_server.FRESH, metrics_server.MAX_FIELDS", 128, prey="command", longest=30.0)
+async def many_clients_of_metrics(stage: Stage) -> None:
+    """Clients of the metrics server, 40 at a time, half of them with 2000 headers, beside 4000 Connectors."""
+    peer = await stage.peer(address=await stage.registered())
+    module, function = "Elixir.ZenMonitor.Local.Connector", "get_for_node"
+    await peer.push(peer.call(module, function, Atom(f"none{number}@127.0.0.1")) for number in range(4000))
+    await peer.obeyed()
+    await asyncio.sleep(2)  # until the node has started them, and is quiet
+    await stage.begin()
+    end = asyncio.get_running_loop().time() + 4.0
+    while asyncio.get_running_loop().time() < end:
+        await asyncio.gather(*(ask_for_metrics(stage, number % 2 * 2000) for number in range(40)))
+
+
+async def ask_for_metrics(stage: Stage, fields: int) -> None:
+    """Ask once, and read the beginning of the answer."""
+    with suppress(*LOST):
+        reader, writer = await stage.open(stage.prey.port)
+        writer.write(GET + b"localhost\r\n" + b"a:\r\n" * fields + b"\r\n")
+        await reader.read(100)
+        writer.transport.abort()
 
 
 @attack("metrics_server.MAX_CONNECTIONS, metrics_server.MAX_HEAD", 64, prey="command")

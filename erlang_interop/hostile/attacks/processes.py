@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LONG: Final = 3_600_000
 FEW: Final = {"max_processes": 20_000}
+LINKS: Final = {"max_relations": 100_000}
 FULL: Final = "max_processes|system_limit"
 
 
@@ -51,6 +52,20 @@ async def sleepers(stage: Stage) -> None:
     await flood(stage, lambda peer: peer.call("Elixir.Process", "sleep", atoms.infinity), 60_000, each=True)
 
 
+@attack("unread.MAX_UNREAD", 256, "ends a process that foe.* has started", longest=20.0)
+async def messages_for_a_sleeper(stage: Stage) -> None:
+    """A million small lists for a process that the peer has started, and that reads none of them."""
+    peer = await stage.peer()
+    before = await processes(peer)
+    await peer.push(peer.rex("cast", "Elixir.Process", "sleep", atoms.infinity))
+    await peer.obeyed()
+    (pid,) = await processes(peer) - before
+    packet = peer.message(pid, [1, [2, [3]]])
+    await stage.begin()
+    await peer.push([packet * 1000] * 1000)
+    await peer.obeyed()
+
+
 @attack("rex.MAX_BLOCKED", 128)
 async def blocked_calls(stage: Stage) -> None:
     """30 000 block_calls behind one that waits for an hour."""
@@ -68,6 +83,18 @@ async def monitors_of_one_process(stage: Stage) -> None:
     """300 000 monitors of one process, and then the link is lost."""
     peer = await flood(stage, lambda peer: peer.control(19, peer.pid, Atom("echo"), peer.ref()), 300_000, each=True)
     await peer.end()
+
+
+@attack("Limits.max_relations of 100 000", 96, "drops the link to foe.*links and monitors", limits=LINKS)
+async def links_without_an_end(stage: Stage) -> None:
+    """200 000 links of made-up processes with one process."""
+    peer = await stage.peer()
+    pid = await peer.ask("erlang", "whereis", atoms.hoard)
+    packets = [peer.control(1, Pid(peer.name, 1000 + number, 0, peer.creation), pid) for number in range(200_000)]
+    await stage.begin()
+    await peer.push(packets)
+    await peer.obeyed()
+    stage.expect(peer.is_lost, "the link is left")
 
 
 @attack("a link ends with its link", 64)
@@ -92,6 +119,27 @@ async def items_of_a_process(stage: Stage) -> None:
     await peer.push(peer.call("erlang", "process_info", pid, [atoms.current_stacktrace] * 100_000))
     await peer.push([peer.control(19, peer.pid, pid, peer.ref()) for _ in range(50_000)])
     await peer.push([peer.call("erlang", "process_info", pid, atoms.monitored_by) for _ in range(50)])
+    await peer.obeyed()
+
+
+@attack("applications.MAX_ENTRIES, remote_call.MAX_ARITY, births.MAX_OPTIONS, process_info.MAX_ITEMS", 256)
+async def lists_without_an_end(stage: Stage) -> None:
+    """Lists of 200 000 elements in calls: applications, kinds of nodes, arguments, options, and items alike."""
+    peer = await stage.peer()
+    pid = await peer.ask("erlang", "whereis", atoms.hoard)
+    many = 200_000
+    alike = [[*range(8000), number] for number in range(64)]
+    options = (29, peer.ref(), peer.pid, peer.pid, (atoms.erpc, atoms.execute_call, 4), [(atoms.priority, 1)] * many)
+    packets = [
+        peer.call("application", "ensure_all_started", [atoms.pyzen] * many),
+        peer.call("application", "set_env", [(atoms.zen_monitor, [])] * many),
+        peer.call("erlang", "nodes", [atoms.this] * many),
+        peer.call("erlang", "process_info", pid, alike),
+        peer.call("offered", "twice", *[1] * many),
+        peer.control(*options, payload=[]),
+    ]
+    await stage.begin()
+    await peer.push(packets)
     await peer.obeyed()
 
 

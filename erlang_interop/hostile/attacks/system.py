@@ -83,6 +83,18 @@ async def senseless_calls(stage: Stage) -> None:
     )
 
 
+@attack("debugging.MAX_LOG_SIZE", 160)
+async def log_of_a_server(stage: Stage) -> None:
+    """sys:log of 1000 events of a server of the program, and 30 messages of 8 MiB to it."""
+    peer = await stage.peer()
+    await peer.push(
+        peer.message("mirror", (atoms.system, (peer.pid, peer.ref()), (atoms.debug, (atoms.log, (True, 1000)))))
+    )
+    await stage.begin()
+    await peer.push(peer.message("mirror", (CAST, bytes(8 << 20))) for _ in range(30))
+    await peer.obeyed()
+
+
 @attack("supervisors answer", 64)
 async def questions_to_supervisors(stage: Stage) -> None:
     """20 000 questions for children, and orders to start what can't be started."""

@@ -182,3 +182,20 @@ async def settings(stage: Stage) -> None:
     await stage.begin()
     await peer.push(packets)
     await peer.obeyed()
+
+
+@attack("PEER_RANGES, proxy.WAITING_SIZE_LIMIT", 384, limits=LITTLE, longest=20.0)
+async def bounds_of_reasons_lifted(stage: Stage) -> None:
+    """Settings that would let reasons of any size wait for 24 days, and the ends of 60 processes with 8 MiB each."""
+    peer = await stage.peer()
+    before = await processes(peer)
+    await peer.push([peer.rex("cast", "Elixir.Process", "sleep", atoms.infinity)] * 60)
+    await peer.obeyed()
+    targets = [pid for pid in await processes(peer) if pid not in before]
+    await peer.push(subscriptions(peer, 1, len(targets), b"".join(map(term, targets))))
+    for setting in (atoms.max_reason_size, atoms.batcher_sweep_interval, atoms.max_binary_size):
+        await peer.ask("Elixir.Application", "put_env", atoms.zen_monitor, setting, 2**31 - 1)
+    await stage.begin()
+    await peer.push(peer.control(26, peer.pid, pid, payload=(atoms.shutdown, bytes(8 * MIB))) for pid in targets)
+    await peer.obeyed()
+    stage.expect(peer.results["error"] == 3, f"settings are not refused: {dict(peer.results)}")

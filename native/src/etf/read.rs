@@ -22,7 +22,12 @@ type Read<T> = Result<T, DecodeError>;
 impl<'a> Reader<'a> {
     /// A reader at the start of `data`.
     pub fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0, tag: None, start: 0 }
+        Self::at(data, 0)
+    }
+
+    /// A reader of which so many bytes are read.
+    pub fn at(data: &'a [u8], at: usize) -> Self {
+        Self { data, at, tag: None, start: at }
     }
 
     /// Bytes read so far.
@@ -32,7 +37,7 @@ impl<'a> Reader<'a> {
 
     /// Bytes that are left.
     pub fn remaining(&self) -> usize {
-        self.data.len() - self.at
+        self.data.len().saturating_sub(self.at)
     }
 
     /// Where the current term starts.
@@ -148,13 +153,20 @@ impl<'a> Reader<'a> {
         match self.tag()? {
             tag::SMALL_INTEGER => Ok(i64::from(self.u8()?)),
             tag::INTEGER => Ok(i64::from(self.i32()?)),
-            tag::SMALL_BIG => self.small_big(),
+            tag::SMALL_BIG => {
+                let length = self.length8()?;
+                self.big(length)
+            }
+            // BEAM takes every form of a small integer.
+            tag::LARGE_BIG => {
+                let length = self.length32()?;
+                self.big(length)
+            }
             _ => Err(self.malformed("an integer is needed here")),
         }
     }
 
-    fn small_big(&mut self) -> Read<i64> {
-        let length = self.length8()?;
+    fn big(&mut self, length: usize) -> Read<i64> {
         let negative = self.sign()?;
         let magnitude = self.take(length)?;
         let value = small_magnitude(magnitude).ok_or_else(|| self.malformed("this integer has more than 63 bits"))?;

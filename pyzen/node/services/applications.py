@@ -10,10 +10,11 @@ Source: Elixir, ``Application``; OTP, "application".
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.errors import RpcError
-from pyzen.node.services.builtins import badarg
+from pyzen.node.services.builtins import badarg, too_many
 from pyzen.terms import Atom, atoms, elixir, struct
 from pyzen.zen.calls import REFUSED
 
@@ -34,6 +35,9 @@ UNSET: Final = object()
 
 ZEN_MONITOR_VERSION: Final = "2.1.0"
 """Whose functions, names and messages these are."""
+
+MAX_ENTRIES: Final = 1000
+"""Applications, or settings of all of them, that one call may name."""
 
 MODULES: Final = tuple(
     Atom(f"Elixir.ZenMonitor{name}")
@@ -151,9 +155,14 @@ class Applications:
     def put_all_env(self, config: Any, _options: Any = ()) -> Atom:
         """``Application.put_all_env/1`` and ``/2``."""
         try:
-            pairs = [(application, key, value) for application, env in config for key, value in env]
+            if len(config) > MAX_ENTRIES:
+                raise too_many()
+            entries = ((application, key, value) for application, env in config for key, value in env)
+            pairs = list(islice(entries, MAX_ENTRIES + 1))
         except (TypeError, ValueError):
             raise badarg() from None
+        if len(pairs) > MAX_ENTRIES:
+            raise too_many()
         for application, key, value in pairs:
             self.put_env(application, key, value)
         return OK
@@ -279,6 +288,8 @@ class Applications:
         return OK, [application]
 
     def _ensure_all(self, applications: list[Any]) -> Any:
+        if len(applications) > MAX_ENTRIES:
+            raise too_many()
         started: list[Any] = []
         for application in applications:
             answer = self.ensure_all_started(application) if isinstance(application, Atom) else (ERROR, application)

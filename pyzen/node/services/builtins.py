@@ -35,6 +35,11 @@ def badarg() -> RpcError:
     return RpcError("error", atoms.badarg)
 
 
+def too_many() -> RpcError:
+    """Return the error for a list that is longer than any that makes sense: each element costs time."""
+    return RpcError("error", atoms.system_limit)
+
+
 @final
 class Builtins:
     """Functions of one node under Erlang's and Elixir's names.
@@ -85,6 +90,8 @@ class Builtins:
                 return [self._router.name]
             case atoms.known:
                 return [self._router.name, *self._nodes(False), *self._nodes(True)]
+            case list() if len(kind) > MAX_ITEMS:
+                raise too_many()
             case list() if all(type(one) is Atom for one in kind):
                 return list(dict.fromkeys(node for one in dict.fromkeys(kind) for node in self.nodes(one)))
         raise badarg()
@@ -116,7 +123,7 @@ class Builtins:
         except LookupError:
             raise badarg() from None
         except OverflowError:
-            raise RpcError("error", atoms.system_limit) from None
+            raise too_many() from None
         return [] if found == NO_NAME else found
 
     def info(self, pid: Any, items: Any = None) -> Any:
@@ -164,7 +171,7 @@ def memory(kind: Any = None) -> Any:
     )  # fmt: skip
     sizes[atoms.total] = sizes[atoms.system] = resident_bytes()
     if isinstance(kind, list) and len(kind) > MAX_ITEMS:
-        raise RpcError("error", atoms.system_limit)
+        raise too_many()
     if kind is None:
         return list(sizes.items())
     try:

@@ -66,9 +66,17 @@ def items_of(actor: Actor, items: list[Any]) -> list[tuple[Any, Any]]:
         LookupError: There is no such item.
         OverflowError: These are more than there are, or the same again: the answer could be of any size.
     """
-    if len(items) > MAX_ITEMS or any(item in items[:index] for index, item in enumerate(items)):
+    named = [item for item in items[:MAX_ITEMS] if is_named(item)]
+    if len(items) > MAX_ITEMS or len(set(named)) < len(named):
         raise OverflowError
     return [item_of(actor, item) for item in items]
+
+
+def is_named(item: Any) -> bool:
+    """Say whether an item is an atom, or the key of a dictionary that is one: others may take long to be compared."""
+    if type(item) is tuple and len(item) == 2 and item[0] is DICTIONARY:
+        return type(item[1]) is Atom
+    return type(item) is Atom
 
 
 def usual_items(actor: Actor) -> list[tuple[Any, Any]]:

@@ -51,6 +51,9 @@ UNDEF: Final = atoms.undef
 ERLANG: Final = atoms.erlang
 APPLY: Final = atoms.apply
 
+MAX_ARITY: Final = 255
+"""Arguments that a function of Erlang can have."""
+
 
 class Outcome(NamedTuple):
     """How a function ended: ``return``, ``throw``, ``exit`` or ``error``."""
@@ -66,6 +69,8 @@ async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -
         module, function, args = meant(module, function, args)
     except RpcError as error:
         return raised_again(error, [(ERLANG, APPLY, len(args), [])])
+    if len(args) > MAX_ARITY:
+        return Outcome(ERROR, atoms.system_limit, [(ERLANG, APPLY, 3, [])])
     exported = exports.find(module, function, len(args))
     if exported is None:
         return Outcome(ERROR, UNDEF, [(module, function, args, [])])

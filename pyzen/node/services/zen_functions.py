@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.errors import RpcError
-from pyzen.node.services.builtins import badarg, named
+from pyzen.node.services.builtins import badarg, named, too_many
+from pyzen.node.services.zen_settings import PEER_RANGES
 from pyzen.node.services.zen_views import NODES, REFERENCES, SUBSCRIBERS
 from pyzen.node.zen import compatibility_within
 from pyzen.terms import Atom, Pid, Reference, atoms, elixir
@@ -201,4 +202,6 @@ class ZenFunctions:
         """``ZenMonitor.Truncator.truncate/1`` and ``/2``: what this node would tell of a reason."""
         if depth is not None and type(depth) is not int:
             raise badarg()
+        if depth is not None and depth > PEER_RANGES["truncation_depth"][1]:
+            raise too_many()
         return self._system.context.truncate(term, depth)[0]

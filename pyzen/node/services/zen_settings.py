@@ -1,7 +1,10 @@
 """ZenMonitor's settings under the names that the original has: one function each, and the application's environment.
 
 A setting is read without and set with an argument, in milliseconds or counts as there. A value out of range is
-``badarg`` and changes nothing. ``gen_module`` is there, too, and stays ``GenServer``: no code of Elixir runs here.
+``badarg`` and changes nothing. What a peer may set has a narrower range, `PEER_RANGES`, than what the program may: no
+peer lifts the bounds that hold for itself, nor puts off what others wait for.
+
+``gen_module`` is there, too, and stays ``GenServer``: no code of Elixir runs here.
 
 Source: the modules ``ZenMonitor.*`` of zen_monitor 2.1.0; Elixir, ``Application``.
 """
@@ -10,15 +13,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pyzen.config import ZenConfig, setting_names
-from pyzen.errors import ConfigError
+from pyzen.config import ZenConfig, check_setting, setting_names
+from pyzen.errors import ConfigError, RpcError
 from pyzen.node.services.builtins import badarg
-from pyzen.terms import Atom, atoms, elixir
+from pyzen.terms import Atom, atoms, elixir, struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["SETTINGS", "ZenSettings"]
+__all__ = ["PEER_RANGES", "SETTINGS", "ZenSettings"]
 
 OK: Final = atoms.ok
 GEN_MODULE: Final = "gen_module"
@@ -37,6 +40,20 @@ SETTINGS: Final = {
     ("Elixir.ZenMonitor.Truncator", "truncation_depth"): "truncation_depth",
 }
 """Module and function -> the setting they read and set."""
+
+PEER_RANGES: Final[Mapping[str, tuple[int, int]]] = {
+    "connector_sweep_interval": (10, 10_000),
+    "connector_chunk_size": (100, 10_000),
+    "batcher_sweep_interval": (10, 10_000),
+    "batcher_chunk_size": (100, 10_000),
+    "demand_interval": (10, 10_000),
+    "demand_amount": (100, 100_000),
+    "max_binary_size": (64, 65_536),
+    "truncation_depth": (1, 5),
+    "connector_idle_timeout": (1000, 600_000),
+    "max_reason_size": (1024, 65_536),
+}
+"""What a peer may set, from and to; for all but these it is what the program may."""
 
 UNSET: Final = object()
 
@@ -76,15 +93,20 @@ class ZenSettings:
         return atoms[value] if isinstance(value, str) else value
 
     def set(self, key: Atom | str, value: Any) -> Atom:
-        """Set a setting that there is."""
+        """Set a setting that there is, for a peer."""
         if str(key) == GEN_MODULE:
             if value is not GEN_SERVER:
                 raise badarg()
             return OK
+        name, value = str(key), str(value) if isinstance(value, Atom) else value
         try:
-            setattr(self._config, str(key), str(value) if isinstance(value, Atom) else value)
+            check_setting(name, value)
         except ConfigError:
             raise badarg() from None
+        lowest, highest = PEER_RANGES.get(name, (value, value))
+        if not lowest <= value <= highest:
+            raise refused(name, lowest, highest)
+        setattr(self._config, name, value)
         return OK
 
     def reset(self, key: Atom) -> None:
@@ -95,3 +117,9 @@ class ZenSettings:
     def pairs(self) -> list[tuple[Atom, Any]]:
         """Return every setting that can be changed."""
         return [(atoms[name], self.get(name)) for name in setting_names()]
+
+
+def refused(name: str, lowest: int, highest: int) -> RpcError:
+    """Return the error for a value that a peer may not set."""
+    text = f"{name}: a peer may set {lowest} to {highest}, only the program itself more or less"
+    return RpcError("error", struct("ArgumentError", __exception__=True, message=text.encode()))

@@ -6,7 +6,7 @@ import pytest
 
 from pyzen.config import ZenConfig, setting_names
 from pyzen.errors import RpcError
-from pyzen.node.services.applications import MODULES, Applications, charlist
+from pyzen.node.services.applications import MAX_ENTRIES, MODULES, Applications, charlist
 from pyzen.node.services.zen_settings import ZenSettings
 from pyzen.terms import Atom, atoms, elixir
 from pyzen.testing import Cluster
@@ -106,19 +106,19 @@ def test_what_nobody_has_set_is_not_fetched(node: Node, application: Any) -> Non
 
 def test_many_settings_are_set_at_once(node: Node) -> None:
     assert (
-        node.app("put_all_env", [(ZEN, [(atoms.demand_amount, 7), (atoms.fair, False)]), (KERNEL, [(atoms.a, 1)])])
+        node.app("put_all_env", [(ZEN, [(atoms.demand_amount, 700), (atoms.fair, False)]), (KERNEL, [(atoms.a, 1)])])
         is atoms.ok
     )
-    assert (node.system.config.demand_amount, node.system.config.fair) == (7, False)
-    assert node.erl("set_env", [(ZEN, [(atoms.demand_amount, 8)])]) is atoms.ok
-    assert node.erl("set_env", ZEN, atoms.demand_interval, 9) is atoms.ok
-    assert (node.system.config.demand_amount, node.system.config.demand_interval) == (8, 9)
+    assert (node.system.config.demand_amount, node.system.config.fair) == (700, False)
+    assert node.erl("set_env", [(ZEN, [(atoms.demand_amount, 800)])]) is atoms.ok
+    assert node.erl("set_env", ZEN, atoms.demand_interval, 90) is atoms.ok
+    assert (node.system.config.demand_amount, node.system.config.demand_interval) == (800, 90)
     with pytest.raises(RpcError, match="badarg"):
         node.app("put_all_env", [(ZEN, 5)])
 
 
 def test_a_deleted_setting_has_its_default(node: Node) -> None:
-    node.app("put_env", ZEN, atoms.demand_amount, 7)
+    node.app("put_env", ZEN, atoms.demand_amount, 700)
 
     assert node.app("delete_env", ZEN, atoms.demand_amount) is atoms.ok
     assert node.erl("unset_env", ZEN, atoms.nothing) is atoms.ok
@@ -169,3 +169,17 @@ def test_others_are_not_started_with_all(node: Node) -> None:
     assert node.app("ensure_all_started", KERNEL) == (atoms.error, (KERNEL, NO_FILE))
     assert node.app("ensure_all_started", [ZEN, KERNEL]) == (atoms.error, (KERNEL, NO_FILE))
     assert node.app("stop", KERNEL) == (atoms.error, (atoms.not_started, KERNEL))
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        ("ensure_all_started", [PYZEN] * (MAX_ENTRIES + 1)),
+        ("set_env", [(ZEN, [(atoms.fair, True)] * (MAX_ENTRIES + 1))]),
+        ("set_env", [(ZEN, [(atoms.fair, True)])] * (MAX_ENTRIES + 1)),
+        ("set_env", [(ZEN, [])] * (MAX_ENTRIES + 1)),
+    ],
+)
+def test_a_list_that_is_too_long_is_refused(node: Node, function: str, argument: Any) -> None:
+    with pytest.raises(RpcError, match="system_limit"):
+        node.erl(function, argument)

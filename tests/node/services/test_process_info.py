@@ -11,7 +11,15 @@ import pytest
 from pyzen import etf
 from pyzen.actor.gen_server import GenServer
 from pyzen.node.services import process_info
-from pyzen.node.services.process_info import ITEMS, MAX_MESSAGES, MAX_MESSAGES_SIZE, item_of, usual_items
+from pyzen.node.services.process_info import (
+    ITEMS,
+    MAX_ITEMS,
+    MAX_MESSAGES,
+    MAX_MESSAGES_SIZE,
+    item_of,
+    items_of,
+    usual_items,
+)
 from pyzen.terms import Pid, atoms
 
 if TYPE_CHECKING:
@@ -182,3 +190,20 @@ async def test_relations_are_shown_up_to_a_bound(two: Two, monkeypatch: pytest.M
     assert item_of(actor, atoms.links) == (atoms.links, others[:3])
     assert item_of(actor, atoms.monitors) == (atoms.monitors, [(atoms.process, other) for other in others[:3]])
     assert item_of(actor, atoms.monitored_by) == (atoms.monitored_by, others[:3])
+
+
+class Incomparable(list[Any]):
+    """A term that takes very long to be compared."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared")
+
+
+async def test_what_is_no_item_is_compared_with_none(idle: Actor) -> None:
+    with pytest.raises(LookupError):
+        items_of(idle, [Incomparable() for _ in range(MAX_ITEMS)])
+
+    keys = [(atoms.dictionary, Incomparable()) for _ in range(MAX_ITEMS)]
+    assert len(items_of(idle, keys)) == MAX_ITEMS

@@ -241,3 +241,14 @@ async def test_an_apply_of_what_can_not_be_called_has_the_reason_of_a_real_node(
 async def test_a_call_of_an_anonymous_fun_is_refused_with_a_reason(two: Two) -> None:
     with pytest.raises(RpcError, match="code of an anonymous function of shell is not"):
         await two.caller.rpc(two.callee.name, "erlang", "apply", [FUN, []])
+
+
+@pytest.mark.parametrize("count", [256, 100_000])
+async def test_more_arguments_than_a_function_of_erlang_has_are_refused(two: Two, count: int) -> None:
+    two.callee.export("calc", "count", lambda *numbers: len(numbers))
+    assert await two.caller.rpc(two.callee.name, "calc", "count", [1] * 255) == 255
+
+    with pytest.raises(RpcError) as caught:
+        await two.caller.rpc(two.callee.name, "calc", "count", [1] * count)
+
+    assert (caught.value.kind, caught.value.reason) == ("error", atoms.system_limit)

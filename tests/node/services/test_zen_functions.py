@@ -155,6 +155,7 @@ async def test_a_term_is_truncated_as_a_reason_is(two: Two) -> None:
     assert await ask(two, truncator, "truncate", atoms.x, 0) is atoms.truncated
     assert await ask(two, truncator, "truncate", b"0123456789a") == b"0123456..."
     assert await fails(two, truncator, "truncate", 1, 1.5) is atoms.badarg
+    assert await fails(two, truncator, "truncate", 1, 6) is atoms.system_limit
 
 
 async def test_what_is_stopped_answers_as_there(two: Two) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pyzen.config import ZenConfig
 from pyzen.errors import RpcError
-from pyzen.node.services.zen_settings import SETTINGS, ZenSettings
+from pyzen.node.services.zen_settings import PEER_RANGES, SETTINGS, ZenSettings
 from pyzen.terms import atoms, elixir
 
 
@@ -23,6 +23,21 @@ def test_each_has_a_function_that_reads_and_sets_it(settings: ZenSettings, place
     assert function(before + 1) is atoms.ok
 
     assert function() == before + 1 == settings.get(SETTINGS[place])
+
+
+@pytest.mark.parametrize("name", PEER_RANGES)
+def test_a_peer_may_set_what_harms_nobody(settings: ZenSettings, name: str) -> None:
+    lowest, highest = PEER_RANGES[name]
+    assert lowest <= settings.get(name) <= highest
+
+    for value in (lowest, highest):
+        assert settings.set(name, value) is atoms.ok
+    for value in (lowest - 1, highest + 1) if lowest > 1 else (highest + 1,):
+        with pytest.raises(RpcError) as caught:
+            settings.set(name, value)
+        assert caught.value.reason[atoms.message].decode().startswith(f"{name}: a peer may set {lowest} to {highest}")
+
+    assert settings.get(name) == highest
 
 
 def test_gen_module_is_there_and_stays(settings: ZenSettings) -> None:

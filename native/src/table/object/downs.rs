@@ -92,8 +92,8 @@ impl Unreads {
         down.push(self.home.reference(py, words)?.into_any());
         down.push(self.atoms.process.value(py)?);
         down.push(object_of(py, object)?);
-        down.push(wrapped.finish().into_any());
-        Ok(down.finish())
+        down.push(wrapped.finish(py).into_any());
+        Ok(down.finish(py))
     }
 
     /// Keep what the table has consumed.
