@@ -12,6 +12,7 @@ __all__ = [
     "ACCEPTED",
     "BUSY",
     "CONNECTED",
+    "DEAF",
     "DOWN",
     "ENDED",
     "FRAME",
@@ -522,6 +523,7 @@ ENDED: Final = -6  # (ENDED, 0, reason: str, None, None): the thread ended; the 
 SIGNAL: Final = -7  # (SIGNAL, link, object, None, None): a MONITOR_P or DEMONITOR_P that is a signal already
 REFUSED: Final = -8  # (REFUSED, link, as in MESSAGE | control tuple of SPAWN_REQUEST, limit: str, None): see `Limits`
 TURNED_AWAY: Final = -9  # (TURNED_AWAY, 0, host, port, count): there was no place for them; the first one's address
+DEAF: Final = -10  # (DEAF, 0, reason: str, None, None): no connection can be accepted; told once until one can
 
 @final
 class NoPayload:

@@ -43,6 +43,8 @@ class Limits:
             ``max_atoms`` counts at most, less the fraction of it that other peers have, but 4096 do in any case. An
             atom that is alive already costs nothing.
         max_packet_size: Bytes that one packet may declare; a longer one closes the link at once.
+        max_unfinished_bytes: Bytes of unfinished messages that all links of a node may hold together, packets that are
+            there by half included; past it the link ends that holds most, of the address that holds most.
         max_queued_bytes: Bytes per link that may wait for Python, unfinished fragments included.
         max_unsent_bytes: Bytes per link that may wait for the peer; past it ``send`` raises ``LinkOverloaded``.
         max_processes: Processes of this node, past which peers can start no more (``system_limit``); nor can one that
@@ -54,6 +56,9 @@ class Limits:
         max_handshakes: Inbound connections at one time that have not proved to know the cookie, half of the process's
             descriptors at most. Past it the oldest of the address that has most of them makes way, unless it is
             younger than 2 s; then the newcomer is turned away.
+        max_links: Links at one time, three quarters of the descriptors that ``max_handshakes`` leaves at most. Past it,
+            and for an address that has as many as are left, a peer that connects is answered ``not_allowed``; what this
+            node dials counts, and is never refused.
         max_fragment_sequences: Messages in fragments that may be unfinished at one time, per link.
         setup_time: Seconds a handshake may take, as ``net_setuptime`` of OTP's kernel.
         atom_cache: Send atoms once per link and then by number, to peers that can; False sends them in clear.
@@ -67,12 +72,14 @@ class Limits:
     max_atoms: int = 1_048_576
     max_peer_atoms: int = 262_144
     max_packet_size: int = 512 * MIB
+    max_unfinished_bytes: int = 1024 * MIB
     max_queued_bytes: int = 64 * MIB
     max_unsent_bytes: int = 256 * MIB
     max_processes: int = 262_144
     max_relations: int = 2_000_000
     max_blocking_calls: int = 512
     max_handshakes: int = 1024
+    max_links: int = 16_384
     max_fragment_sequences: int = 4096
     setup_time: float = 7.0
     atom_cache: bool = True

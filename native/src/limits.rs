@@ -19,6 +19,8 @@ pub struct Limits {
     pub max_peer_atoms: usize,
     /// Bytes that one packet may declare.
     pub max_packet_size: usize,
+    /// Bytes of unfinished messages that all links of a node may hold together.
+    pub max_unfinished_bytes: usize,
     /// Bytes per link that may wait for Python.
     pub max_queued_bytes: usize,
     /// Bytes per link that may wait for the peer.
@@ -45,6 +47,7 @@ impl Default for Limits {
             max_atoms: 1_048_576,
             max_peer_atoms: 262_144,
             max_packet_size: 512 * MIB,
+            max_unfinished_bytes: 1024 * MIB,
             max_queued_bytes: 64 * MIB,
             max_unsent_bytes: 256 * MIB,
             max_handshakes: 1024,

@@ -15,11 +15,16 @@ __all__ = ["Channel", "Dial"]
 
 @final
 class Channel:
-    """One connection in handshake mode, as the coroutine sees it that does the handshake."""
+    """One connection in handshake mode, as the coroutine sees it that does the handshake.
 
-    def __init__(self, driver: LinkDriver, link_id: int) -> None:
+    Attributes:
+        host: The address that it came from; None when it was dialled.
+    """
+
+    def __init__(self, driver: LinkDriver, link_id: int, host: str | None = None) -> None:
         self._thread = driver.thread
         self.link_id = link_id
+        self.host = host
         self._waiter: asyncio.Future[Any] | None = None
         self._down: str | None = None
 

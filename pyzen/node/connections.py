@@ -31,6 +31,7 @@ from pyzen.errors import (
 from pyzen.logs import get_logger
 from pyzen.node.attempts import Channel, Dial
 from pyzen.node.link import DialQueue, Link, LinkDriver
+from pyzen.node.seats import Seats
 from pyzen.tasks import start_task
 from pyzen.terms import Atom, Pid, atoms
 from pyzen.throttle import Throttle
@@ -112,6 +113,7 @@ class Connections:
         self._tasks: set[asyncio.Task[None]] = set()
         self._challenges: set[int] = set()
         self._full = Throttle()
+        self._seats = Seats(limits)
         self._stopping = False
 
     def start(self, router: Router, system: Pid) -> None:
@@ -292,7 +294,7 @@ class Connections:
 
     def accepted(self, link_id: int, host: str, port: int) -> None:
         """An inbound connection: answer its handshake."""
-        channel = self._open(link_id)
+        channel = self._open(link_id, host)
         self._spawn(self._accept(channel, f"{host}:{port}"))
 
     def turned_away(self, address: str, count: int) -> None:
@@ -301,6 +303,10 @@ class Connections:
         if unlogged := self._full.let(asyncio.get_running_loop().time(), count):
             text = "refused %d connections, one of them from %s: %d others are in their handshake"
             log.warning(text, unlogged, address, self.handshake_count)
+
+    def deaf(self, reason: str) -> None:
+        """No connection can be accepted for a while."""
+        log.error("%s accepts no connections for now: %s", self.name, reason)
 
     async def _accept(self, channel: Channel, address: str) -> None:
         handshake = Acceptor(
@@ -331,6 +337,8 @@ class Connections:
             return "not_allowed"
         self._check_certificate(peer, channel)
         verdict = self._verdict(Atom(peer))
+        if verdict != "alive":
+            self._seats.check(peer, channel.host)
         task = asyncio.current_task()
         if verdict != "nok" and task is not None:
             self._accepting.setdefault(peer, set()).add(task)
@@ -365,8 +373,8 @@ class Connections:
 
     # ---- link up, link down
 
-    def _open(self, link_id: int) -> Channel:
-        channel = self._channels[link_id] = Channel(self._driver, link_id)
+    def _open(self, link_id: int, host: str | None = None) -> Channel:
+        channel = self._channels[link_id] = Channel(self._driver, link_id, host)
         return channel
 
     async def _activate(self, channel: Channel, outcome: Outcome, last_frame: bytes | None) -> None:
@@ -374,6 +382,7 @@ class Connections:
 
         Raises:
             AlreadyConnected: Another attempt has made the link meanwhile.
+            NotAllowed: There are as many links as there may be.
             ConnectionLost: The connection is gone: a link that nobody holds would never end.
         """
         channel.check()
@@ -387,6 +396,7 @@ class Connections:
             self.end(old.id, f"{node} has connected anew", logging.INFO)
             await self._ended(node)
         channel.check()
+        self._seats.check(outcome.peer, channel.host)  # others may have come in meanwhile
         self._link_up(channel, node, outcome, last_frame)
 
     async def _let_ours_go_first(self, node: Atom) -> None:
@@ -411,6 +421,7 @@ class Connections:
             first=self._greeting(outcome) + queued,
         )
         self._dials.pop(node, None)  # not before: a dial that no link has come of fails
+        self._seats.take(channel.link_id, channel.host)
         self.counters["links_up"] += 1
         log.info("%s is connected to %s%s", self.name, node, "" if outcome.visible else " (hidden)")
         self._router.link_up(node)
@@ -459,6 +470,7 @@ class Connections:
 
     def _lost(self, link: Link, reason: str, level: int) -> None:
         del self.links[link.peer], self._by_id[link.id]
+        self._seats.give(link.id)
         self.counters["links_lost"] += 1
         log.log(level, "%s lost the link to %s: %s", self.name, link.peer, reason)
         self._router.link_lost(link.peer)

@@ -17,6 +17,7 @@ from pyzen._native import (
     ACCEPTED,
     BUSY,
     CONNECTED,
+    DEAF,
     DOWN,
     ENDED,
     FRAME,
@@ -99,6 +100,9 @@ class LinkHandler(Protocol):
 
     def turned_away(self, address: str, count: int) -> None:
         """Inbound connections for which there was no place, the first of them from this address."""
+
+    def deaf(self, reason: str) -> None:
+        """No connection can be accepted; told again after one could."""
 
     def connected(self, link_id: int) -> None:
         """An outbound connection, in handshake mode."""
@@ -438,6 +442,8 @@ class LinkDriver:
             self._handler.accepted(link_id, first, second)
         elif op == TURNED_AWAY:
             self._handler.turned_away(f"{first}:{second}", third)
+        elif op == DEAF:
+            self._handler.deaf(first)
         elif op == CONNECTED:
             self._handler.connected(link_id)
         elif op == FRAME:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.hostile.attack import attack
-from erlang_interop.hostile.stage import CAST, LOST
+from erlang_interop.hostile.stage import CAST, LOST, framed, term
 from pyzen.errors import PyzenError
-from pyzen.terms import Atom, Pid
+from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,3 +95,40 @@ async def faults_of_the_protocol(stage: Stage) -> None:
 async def messages_past_a_limit(stage: Stage) -> None:
     """5000 messages that are nested too deep."""
     await sent(stage, lambda peer: peer.raw("echo", b"h\x01" * 2100 + b"j"), 5000)
+
+
+SWALLOWED: Final = atoms.global_name_server
+"""Whoever ends a monitor of it is answered by the I/O thread alone, with nothing."""
+
+
+async def poured(peer: Peer, packets: bytes, seconds: float) -> None:
+    """Send the same packets again and again."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while await peer.push(packets):
+                pass
+
+
+@attack("a link has the I/O thread for 0.25 ms at a time", 64)
+async def atoms_that_come_and_go(stage: Stage) -> None:
+    """Packets that nobody gets, each with 255 new atoms that the next but seven overwrites, for four seconds."""
+    peer = await stage.peer()
+    control = term((20, peer.pid, SWALLOWED, peer.ref()))
+    packets = b"".join(framed(new_atoms(number) + control) for number in range(250))
+    await stage.begin()
+    await poured(peer, packets, 4)
+
+
+def new_atoms(number: int) -> bytes:
+    """Return a header with 255 atoms, in the segment of the cache that is this packet's."""
+    places = bytes([0x88 | number % 8 * 0x11]) * 127 + bytes([8 | number % 8])
+    return b"\x83D\xff" + places + b"".join(b"%c\x06%06x" % (k, number * 255 + k) for k in range(255))
+
+
+@attack("a link has the I/O thread for 0.25 ms at a time", 64)
+async def ten_links_of_what_nobody_gets(stage: Stage) -> None:
+    """Ends of monitors that there never were, over ten links, for four seconds."""
+    peers = [await stage.peer() for _ in range(10)]
+    await stage.begin()
+    many = [peer.control(20, peer.pid, SWALLOWED, peer.ref()) * 5000 for peer in peers]
+    await asyncio.gather(*(poured(peer, packets, 4) for peer, packets in zip(peers, many, strict=True)))

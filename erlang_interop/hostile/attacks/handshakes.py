@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+import struct
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from erlang_interop.hostile.attack import attack
-from erlang_interop.hostile.stage import LOST
+from erlang_interop.hostile.stage import LOST, Peer
 from pyzen.errors import PyzenError
 from pyzen.terms import Atom
 
@@ -34,6 +37,26 @@ async def two_thousand_idle_sockets(stage: Stage) -> None:
             while True:
                 await stage.open_many(20)
                 await asyncio.sleep(0.02)
+
+
+@attack("Limits.max_handshakes", 16, "refused .* connections, one of them from 127.0.0.1")
+async def storm(stage: Stage) -> None:
+    """Connect and reset, as fast as a thread can, for four seconds."""
+    await stage.begin()
+    await asyncio.to_thread(connect_and_reset, stage.address, 4.0)
+
+
+def connect_and_reset(address: tuple[str, int], seconds: float) -> None:
+    """Open connections, a hundred at a time, and reset them."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sockets = [socket.socket() for _ in range(100)]
+        for one in sockets:
+            one.setblocking(False)
+            one.connect_ex(address)
+        for one in sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.close()
 
 
 @attack("Limits.max_handshakes", 16, "cookie")
@@ -73,6 +96,23 @@ async def hellos_that_are_none(stage: Stage) -> None:
         with suppress(*LOST):
             _, writer = await stage.open()
             writer.write(hellos[number % len(hellos)])
+
+
+class Elsewhere(Peer):
+    """A peer at another address than the honest ones."""
+
+    async def open(self, address: tuple[str, int]) -> None:
+        self.reader, self.writer = await asyncio.open_connection(*address, local_addr=("127.0.0.2", 0))
+
+
+@attack("Limits.max_links", 32, "can't come in: of 64 links", limits={"max_links": 64})
+async def more_names_than_links(stage: Stage) -> None:
+    """100 peers of one address, with the cookie, each under a name of its own."""
+    await stage.begin()
+    for _ in range(100):
+        with suppress(PyzenError, *LOST):
+            await stage.peer(kind=Elsewhere, reads=False)
+    await asyncio.sleep(2)
 
 
 @attack("a name has one link", 32)

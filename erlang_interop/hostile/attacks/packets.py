@@ -181,3 +181,21 @@ async def large_messages_of_many_links(stage: Stage) -> None:
     await asyncio.gather(*(peer.push(peer.raw("mirror", tuples)) for peer in peers))
     for peer in peers:
         await peer.obeyed()
+
+
+@attack(
+    "Limits.max_unfinished_bytes of 64 MiB",
+    96,
+    "lost the link to foe.*max_unfinished_bytes",
+    limits={"max_unfinished_bytes": 64 * MIB},
+)
+async def fragments_under_many_names(stage: Stage) -> None:
+    """40 MiB of messages that are never ended under each of four names."""
+    peers = [await stage.peer() for _ in range(4)]
+    piece = bytes(MIB)
+    await stage.begin()
+    for number in range(1, 41):
+        for peer in peers:
+            await peer.push(framed(fragment(b"E", number, 2, start(peer) + piece)))
+    await asyncio.sleep(1)
+    stage.expect(any(peer.is_lost for peer in peers), "all links are left")

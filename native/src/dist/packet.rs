@@ -66,6 +66,11 @@ impl Framer {
         Self { prefix: Vec::with_capacity(4), expected: None, body: Vec::new(), max_packet_size }
     }
 
+    /// Bytes of the body that is there by half.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Take in bytes; `each` gets every body that they complete, in order. An error is final.
     pub fn receive(
         &mut self,

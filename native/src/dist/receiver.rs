@@ -22,6 +22,7 @@ const NEXT_FRAGMENT: u8 = 70;
 pub struct Receiver {
     framer: Framer,
     parser: Parser,
+    max_packet_size: usize,
 }
 
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Receiver {
     pub fn new(format: Format, budget: Budget, limits: &Limits) -> Self {
         let assembler = Assembler::new(limits.max_fragment_sequences, limits.max_packet_size);
         let parser = Parser { format, cache: AtomCache::default(), assembler, budget };
-        Self { framer: Framer::new(limits.max_packet_size), parser }
+        Self { framer: Framer::new(limits.max_packet_size), parser, max_packet_size: limits.max_packet_size }
     }
 
     /// Take in bytes and append the packets that they complete, also those before an error. An error is final.
@@ -46,7 +47,18 @@ impl Receiver {
         self.framer.receive(data, |body| {
             packets.extend(parser.parse(body)?);
             Ok(())
-        })
+        })?;
+        match self.held_bytes() {
+            held if held > self.max_packet_size => {
+                Err(PacketError::limit("max_packet_size", held, self.max_packet_size))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, and of the packet that is read by half.
+    pub fn held_bytes(&self) -> usize {
+        self.parser.assembler.bytes() + self.framer.bytes()
     }
 
     /// Bytes of messages whose last fragment has not come.

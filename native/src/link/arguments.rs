@@ -76,6 +76,7 @@ pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
         max_atoms: size("max_atoms")?,
         max_peer_atoms: size("max_peer_atoms")?,
         max_packet_size: size("max_packet_size")?,
+        max_unfinished_bytes: size("max_unfinished_bytes")?,
         max_queued_bytes: size("max_queued_bytes")?,
         max_unsent_bytes: size("max_unsent_bytes")?,
         max_handshakes: size("max_handshakes")?,

@@ -21,6 +21,8 @@ pub enum Event {
     Accepted(Arc<Link>, SocketAddr),
     /// So many inbound connections were closed, for there was no place for them; the first one's address.
     TurnedAway(SocketAddr, u64),
+    /// No connection can be accepted, and why; told once until one can.
+    Deaf(String),
     /// An outbound connection is there, in handshake mode.
     Connected,
     /// A handshake frame that was asked for.
@@ -73,23 +75,24 @@ impl Events {
     pub fn push(&self, link: u64, events: impl IntoIterator<Item = Event>) {
         let mut state = self.lock();
         state.queue.extend(events.into_iter().map(|event| (link, event)));
-        if !state.signalled && !state.queue.is_empty() {
-            state.signalled = true;
+        if !state.queue.is_empty() {
+            Self::signal(state);
+        }
+    }
+
+    /// Something has happened that is kept elsewhere.
+    pub fn wake(&self) {
+        Self::signal(self.lock());
+    }
+
+    fn signal(mut state: MutexGuard<'_, State>) {
+        if !std::mem::replace(&mut state.signalled, true) {
             let wake = state.wake.clone();
             drop(state); // whoever wakes up wants the lock at once
             if let Some(wake) = wake {
                 wake.signal();
             }
         }
-    }
-
-    /// A connection was turned away; many in a row are one event, for anybody can cause them.
-    pub fn push_turned_away(&self, address: SocketAddr) {
-        if let Some((_, Event::TurnedAway(_, count))) = self.lock().queue.last_mut() {
-            *count += 1;
-            return;
-        }
-        self.push(0, [Event::TurnedAway(address, 1)]);
     }
 
     /// A signal was answered by reflex: it becomes no event.
@@ -121,15 +124,32 @@ impl Events {
     }
 }
 
+/// Whose turn it is when it is that of all connections in their handshake. No link has this number.
+const UNPROVEN: u64 = u64::MAX;
+
 /// The consumer's side: events taken but not handed out, round robin over links, in order within each.
+///
+/// All connections of strangers have one turn together: whoever opens many of them does not come before a link.
 #[derive(Debug, Default)]
 pub struct Backlog {
     waiting: FxHashMap<u64, VecDeque<Event>>,
+    unproven: VecDeque<(u64, Event)>,
+    // Strangers have more to say than was taken.
+    more: bool,
     turns: VecDeque<u64>,
     ended: Option<String>,
 }
 
 impl Backlog {
+    /// Take over what has happened to strangers, and whether that is not all.
+    pub fn refill_unproven(&mut self, (events, more): (Vec<(u64, Event)>, bool)) {
+        if self.unproven.is_empty() && !events.is_empty() {
+            self.turns.push_back(UNPROVEN);
+        }
+        self.unproven.extend(events);
+        self.more = more;
+    }
+
     /// Take over what has happened since.
     pub fn refill(&mut self, events: &Events) {
         for (link, event) in events.take() {
@@ -148,6 +168,13 @@ impl Backlog {
     /// The next event; `Ended` after all others.
     pub fn take_next(&mut self) -> Option<(u64, Event)> {
         while let Some(link) = self.turns.pop_front() {
+            if link == UNPROVEN {
+                let event = self.unproven.pop_front();
+                if !self.unproven.is_empty() {
+                    self.turns.push_back(UNPROVEN);
+                }
+                return event;
+            }
             let Some(queue) = self.waiting.get_mut(&link) else { continue };
             let event = queue.pop_front();
             if queue.is_empty() {
@@ -159,7 +186,7 @@ impl Backlog {
                 return Some((link, event));
             }
         }
-        self.ended.take().map(|reason| (0, Event::Ended(reason)))
+        self.ended.take_if(|_| !self.more).map(|reason| (0, Event::Ended(reason)))
     }
 
     /// Events that were taken wait again, before all others of their link.
@@ -178,7 +205,7 @@ impl Backlog {
 
     /// Whether `Ended` is next.
     pub fn is_at_end(&self) -> bool {
-        self.turns.is_empty() && self.ended.is_some()
+        self.turns.is_empty() && !self.more && self.ended.is_some()
     }
 
     /// Drop what waits of a link.
@@ -189,7 +216,7 @@ impl Backlog {
 
     /// Whether nothing waits here.
     pub fn is_empty(&self) -> bool {
-        self.turns.is_empty() && self.ended.is_none()
+        self.turns.is_empty() && !self.more && self.ended.is_none()
     }
 }
 
@@ -244,6 +271,21 @@ mod tests {
         backlog.refill(&events);
 
         assert_eq!(drained(&mut backlog), [(1, 0), (0, 255)]);
+    }
+
+    #[test]
+    fn strangers_have_one_turn_together() {
+        let (events, mut backlog) = (Events::new().unwrap(), Backlog::default());
+        events.push(1, [frame(0), frame(1), frame(2)]);
+        events.push(0, [Event::Ended("stopped".into())]);
+        events.push(0, [Event::Deaf("why".into())]);
+        backlog.refill_unproven((vec![(7, frame(10)), (8, frame(11)), (9, frame(12))], true));
+        backlog.refill(&events);
+
+        assert_eq!(drained(&mut backlog), [(7, 10), (1, 0), (0, 255), (8, 11), (1, 1), (9, 12), (1, 2)]);
+        assert!(!backlog.is_empty() && !backlog.is_at_end(), "the end waits for the rest");
+        backlog.refill_unproven((vec![(9, frame(13))], false));
+        assert_eq!(drained(&mut backlog), [(9, 13), (0, 255)]);
     }
 
     #[test]

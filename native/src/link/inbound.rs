@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::events::{Event, Events};
 use super::handle::{Link, Posted};
+use super::unfinished::Held;
 use crate::dist::Format;
 use crate::dist::identity::Identity;
 use crate::dist::packet::Packet;
@@ -23,11 +24,12 @@ pub struct Inbound {
     max_queued_bytes: usize,
     max_unsent_bytes: usize,
     paused: bool,
+    held: Held,
 }
 
 impl Inbound {
     /// Start after the handshake.
-    pub fn new(link: Arc<Link>, events: Arc<Events>, identity: Arc<Identity>, limits: &Limits) -> Self {
+    pub fn new(link: Arc<Link>, events: Arc<Events>, identity: Arc<Identity>, limits: &Limits, held: Held) -> Self {
         Self {
             link,
             events,
@@ -37,12 +39,14 @@ impl Inbound {
             max_queued_bytes: limits.max_queued_bytes,
             max_unsent_bytes: limits.max_unsent_bytes,
             paused: false,
+            held,
         }
     }
 
     /// Take in bytes. An error is the reason of the link's end; packets before it are queued nevertheless.
     pub fn receive(&mut self, data: &[u8]) -> Result<(), String> {
         let end = self.receiver.receive(data, &mut self.packets);
+        self.held.set(self.receiver.held_bytes());
         self.react();
         self.link.queue(self.packets.iter().map(Packet::size).sum());
         self.events.push(self.link.id, self.packets.drain(..).map(Event::Packet));
@@ -86,6 +90,7 @@ impl Inbound {
 mod tests {
     use super::*;
     use crate::link::events::Backlog;
+    use crate::link::unfinished::Unfinished;
     use crate::term::atom::Name;
 
     fn inbound(max_queued_bytes: usize) -> (Inbound, Arc<Link>, Arc<Events>) {
@@ -93,7 +98,8 @@ mod tests {
         let (link, events) = (Arc::new(Link::new(1)), Arc::new(Events::new().unwrap()));
         let [node, peer] = ["here@test", "there@test"].map(Name::intern);
         let identity = Arc::new(Identity::new(node, 7, peer, u64::MAX, &limits));
-        (Inbound::new(link.clone(), events.clone(), identity, &limits), link, events)
+        let held = Unfinished::new(usize::MAX).held_by(&link, None);
+        (Inbound::new(link.clone(), events.clone(), identity, &limits, held), link, events)
     }
 
     const PACKET: &[u8] = b"\0\0\0\x04\x83\x44\0t";

@@ -8,6 +8,7 @@
 //!   handshake.rs  frames before `activate`
 //!   stream.rs, tls/   the connection itself, plain or encrypted
 //!   tick.rs       when to send a tick, when the peer is gone
+//! unfinished.rs what all links hold of messages that are not complete
 //! unproven.rs  who may come in before having proved to know the cookie
 //! handle.rs   what the loop's thread and a task share: messages one way, marks the other
 //! events.rs   one queue per node of what has happened; one wake-up for many events
@@ -31,6 +32,7 @@ pub mod task;
 pub mod thread;
 pub mod tick;
 pub mod tls;
+pub mod unfinished;
 pub mod unproven;
 mod writer;
 

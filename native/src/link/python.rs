@@ -53,6 +53,7 @@ pub const SIGNAL: i64 = -7;
 /// A message or a spawn request whose payload breaks a limit.
 pub const REFUSED: i64 = -8;
 const TURNED_AWAY: i64 = -9;
+const DEAF: i64 = -10;
 
 /// One drain ends at whichever of these comes first.
 const MAX_DRAINED: usize = 256;
@@ -90,6 +91,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("SIGNAL", SIGNAL),
         ("REFUSED", REFUSED),
         ("TURNED_AWAY", TURNED_AWAY),
+        ("DEAF", DEAF),
     ];
     for (name, value) in kinds {
         module.add(name, value)?;
@@ -259,7 +261,7 @@ impl Inner {
                 self.links().insert(id, entry.clone());
                 Some(entry)
             }
-            Event::Ended(_) | Event::TurnedAway(..) => None,
+            Event::Ended(_) | Event::TurnedAway(..) | Event::Deaf(_) => None,
             Event::Down(_) => match self.links().remove(&id) {
                 None => return Ok(None),
                 entry => entry,
@@ -272,6 +274,7 @@ impl Inner {
         let flat = match event {
             Event::Accepted(_, address) => from_address(py, ACCEPTED, address, 1)?,
             Event::TurnedAway(address, count) => from_address(py, TURNED_AWAY, address, count)?,
+            Event::Deaf(reason) => single(py, DEAF, reason.into_pyobject(py)?.into_any().unbind()),
             Event::Connected => single(py, CONNECTED, py.None()),
             Event::Frame(frame) => single(py, FRAME, PyBytes::new(py, &frame).into_any().unbind()),
             Event::Packet(packet) => match entry {
@@ -336,7 +339,7 @@ impl LinkThread {
             .ok_or_else(|| PyValueError::new_err("ticktime must be a positive number of seconds"))?;
         let tls = tls.map(|context| context.get().0.clone());
         let inner = Inner {
-            thread: Thread::start(Settings { limits, ticktime, tls })?,
+            thread: Thread::start(Settings::new(limits, ticktime, tls))?,
             links: Mutex::default(),
             desk: Mutex::default(),
             watching: signals.map(Watching::new).transpose()?,
@@ -496,7 +499,7 @@ impl LinkThread {
         let _pause = CollectorPause::new(py);
         let guarded = inner.guarded();
         let (start, mut bytes, mut batch) = (Instant::now(), 0, Batch::new(py, &guarded));
-        desk.backlog.refill(inner.thread.events());
+        inner.thread.refill(&mut desk.backlog);
         inner.take_back();
         for _ in 0..MAX_DRAINED {
             let Some((link, happened)) = desk.take_next() else { break };

@@ -1,7 +1,7 @@
 //! The transports of a link: everything above reads and writes by polling.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::fork::Guarded;
 use super::handshake::Prefix;
@@ -50,14 +51,14 @@ impl Stream {
     /// Take the next inbound connection.
     pub async fn accept(listener: &TcpListener) -> io::Result<(Self, SocketAddr)> {
         let (stream, address) = std::future::poll_fn(|context| poll_accept(listener, context)).await?;
-        stream.set_nodelay(true)?;
+        let _ = stream.set_nodelay(true); // fails where the peer is gone already, which is found out when it is read
         Ok((Self::Tcp(Arc::new(stream)), address))
     }
 
-    /// Shake hands for TLS; nothing may have been read or written before.
-    pub async fn encrypted(self, session: Connection) -> io::Result<Self> {
+    /// Shake hands for TLS, a step with each permit; nothing may have been read or written before.
+    pub async fn encrypted(self, session: Connection, steps: &Semaphore) -> io::Result<Self> {
         let Self::Tcp(stream) = self else { return Ok(self) };
-        Ok(Self::Tls(Box::new(TlsStream::open(stream, session).await?)))
+        Ok(Self::Tls(Box::new(TlsStream::open(stream, session, steps).await?)))
     }
 
     /// The certificate that the peer has shown.
@@ -74,6 +75,15 @@ impl Stream {
             Self::Tcp(socket) => Some(socket.clone()),
             Self::Tls(_) => None,
         }
+    }
+
+    /// Where the peer is, if that can be told still.
+    pub fn host(&self) -> Option<IpAddr> {
+        let socket = match self {
+            Self::Tcp(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        };
+        socket.peer_addr().ok().map(|address| address.ip())
     }
 
     /// How the frames of the handshake between nodes say their length.

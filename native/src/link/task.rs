@@ -15,12 +15,14 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep, sleep_until};
 
 use super::events::{Event, Events};
@@ -30,20 +32,22 @@ use super::inbound::Inbound;
 use super::stream::{Shared, Stream};
 use super::tick::{INTENSITY, Liveness, Verdict};
 use super::tls::{self, Tls};
+use super::unfinished::Unfinished;
 use super::unproven::Place;
 use super::writer::Writer;
 use crate::dist::Format;
 use crate::dist::identity::Identity;
 use crate::limits::Limits;
 
-/// Bytes read at a time.
+/// Bytes read at a time, at the most and where they take long.
 const READ_SIZE: usize = 64 * 1024;
+const SHORT_READ: usize = 4 * 1024;
 
 /// How long a peer has for hanging up after a link has ended.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Rounds before the other links have their turn.
-const ROUNDS: usize = 32;
+/// How long a link has the thread before the others have their turn: bytes say little about what they cost.
+const TURN: Duration = Duration::from_micros(250);
 
 const TICK: [u8; 4] = [0; 4];
 
@@ -60,9 +64,18 @@ pub struct Settings {
     pub ticktime: Duration,
     /// How connections are encrypted; plain if left out.
     pub tls: Option<Arc<Tls>>,
+    // One permit, for a step of a handshake of TLS.
+    steps: Semaphore,
+    unfinished: Arc<Unfinished>,
 }
 
 impl Settings {
+    /// Settings of a node.
+    pub fn new(limits: Limits, ticktime: Duration, tls: Option<Arc<Tls>>) -> Self {
+        let unfinished = Unfinished::new(limits.max_unfinished_bytes);
+        Self { limits, ticktime, tls, steps: Semaphore::new(1), unfinished }
+    }
+
     fn setup_deadline(&self) -> Instant {
         // A time too far to be told is as good as none.
         let setup_time = Duration::try_from_secs_f64(self.limits.setup_time).unwrap_or(Duration::from_secs(86_400));
@@ -85,7 +98,9 @@ pub async fn dial(
 ) {
     let mut opening = Opening { link: &link, early: Vec::new(), deadline: settings.setup_deadline() };
     let connected = match opening.wait("connect timeout", Stream::connect(address)).await {
-        Ok(stream) => opening.encrypt(stream, settings.tls.as_deref().map(|tls| tls.dialling(name))).await,
+        Ok(stream) => {
+            opening.encrypt(stream, settings.tls.as_deref().map(|tls| tls.dialling(name)), &settings.steps).await
+        }
         Err(reason) => Err(reason),
     };
     let early = opening.early;
@@ -103,13 +118,13 @@ pub async fn dial(
 pub async fn serve(link: Arc<Link>, events: Arc<Events>, settings: Arc<Settings>, stream: Stream, place: Place) {
     let deadline = settings.setup_deadline();
     let mut opening = Opening { link: &link, early: Vec::new(), deadline };
-    let opened = opening.encrypt(stream, settings.tls.as_deref().map(Tls::dialled)).await;
+    let opened = opening.encrypt(stream, settings.tls.as_deref().map(Tls::dialled), &settings.steps).await;
     let early = opening.early;
     match opened {
         Ok(stream) => Task::new(link, events, settings, stream, early, deadline, Some(place)).await,
         Err(reason) => {
-            drop(place);
-            end(&link, &events, reason);
+            link.close();
+            place.tell(Event::Down(reason));
         }
     }
 }
@@ -138,10 +153,11 @@ impl Opening<'_> {
         &mut self,
         stream: Stream,
         session: Option<Result<rustls::Connection, rustls::Error>>,
+        steps: &Semaphore,
     ) -> Result<Stream, Reason> {
         let Some(session) = session else { return Ok(stream) };
         let session = session.map_err(|error| format!("{}{error}", tls::PREFIX))?;
-        let stream = self.wait(tls::NO_ANSWER, stream.encrypted(session)).await?;
+        let stream = self.wait(tls::NO_ANSWER, stream.encrypted(session, steps)).await?;
         if let Some(certificate) = stream.certificate() {
             let _ = self.link.certificate.set(certificate); // there is one handshake
         }
@@ -167,8 +183,21 @@ pub fn end(link: &Link, events: &Events, reason: Reason) {
     events.push(link.id, [Event::Down(reason)]);
 }
 
+/// Say what has happened to a link; of a stranger where those of strangers wait.
+fn tell(events: &Events, link: u64, place: Option<&Place>, event: Event) {
+    match place {
+        Some(place) => place.tell(event),
+        None => events.push(link, [event]),
+    }
+}
+
+/// How many bytes to read next, when so many have taken so long.
+fn next_read(size: usize, spent: Duration) -> usize {
+    if spent > TURN { (size / 2).max(SHORT_READ) } else { (size * 2).min(READ_SIZE) }
+}
+
 /// In the words of the system, without the number.
-fn error_text(error: &io::Error) -> Reason {
+pub fn error_text(error: &io::Error) -> Reason {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(position) => text[..position].to_lowercase(),
@@ -177,7 +206,7 @@ fn error_text(error: &io::Error) -> Reason {
 }
 
 enum Phase {
-    Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, _place: Option<Place> },
+    Handshake { frames: Frames, deadline: Pin<Box<Sleep>>, place: Option<Place> },
     Active { inbound: Box<Inbound>, liveness: Liveness, checks: Interval },
 }
 
@@ -192,6 +221,8 @@ struct Task {
     // Why nothing more can be read, and why nothing more can be written.
     read_end: Option<Reason>,
     write_end: bool,
+    // How many bytes are likely read within one turn.
+    read_size: usize,
     early: Vec<Request>,
     // Set when the link has ended.
     patience: Option<Pin<Box<Sleep>>>,
@@ -214,10 +245,11 @@ impl Task {
             events,
             settings,
             stream,
-            phase: Phase::Handshake { frames, deadline, _place: place },
+            phase: Phase::Handshake { frames, deadline, place },
             writer: Some(Writer::new()),
             read_end: None,
             write_end: false,
+            read_size: READ_SIZE,
             early,
             patience: None,
         }
@@ -280,7 +312,8 @@ impl Task {
         let mut checks = interval_at(Instant::now() + period, period);
         // A burst of late checks after SIGSTOP would take our own silence for the peer's.
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let inbound = Inbound::new(self.link.clone(), self.events.clone(), identity, &self.settings.limits);
+        let held = self.settings.unfinished.held_by(&self.link, self.stream.host());
+        let inbound = Inbound::new(self.link.clone(), self.events.clone(), identity, &self.settings.limits, held);
         self.phase = Phase::Active { inbound: Box::new(inbound), liveness: Liveness::default(), checks };
         self.received(rest)
     }
@@ -298,12 +331,18 @@ impl Task {
         if let Some(reason) = &self.read_end {
             return self.ended(reason.clone());
         }
-        SCRATCH.with_borrow_mut(|scratch| match self.stream.poll_read(context, scratch) {
-            Poll::Pending => ControlFlow::Continue(false),
-            Poll::Ready(Ok(count)) if count > 0 => self.received(scratch.get(..count).unwrap_or_default()),
-            Poll::Ready(Ok(_)) => self.ended("closed".to_owned()),
-            Poll::Ready(Err(error)) => self.ended(error_text(&error)),
-        })
+        let start = Instant::now();
+        let progress = SCRATCH.with_borrow_mut(|scratch| {
+            let scratch = scratch.get_mut(..self.read_size).unwrap_or_default();
+            match self.stream.poll_read(context, scratch) {
+                Poll::Pending => ControlFlow::Continue(false),
+                Poll::Ready(Ok(count)) if count > 0 => self.received(scratch.get(..count).unwrap_or_default()),
+                Poll::Ready(Ok(_)) => self.ended("closed".to_owned()),
+                Poll::Ready(Err(error)) => self.ended(error_text(&error)),
+            }
+        });
+        self.read_size = next_read(self.read_size, start.elapsed());
+        progress
     }
 
     fn received(&mut self, data: &[u8]) -> Progress {
@@ -334,9 +373,9 @@ impl Task {
     }
 
     fn hand_out_frames(&mut self) -> Progress {
-        let Phase::Handshake { frames, .. } = &mut self.phase else { return ControlFlow::Continue(false) };
+        let Phase::Handshake { frames, place, .. } = &mut self.phase else { return ControlFlow::Continue(false) };
         while let Some(frame) = frames.take_frame() {
-            self.events.push(self.link.id, [Event::Frame(frame)]);
+            tell(&self.events, self.link.id, place.as_ref(), Event::Frame(frame));
         }
         match frames.too_long() {
             Some(length) => ControlFlow::Break(format!("a handshake frame of {length} bytes is too long")),
@@ -427,8 +466,13 @@ impl Task {
         }
         // What messages have on loan is let go before anybody hears of the end.
         drop(writer);
-        end(&self.link, &self.events, reason);
-        // An unfinished handshake has its place to give back.
+        self.link.close();
+        let place = match &self.phase {
+            Phase::Handshake { place, .. } => place.as_ref(),
+            Phase::Active { .. } => None,
+        };
+        tell(&self.events, self.link.id, place, Event::Down(reason));
+        // Who has not finished the handshake is not waited for.
         let patience = if matches!(self.phase, Phase::Active { .. }) { PATIENCE } else { Duration::ZERO };
         self.patience = Some(Box::pin(sleep(patience)));
     }
@@ -444,7 +488,8 @@ impl Future for Task {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..ROUNDS {
+        let start = Instant::now();
+        loop {
             if let Some(patience) = &mut self.patience {
                 return if patience.as_mut().poll(context).is_ready() {
                     Poll::Ready(())
@@ -457,8 +502,25 @@ impl Future for Task {
                 ControlFlow::Continue(false) => return Poll::Pending,
                 ControlFlow::Break(reason) => self.finish(reason),
             }
+            if start.elapsed() >= TURN {
+                break;
+            }
         }
-        context.waker().wake_by_ref();
+        // Behind all who are ready, also those whose sockets the runtime has not looked at since.
+        let _ = pin!(yield_now()).poll(context);
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_read_in_small_parts_and_in_large_ones_again_when_it_is_over() {
+        let slow = |size| next_read(size, TURN * 2);
+        assert_eq!(slow(READ_SIZE), READ_SIZE / 2);
+        assert_eq!((0..9).fold(READ_SIZE, |size, _| slow(size)), SHORT_READ);
+        assert_eq!((0..9).fold(SHORT_READ, |size, _| next_read(size, TURN / 2)), READ_SIZE);
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::driver::Driver;
-use super::events::{Event, Events};
+use super::events::{Backlog, Event, Events};
 use super::fork;
 use super::handle::{Link, Request};
 use super::stream::{Listener, Stream};
@@ -53,12 +53,9 @@ impl Shared {
     fn new(settings: Settings) -> io::Result<Self> {
         // Who fills them all must leave descriptors for everything else.
         let places = settings.limits.max_handshakes.min(system::max_descriptors() / 2).max(1);
-        Ok(Self {
-            events: Arc::new(Events::new()?),
-            settings: Arc::new(settings),
-            last_id: AtomicU64::new(0),
-            unproven: Unproven::new(places),
-        })
+        let events = Arc::new(Events::new()?);
+        let unproven = Unproven::new(places, events.clone());
+        Ok(Self { events, settings: Arc::new(settings), last_id: AtomicU64::new(0), unproven })
     }
 
     fn new_link(&self) -> Arc<Link> {
@@ -84,6 +81,12 @@ impl Thread {
     /// What has happened.
     pub fn events(&self) -> &Events {
         &self.shared.events
+    }
+
+    /// Take what has happened since.
+    pub fn refill(&self, backlog: &mut Backlog) {
+        backlog.refill(&self.shared.events);
+        backlog.refill_unproven(self.shared.unproven.take());
     }
 
     /// Bounds and times.
@@ -168,7 +171,7 @@ impl Io {
 
     fn serve(&mut self, link: Arc<Link>, stream: Stream, address: SocketAddr, place: Place) {
         let (events, settings) = (self.shared.events.clone(), self.shared.settings.clone());
-        events.push(link.id, [Event::Accepted(link.clone(), address)]);
+        place.tell(Event::Accepted(link.clone(), address));
         let task = self.tasks.spawn(task::serve(link.clone(), events, settings, stream, place));
         self.links.insert(task.id(), link);
     }
@@ -202,16 +205,22 @@ impl Io {
 /// Accept for ever. A newcomer for whom there is no place is closed at once, and told of.
 async fn accept_all(listener: Listener, commands: UnboundedSender<Command>, shared: Arc<Shared>) {
     let Ok(listener) = listener.start() else { return };
+    let mut is_deaf = false;
     loop {
         match Stream::accept(&listener).await {
             Ok((stream, address)) => {
+                is_deaf = false;
                 let link = shared.new_link();
-                match shared.unproven.admit(&link, address.ip(), Instant::now()) {
-                    Some(place) => drop(commands.send(Command::Accepted(link, stream, address, place))),
-                    None => shared.events.push_turned_away(address),
+                if let Some(place) = shared.unproven.admit(&link, address, Instant::now()) {
+                    drop(commands.send(Command::Accepted(link, stream, address, place)));
                 }
             }
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(error) => {
+                if !std::mem::replace(&mut is_deaf, true) {
+                    shared.events.push(0, [Event::Deaf(task::error_text(&error))]);
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
@@ -222,7 +231,6 @@ mod tests {
     use crate::dist::identity::Identity;
     use crate::dist::sender::Encoded;
     use crate::limits::Limits;
-    use crate::link::events::Backlog;
     use crate::link::handle::Posted;
     use crate::term::atom::Name;
     use std::io::{Read, Write};
@@ -244,8 +252,7 @@ mod tests {
 
     impl Node {
         fn new(limits: Limits, ticktime: f64) -> Self {
-            let thread =
-                Thread::start(Settings { limits, ticktime: Duration::from_secs_f64(ticktime), tls: None }).unwrap();
+            let thread = Thread::start(Settings::new(limits, Duration::from_secs_f64(ticktime), None)).unwrap();
             Self { thread, backlog: Backlog::default() }
         }
 
@@ -257,7 +264,7 @@ mod tests {
                 }
                 assert!(Instant::now() < deadline, "no event came");
                 std::thread::yield_now();
-                self.backlog.refill(self.thread.events());
+                self.thread.refill(&mut self.backlog);
             }
         }
 

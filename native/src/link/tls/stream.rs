@@ -1,12 +1,16 @@
 //! One encrypted connection.
 
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::task::{Context, Poll, ready};
 
 use rustls::Connection;
 use rustls::pki_types::CertificateDer;
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
 use super::words;
 use crate::link::stream::{Shared, drop_unread};
@@ -27,10 +31,13 @@ pub struct TlsStream {
 
 impl TlsStream {
     /// Shake hands over a connection. On failure the peer is told why.
-    pub async fn open(socket: Shared, session: Connection) -> io::Result<Self> {
+    ///
+    /// A step may take milliseconds, and strangers can begin many at once. So one is done at a time, and everybody else
+    /// has a turn before the next.
+    pub async fn open(socket: Shared, session: Connection, steps: &Semaphore) -> io::Result<Self> {
         let buffer = vec![0; READ_SIZE].into_boxed_slice();
         let mut stream = Self { socket, session, buffer, start: 0, end: 0 };
-        match std::future::poll_fn(|context| stream.poll_handshake(context)).await {
+        match stream.shake_hands(steps).await {
             Ok(()) => Ok(stream),
             Err(error) => {
                 stream.farewell(&[]);
@@ -39,17 +46,35 @@ impl TlsStream {
         }
     }
 
-    fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    async fn shake_hands(&mut self, steps: &Semaphore) -> io::Result<()> {
         loop {
             // A peer that has hung up may have said why; that is still to be read.
-            let wrote = ready!(self.poll_flush(context));
+            let wrote = poll_fn(|context| self.poll_flush(context)).await;
             if wrote.is_ok() && !self.session.is_handshaking() {
-                return Poll::Ready(Ok(()));
+                return Ok(());
             }
-            if !ready!(self.poll_feed(context))? {
-                return Poll::Ready(Err(words::closed()));
+            if !poll_fn(|context| self.poll_fetch(context)).await? {
+                return Err(words::closed());
             }
+            let step = steps.acquire().await;
+            self.check()?;
+            self.process()?;
+            yield_now().await;
+            drop(step);
         }
+    }
+
+    /// Find out whether the peer has gone while it waited, without taking what it has sent.
+    fn check(&self) -> io::Result<()> {
+        match SockRef::from(&**self.socket).peek(&mut [MaybeUninit::uninit()]) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The connection.
+    pub fn socket(&self) -> &Shared {
+        &self.socket
     }
 
     /// The certificate that the peer has shown.
@@ -57,8 +82,8 @@ impl TlsStream {
         Some(self.session.peer_certificates()?.first()?.clone().into_owned())
     }
 
-    /// Give the session something that was read; false at the end of the stream.
-    fn poll_feed(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Have something that was read; false at the end of the stream.
+    fn poll_fetch(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         while self.start == self.end {
             ready!(self.socket.poll_read_ready(context))?;
             match self.socket.try_read(&mut self.buffer) {
@@ -68,12 +93,14 @@ impl TlsStream {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Give it to the session.
+    fn process(&mut self) -> io::Result<()> {
         let mut unread = self.buffer.get(self.start..self.end).unwrap_or_default();
         self.start += self.session.read_tls(&mut unread)?;
-        match self.session.process_new_packets() {
-            Ok(_) => Poll::Ready(Ok(true)),
-            Err(error) => Poll::Ready(Err(words::error(&error))),
-        }
+        self.session.process_new_packets().map(drop).map_err(|error| words::error(&error))
     }
 
     /// Read into `scratch`; answers how many bytes, 0 at the end of the stream.
@@ -84,9 +111,10 @@ impl TlsStream {
                 read => return Poll::Ready(read),
             }
             // Nodes that die say no farewell; packets carry their length, so none is cut without notice.
-            if !ready!(self.poll_feed(context))? {
+            if !ready!(self.poll_fetch(context))? {
                 return Poll::Ready(Ok(0));
             }
+            self.process()?;
         }
     }
 
