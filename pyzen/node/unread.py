@@ -21,7 +21,7 @@ __all__ = ["MAX_UNREAD", "Unread"]
 MAX_UNREAD: Final = 64 * 1024 * 1024
 """Bytes, as encoded, that may wait for all the processes that one peer has started."""
 
-OVERHEAD: Final = 100
+OVERHEAD: Final = 200
 """Bytes that each message takes beside that."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
 
-ROOM = 10_000
+ROOM = 11_000
 SIZE = 1000
 """Bytes of a message, of which there is room for nine."""
 
