@@ -325,6 +325,7 @@ def decode(
     strings: bool,
     max_depth: int,
     max_term_size: int,
+    max_decoded_size: int,
     max_inflated_size: int,
     max_atoms: int,
     max_equal_hashes: int,

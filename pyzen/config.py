@@ -34,6 +34,8 @@ class Limits:
             in a dict on average; numbers can be chosen so, and each look for one of them takes as long as there are
             others. A map whose long keys have one hash is a ``TermMap``, which does not compare them.
         max_term_size: Bytes of one encoded term.
+        max_decoded_size: Bytes that the objects of one term take in Python, without those of its binaries: a list of
+            empty lists takes 64 times its encoding.
         max_inflated_size: Bytes that a compressed term may grow to.
         max_atoms: Atoms alive in this interpreter that peers have made, past which those that have more than 4096 lose
             their link at the next one. For ``etf.decode``: atoms alive that no peer has made.
@@ -60,6 +62,7 @@ class Limits:
     max_depth: int = 2000
     max_equal_hashes: int = 100
     max_term_size: int = 512 * MIB
+    max_decoded_size: int = 512 * MIB
     max_inflated_size: int = 64 * MIB
     max_atoms: int = 1_048_576
     max_peer_atoms: int = 262_144

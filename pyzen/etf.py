@@ -65,8 +65,8 @@ def decode(data: Buffer, *, strings: bool = False, limits: Limits = DEFAULT_LIMI
     Args:
         data: The external form with its version byte, and nothing after it; any contiguous buffer.
         strings: Whether binaries that are UTF-8 become ``str``; the others stay ``bytes``.
-        limits: Bounds on what the bytes may ask for: ``max_depth``, ``max_term_size``, ``max_inflated_size``,
-            ``max_atoms`` and ``max_equal_hashes`` are looked at.
+        limits: Bounds on what the bytes may ask for: ``max_depth``, ``max_term_size``, ``max_decoded_size``,
+            ``max_inflated_size``, ``max_atoms`` and ``max_equal_hashes`` are looked at.
 
     Returns:
         The term. Containers are new objects; a container in the key of a map is an immutable one.
@@ -81,6 +81,7 @@ def decode(data: Buffer, *, strings: bool = False, limits: Limits = DEFAULT_LIMI
         strings,
         limits.max_depth,
         limits.max_term_size,
+        limits.max_decoded_size,
         limits.max_inflated_size,
         limits.max_atoms,
         limits.max_equal_hashes,

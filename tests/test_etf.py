@@ -316,6 +316,28 @@ def test_decode_refuses_term_past_the_size_limit() -> None:
         etf.decode(data, limits=Limits(max_term_size=99))
 
 
+@pytest.mark.parametrize(
+    "term",
+    [[[]] * 9000, [{}] * 9000, [(1, 2)] * 9000, [1e9] * 9000, [[1000]] * 9000, dict.fromkeys(range(9000))],
+    ids=lambda term: str(term)[:12],
+)
+def test_decode_bounds_what_objects_take(term: Any) -> None:
+    data = etf.encode(term)
+    tracemalloc.start()
+    kept = etf.decode(data)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept == term
+
+    assert etf.decode(data, limits=Limits(max_decoded_size=3 * taken)) == term
+    with pytest.raises(LimitExceeded, match="max_decoded_size"):
+        etf.decode(data, limits=Limits(max_decoded_size=taken * 8 // 10))
+
+
+def test_decode_bounds_what_objects_take_apart_from_binaries() -> None:
+    assert etf.decode(etf.encode([bytes(100_000)]), limits=Limits(max_decoded_size=1000)) == [bytes(100_000)]
+
+
 def test_decode_refuses_inflation_past_the_limit() -> None:
     data = etf.encode(b"x" * 995, compressed=9)
 

@@ -532,3 +532,17 @@ def test_reasons_are_freed_with_the_downs(table: MonitorTable, unreads: Unreads)
     downs.clear()
 
     assert sys.getrefcount(reason) == before
+
+
+def test_a_look_goes_on_where_it_was_while_others_are_taken(table: MonitorTable, unreads: Unreads) -> None:
+    references, downs = fired(table, unreads, 6)
+    seen = list(downs.peek())
+    look = downs.peek()
+
+    found = [next(look), next(look)]
+    assert all(downs.take(reference) for reference in references[:3])
+    assert downs
+    assert list(downs.peek()) == seen[3:]
+    found += look
+
+    assert found == [*seen[:2], *seen[3:]]

@@ -9,6 +9,8 @@ pub struct Limits {
     pub max_equal_hashes: usize,
     /// Bytes of one encoded term.
     pub max_term_size: usize,
+    /// Bytes that the objects of one term take, without those of its binaries.
+    pub max_decoded_size: usize,
     /// Bytes that a compressed term may grow to.
     pub max_inflated_size: usize,
     /// Atoms alive that peers have made, and as many that the program has decoded.
@@ -38,6 +40,7 @@ impl Default for Limits {
             max_depth: 2000,
             max_equal_hashes: 100,
             max_term_size: 512 * MIB,
+            max_decoded_size: 512 * MIB,
             max_inflated_size: 64 * MIB,
             max_atoms: 1_048_576,
             max_peer_atoms: 262_144,

@@ -19,6 +19,7 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
 
+from pyzen.actor.fair_mailbox import FairMailqueue
 from pyzen.actor.farewells import Farewells
 from pyzen.actor.mailbox import NOTHING, Mailqueue, count, told
 from pyzen.actor.reasons import NORMAL, as_atom, check_pid, end_of, exit_error, is_orderly, seconds
@@ -71,6 +72,7 @@ class Actor:
         trap_exit: Turn exit signals into messages ``('EXIT', pid, reason)``.
         async_dist: Never suspend this process when it sends over a busy link.
         born_of: The node whose share of this node's processes it takes; None for the program's own.
+        nodes: Those whose loss it has to hear of; kept by ``Losses``.
         guarded: Its messages say which link they came by, and peers can neither end nor stop it.
         group_leader: Who writes what this process prints; None for the node's ``user``.
         suspended: The busy links that it has met, if any: signals take effect, messages and its code wait.
@@ -81,8 +83,8 @@ class Actor:
 
     __slots__ = (
         "arguments", "async_dist", "born_of", "ended", "exit_reason", "group_leader", "guarded", "incoming", "instance",
-        "loop", "mail", "parent", "pid", "registered_name", "relations", "requests", "runtime", "scheduled", "spawns",
-        "suspended", "timers", "trap_exit",
+        "loop", "mail", "nodes", "parent", "pid", "registered_name", "relations", "requests", "runtime", "scheduled",
+        "spawns", "suspended", "timers", "trap_exit",
     )  # fmt: skip
 
     pid: Pid
@@ -100,9 +102,10 @@ class Actor:
         self.exit_reason: Any = None
         self.parent: Pid | None = None
         self.born_of: Atom | None = None
+        self.nodes: tuple[Atom, ...] = ()
         self.group_leader: Pid | None = None
         self.incoming: deque[Any] = deque()
-        self.mail = Mailqueue()
+        self.mail = FairMailqueue() if type(instance)._pyzen_serves_all else Mailqueue()
         self.requests: dict[Reference, Answer] = {}
         self.spawns: dict[Reference, Callable[[SpawnReply], object]] = {}
         self.timers: dict[Reference, TimerHandle] = {}

@@ -37,9 +37,12 @@ class Farewells:
     Args:
         actor: The process; it shares nothing with anybody afterwards.
         reason: Why it has ended.
+
+    Attributes:
+        born_of: In whose turns it runs: in those of the process.
     """
 
-    __slots__ = ("_runtime", "_signals")
+    __slots__ = ("_runtime", "_signals", "born_of")
 
     def __init__(self, actor: Actor, reason: Any) -> None:
         relations, waiting = actor.relations, actor.incoming
@@ -47,6 +50,7 @@ class Farewells:
         relations.leave()
         withdraw(waiting)
         self._runtime = actor.runtime
+        self.born_of = actor.born_of
         self._signals = chain(
             _ends(self._runtime, relations, actor.pid, reason, frozenset(actor.spawns)),
             _refusals(self._runtime, waiting, actor.pid, reason),

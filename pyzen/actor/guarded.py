@@ -59,6 +59,7 @@ class GuardedServer(Immune, GenServer):
     async_dist: ClassVar[bool] = True  # a peer that reads nothing must not stop what serves all
 
     _pyzen_guarded: ClassVar[bool] = True
+    _pyzen_serves_all: ClassVar[bool] = True  # its peers take turns, as `FairMailqueue` says
 
     def handle_call(self, request: Any, from_: tuple[Pid, Any]) -> Any:
         """Ignore a call that is not ours; the caller runs into its own timeout."""

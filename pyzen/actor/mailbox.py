@@ -88,6 +88,10 @@ class Mailqueue:
     def __len__(self) -> int:
         return count(self._items)
 
+    def put_back(self, item: Any) -> None:
+        """Add a message before all others."""
+        self._items.appendleft(item)
+
     def taking(self) -> Iterator[Any]:
         """Remove and yield messages in order, those that come meanwhile, too; up to the first `Downs`."""
         items = self._items
@@ -107,20 +111,35 @@ class Mailqueue:
         """Remove and return the first message; ``NOTHING`` when there is none."""
         return next(self.downs() or self.taking(), NOTHING)
 
-    def take_match(self, match: Callable[[Any], bool], of: Callable[[Any], Any] = message_of) -> Any:
+    @property
+    def items(self) -> int:
+        """How many items there are; those of `Downs` count as one."""
+        return len(self._items)
+
+    def _from(self, start: int) -> Iterator[Any]:
+        """Return the items from one on, in no time for those before it."""
+        if not start:
+            return iter(self._items)
+        count = max(0, len(self._items) - start)
+        return iter(list(islice(reversed(self._items), count))[::-1])
+
+    def take_match(self, match: Callable[[Any], bool], of: Callable[[Any], Any] = message_of, *, start: int = 0) -> Any:
         """Remove and return the first message that ``match`` accepts; ``NOTHING`` when none fits.
 
         Args:
             match: Predicate.
             of: Returns what the predicate is asked about for an item.
+            start: Items that are not looked at.
 
         Raises:
             Exception: Whatever ``match`` raises; nothing is changed then.
         """
-        for index, item in enumerate(self._items):
+        for index, item in enumerate(self._from(start), start):
             if type(item) is Downs:
                 for down in item.peek():
                     if match(down) and item.take(down[1]):
+                        if not item:
+                            del self._items[index]
                         return down
             elif match(of(item)):
                 del self._items[index]

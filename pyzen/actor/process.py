@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from pyzen.actor.actor import Actor, running
 from pyzen.actor.loop import Loop
-from pyzen.actor.mailbox import NOTHING, message_of
+from pyzen.actor.mailbox import NOTHING, Mailqueue, message_of
 from pyzen.actor.reasons import NORMAL, SHUTDOWN, is_cancelled, seconds
 from pyzen.actor.remote import Remote
 from pyzen.actor.scheduler import BUDGET
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 class Inbox(Loop):
     """The `Loop` of a process that takes its messages by ``await receive()``."""
 
-    __slots__ = ("_arrived", "_taken")
+    __slots__ = ("_arrived", "_changes", "_taken")
 
     def __init__(self, actor: Actor) -> None:
         super().__init__(actor)
         self._arrived: asyncio.Event = asyncio.Event()
         self._taken = 0
+        self._changes = 0
 
     def work(self, budget: int) -> bool:
         """Wake the task that waits; the messages stay where they are."""
@@ -64,20 +65,30 @@ class Inbox(Loop):
             return await self._wait(match)
 
     async def _wait(self, match: Callable[[Any], bool] | None) -> Any:
+        looked_at, changes = self._mail.items, self._changes
         while True:
             self._arrived.clear()
             await self._arrived.wait()
             self._taken = 0
-            found = self._take(match)
+            # As in Erlang, what did not fit is not looked at again; unless another task has taken something meanwhile.
+            found = self._take(match, looked_at if changes == self._changes else 0)
             if found is not NOTHING:
                 return found
+            looked_at, changes = self._mail.items, self._changes
 
-    def _take(self, match: Callable[[Any], bool] | None) -> Any:
+    @property
+    def _mail(self) -> Mailqueue:
+        mail = self.actor.mail
+        assert type(mail) is Mailqueue, "the mailbox of a process that asks for its messages"
+        return mail
+
+    def _take(self, match: Callable[[Any], bool] | None, start: int = 0) -> Any:
         actor = self.actor
         actor.alive()
         actor.fetch()
         actor.alive()
-        found = actor.mail.take_first() if match is None else actor.mail.take_match(match)
+        found = self._mail.take_first() if match is None else self._mail.take_match(match, start=start)
+        self._changes += match is None or found is not NOTHING
         return message_of(found)
 
     async def _give_way(self) -> None:
@@ -88,7 +99,6 @@ class Inbox(Loop):
             await asyncio.sleep(0)
 
 
-@final
 class BodyLoop(Inbox):
     """The `Loop` of a process with an ``async def`` body, which one task runs.
 
@@ -136,7 +146,7 @@ class Receiver(Remote):
         """Return the first message that fits; the others stay in order.
 
         Args:
-            match: Predicate on the message; None takes the first. If it raises, nothing is changed.
+            match: Predicate, asked once about each message; None takes the first. If it raises, nothing is changed.
             timeout: Seconds; 0 looks once, None waits for ever. They begin when no busy link suspends the process.
 
         Raises:

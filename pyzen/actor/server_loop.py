@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from pyzen.actor.actor import EXIT
 from pyzen.actor.answers import NOREPLY, Continue, Reply, Stop, close_unstarted, is_awaitable
+from pyzen.actor.fair_mailbox import FairMailqueue
 from pyzen.actor.loop import Loop
 from pyzen.actor.mailbox import KERNEL, NOTHING, Sourced, itself
 from pyzen.actor.process import actor_context
@@ -229,6 +230,8 @@ class ServerLoop(Loop):
 
     def _of_link(self, item: Sourced) -> Work:
         """Return the callback for a message that says which link it came by."""
+        if type(item.message) is Continue:
+            return self._handle_of_link, (item.via, self.actor.instance.handle_continue, (item.message.argument,)), None
         callback, arguments, from_ = self._route(item.message) or (
             self.actor.instance.handle_info, (item.message,), None,
         )  # fmt: skip
@@ -237,9 +240,13 @@ class ServerLoop(Loop):
     def _handle_of_link(self, via: int, callback: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         self.via = via
         try:
-            return callback(*arguments)
+            answer = callback(*arguments)
         finally:
             self.via = None
+        if type(answer) is Continue and type(self.actor.mail) is FairMailqueue:
+            self.actor.mail.go_on(Sourced(answer, via))
+            return NOREPLY
+        return answer
 
     def _run(self, items: Iterator[Any], route: Route | None) -> int:
         """Run callbacks, as long as nothing has to be done between two of them; returns how many it were."""

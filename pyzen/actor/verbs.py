@@ -45,6 +45,7 @@ class Verbs:
 
     _pyzen_loop: ClassVar[type[Loop]]
     _pyzen_guarded: ClassVar[bool] = False
+    _pyzen_serves_all: ClassVar[bool] = False
     _pyzen_immune: ClassVar[bool] = False
     _pyzen_module: Atom | None = None
     _pyzen_reports: bool = True

@@ -27,11 +27,12 @@ class Loss:
     """A node that is lost, and the processes that have not heard of it yet; runs until all have.
 
     Attributes:
+        born_of: In whose turns it runs: in those of the node.
         over: Set when all have heard.
     """
 
     def __init__(self, node: Atom, actors: set[Actor], losses: dict[Atom, Loss]) -> None:
-        self._node = node
+        self._node = self.born_of = node
         self.actors = actors
         self._losses = losses
         self.over = asyncio.Event()
@@ -40,7 +41,11 @@ class Loss:
         """Let a process hear now, unless it has."""
         if actor in self.actors:
             self.actors.remove(actor)
-            actor.lose_link(self._node)
+            self._lose(actor)
+
+    def _lose(self, actor: Actor) -> None:
+        actor.nodes = tuple(node for node in actor.nodes if node is not self._node)
+        actor.lose_link(self._node)
 
     def run(self, budget: int = SLICE) -> bool:
         """Tell a slice; called by the scheduler. True when there is more."""
@@ -54,7 +59,7 @@ class Loss:
 
     def _tell(self, count: int) -> None:
         for _ in range(min(count, len(self.actors))):
-            self.actors.pop().lose_link(self._node)
+            self._lose(self.actors.pop())
         if not self.actors and self._losses.get(self._node) is self:
             del self._losses[self._node]
             self.over.set()
@@ -76,7 +81,9 @@ class Losses:
         related = self._related.get(node)
         if related is None:
             related = self._related[node] = set()
-        related.add(actor)
+        if actor not in related:
+            related.add(actor)
+            actor.nodes += (node,)
 
     def related(self) -> dict[Atom, Iterable[Actor]]:
         """Return which processes share something with which node."""
@@ -84,10 +91,15 @@ class Losses:
 
     def forget(self, actor: Actor) -> None:
         """Tell an ended process nothing more."""
-        for group in self._related.values():
-            group.discard(actor)
-        for loss in self._losses.values():
-            loss.actors.discard(actor)
+        for node in actor.nodes:
+            related, loss = self._related.get(node), self._losses.get(node)
+            if related is not None:
+                related.discard(actor)
+                if not related:
+                    del self._related[node]
+            if loss is not None:
+                loss.actors.discard(actor)
+        actor.nodes = ()
 
     def lose(self, node: Atom) -> None:
         """Tell the first slice of those that share something with ``node``; the others hear in turns of their own."""

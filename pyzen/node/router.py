@@ -106,6 +106,7 @@ class Router:
         self.shared = Shares()
         self.max_relations = Limits().max_relations
         self._node_monitors: dict[Atom, dict[Pid, int]] = {}
+        self._monitored: dict[Pid, set[Atom]] = {}
         self._dialling: dict[Atom, list[Pid]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -206,9 +207,8 @@ class Router:
         if actor.registered_name is not None:
             self._free(actor.registered_name, actor)
         self.losses.forget(actor)
-        watched = [node for node, watchers in self._node_monitors.items() if watchers.pop(pid, 0) and not watchers]
-        for node in watched:
-            del self._node_monitors[node]
+        for node in self._monitored.pop(pid, ()):
+            self._forget_node_monitor(node, pid)
 
     @property
     def user(self) -> Pid | None:
@@ -411,15 +411,24 @@ class Router:
         """Send ``(nodeup, node)`` and ``(nodedown, node)`` to ``subscriber``, once per call."""
         watchers = self._node_monitors.setdefault(node, {})
         watchers[subscriber] = watchers.get(subscriber, 0) + 1
+        self._monitored.setdefault(subscriber, set()).add(node)
 
     def demonitor_node(self, node: Atom, subscriber: Pid) -> None:
         """Undo one ``monitor_node``; more than there were do nothing."""
         watchers = self._node_monitors.get(node, {})
-        count = watchers.pop(subscriber, 0)
-        if count > 1:
-            watchers[subscriber] = count - 1
+        if watchers.get(subscriber, 0) > 1:
+            watchers[subscriber] -= 1
+        elif subscriber in watchers:
+            self._forget_node_monitor(node, subscriber)
+            self._monitored[subscriber].discard(node)
+            if not self._monitored[subscriber]:
+                del self._monitored[subscriber]
+
+    def _forget_node_monitor(self, node: Atom, subscriber: Pid) -> None:
+        watchers = self._node_monitors[node]
+        del watchers[subscriber]
         if not watchers:
-            self._node_monitors.pop(node, None)
+            del self._node_monitors[node]
 
     def link_up(self, node: Atom) -> None:
         """A link is up: called before its first signal, when no loss of the node is under way."""

@@ -9,6 +9,7 @@ Latency: up to one interval from a death to its summary.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, final
 
 from pyzen.actor.actor import EXIT
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
 SUMMARY_SIZE: Final = 1024 * 1024
 """A summary closes once its reasons encode to this many bytes."""
 
+END_SLICE: Final = 100
+"""Batchers of a node that has left which end in one turn: about a millisecond."""
+
 
 @final
 class Batcher(ZenServer):
     """The process for one remote Connector; started by `Batchers`."""
+
+    _pyzen_serves_all: ClassVar[bool] = False  # all that it hears of its one peer stays in order
 
     def __init__(self, context: Context, connector: Pid) -> None:
         super().__init__(context, BATCHERS)
@@ -112,6 +118,8 @@ class Batchers(ZenRegistry):
     def __init__(self, context: Context) -> None:
         super().__init__(context, lambda connector: Batcher(context, connector))
         self._context = context
+        self._discarded: deque[Pid] = deque()
+        self._ending = Ticker(self, self._end_discarded)
 
     def init(self, *_args: Any) -> None:
         """Take over from a predecessor, whose Batchers ended with it."""
@@ -131,11 +139,20 @@ class Batchers(ZenRegistry):
         return rows_of(self).processes()
 
     def discard(self, connector: Pid) -> None:
-        """End a Batcher whose rows are gone; the next look-up starts a fresh one."""
+        """End a Batcher whose rows are gone, soon; the next look-up starts a fresh one."""
         pid = rows_of(self).discard(connector)
-        actor = None if pid is None else self._context.runtime.actor(pid)
-        if actor is not None:
-            actor.end(SHUTDOWN)
+        if pid is not None:
+            self._discarded.append(pid)
+            self._ending.arm(0.0)
+
+    def _end_discarded(self) -> None:
+        """End a slice of them: a node may leave a thousand behind."""
+        for _ in range(min(END_SLICE, len(self._discarded))):
+            actor = self._context.runtime.actor(self._discarded.popleft())
+            if actor is not None:
+                actor.end(SHUTDOWN)
+        if self._discarded:
+            self._ending.arm(0.0)
 
     def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the end of a Batcher; one that crashed gets a successor."""

@@ -27,7 +27,7 @@ Latency: up to one ``connector_sweep_interval`` from a monitor to its subscribe.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from pyzen.actor.answers import Continue, Stop
 from pyzen.actor.requests import GEN_CAST
@@ -87,6 +87,8 @@ class Phase(Enum):
 @final
 class Connector(ZenServer):
     """The process for one epoch of one remote node; started by `Connectors`."""
+
+    _pyzen_serves_all: ClassVar[bool] = False  # all that it hears of its one peer stays in order
 
     def __init__(self, context: Context, remote: Remote) -> None:
         super().__init__(context, CONNECTORS)

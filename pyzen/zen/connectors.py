@@ -75,8 +75,9 @@ class Connectors(ZenRegistry):
         """Take the end of a Connector; one that crashed gets a successor."""
         match message:
             case (tag, Pid() as pid, _reason) if tag is EXIT:
-                crashed = [r.node for r in self._context.remotes.values() if r.connector == pid]
-                for node in crashed:
+                node = rows_of(self).key_of(pid)
+                remote = self._context.remotes.get(node)
+                if remote is not None and remote.connector == pid:
                     self.after(self._context.config.connector_sweep_interval / 1000, self._replace, node)
 
     def _replace(self, node: Atom) -> None:

@@ -104,8 +104,8 @@ class Proxy(ZenServer):
         return super().handle_cast(request)
 
     def handle_continue(self, argument: Any) -> Any:
-        """Go on with a long message of instructions."""
-        return self._obey(*argument)
+        """Go on with a long message of instructions, unless its link is lost meanwhile."""
+        return self._obey(*argument) if self.speaks_for(argument[0].node) else None
 
     def handle_notice(self, message: tuple[Any, ...]) -> None:
         """Take the death of a target, and the loss of a link."""
@@ -168,7 +168,7 @@ class Proxy(ZenServer):
             batchers.lookup_or_start(connector)
 
     def _obey(self, connector: Pid, items: list[Any], word: Atom | None, start: int) -> Any:
-        """Obey the instructions from a place on, in slices, before anything that came after them."""
+        """Obey the instructions from a place on, in slices, before anything of that link that came after them."""
         end = start + OBEY_SLICE
         slice_ = items[start:end]
         for item in slice_:

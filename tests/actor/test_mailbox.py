@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import time
 from itertools import islice
 from typing import Any
 
 import pytest
 
 from pyzen.actor.mailbox import MAX_LOOKED_AT, NOTHING, Mailqueue
-from pyzen.monitor_table import Unreads
-from pyzen.terms import Reference, ReferenceSource, atoms
+from pyzen.monitor_table import MonitorTable, Unreads
+from pyzen.terms import Pid, Reference, ReferenceSource, atoms
 
 
 def ref(number: int) -> Reference:
@@ -157,3 +158,45 @@ def test_a_long_queue_is_counted_without_a_look_at_its_end(unreads: Unreads) -> 
     assert len(queue) == MAX_LOOKED_AT + 1
     queue.take_first()
     assert len(queue) == MAX_LOOKED_AT - 1
+
+
+def test_match_looks_from_a_place_on(queue: Mailqueue) -> None:
+    asked: list[Any] = []
+
+    def match(message: Any) -> bool:
+        asked.append(message)
+        return False
+
+    assert queue.take_match(match, start=2) is NOTHING
+    assert asked == [down(2), 3]
+    assert queue.take_match(lambda message: message == 3, start=3) == 3
+    assert queue.take_match(lambda message: message == 1, start=queue.items) is NOTHING
+    assert list(queue) == [down(0), 1, down(2)]
+
+
+def test_a_down_that_was_taken_leaves_no_place(queue: Mailqueue) -> None:
+    queue.take_match(lambda message: message == down(2))
+
+    assert queue.items == 3
+
+
+def seconds_per_down(count: int) -> float:
+    """Return what it takes to match one of so many DOWNs that came in one go."""
+    source = ReferenceSource("n@h", 4)
+    table, unreads, queue = MonitorTable(source), Unreads(source), Mailqueue()
+    subscriber, target = Pid("n@h", 1, 0, 4), Pid("far@h", 1, 0, 1)
+    for _ in range(count):
+        table.add(target, subscriber)
+    table.lose(target.node)
+    for _, downs in table.take(count, True, unreads)[1]:
+        queue.append(downs)
+    start = time.process_time()
+    for _ in range(count):
+        assert queue.take_match(lambda message: message[0] is atoms.DOWN) is not NOTHING
+    return (time.process_time() - start) / count
+
+
+def test_a_match_does_not_pass_downs_that_are_gone() -> None:
+    few, many = (min(seconds_per_down(count) for _ in range(3)) for count in (2000, 20_000))
+
+    assert many < 3 * few

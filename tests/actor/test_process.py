@@ -157,3 +157,36 @@ async def test_async_for_ends_with_the_process(me: Mailbox) -> None:
             me.send_exit(me.pid, atoms.enough)
 
     assert seen == [0, 1, 2]
+
+
+async def test_a_waiting_receive_asks_about_each_message_once(me: Mailbox) -> None:
+    asked: list[Any] = []
+
+    def match(message: Any) -> bool:
+        asked.append(message)
+        return bool(message == 30)
+
+    me.send(me.pid, 0)
+    waiting = asyncio.get_running_loop().create_task(me.receive(match))
+    for number in range(1, 31):
+        me.send(me.pid, number)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    assert await waiting == 30
+    assert asked == list(range(31))
+    assert [await me.receive(timeout=0) for _ in range(30)] == list(range(30))
+
+
+async def test_a_waiting_receive_looks_again_when_another_has_taken_something(me: Mailbox) -> None:
+    for number in range(3):
+        me.send(me.pid, number)
+    waiting = asyncio.get_running_loop().create_task(me.receive(lambda message: message in {3, 5}))
+    await asyncio.sleep(0)
+
+    assert [await me.receive(timeout=0), await me.receive(timeout=0)] == [0, 1]
+    me.send(me.pid, 3)
+    me.send(me.pid, 4)
+
+    assert await waiting == 3
+    assert [await me.receive(timeout=0), await me.receive(timeout=0)] == [2, 4]

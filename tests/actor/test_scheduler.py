@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyzen.actor.scheduler import BUDGET, TURN, Scheduler
+from pyzen.actor.scheduler import BUDGET, SHARE, TURN, Scheduler
+from pyzen.terms import atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyzen.terms import Atom
 
 
 class Clock:
@@ -20,6 +23,8 @@ class Clock:
 
 class Worker:
     """Works off a number of messages, each of which takes some time."""
+
+    born_of: Atom | None = None
 
     def __init__(self, name: str, left: int, log: list[tuple[str, int]], clock: Clock, takes: float = 0.0) -> None:
         self._row = name, log, clock, takes
@@ -117,3 +122,70 @@ def test_exception_of_a_process_leaves_the_others_their_turn(
     turns.pop()()
 
     assert log == [("b", 1)]
+
+
+def caused_by(node: Atom, worker: Worker) -> Worker:
+    worker.born_of = node
+    return worker
+
+
+def test_peers_take_turns(scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock) -> None:
+    log: list[tuple[str, int]] = []
+    for number in range(3):
+        scheduler.ready(caused_by(atoms.foe, Worker(f"foe {number}", 1, log, clock, takes=SHARE)))
+    scheduler.ready(caused_by(atoms.friend, Worker("friend", 1, log, clock)))
+    scheduler.ready(Worker("own", 1, log, clock))
+
+    turns.pop()()
+
+    assert [name for name, _ in log] == ["foe 0", "friend", "own", "foe 1", "foe 2"]
+    assert turns == []
+
+
+def test_a_turn_of_a_peer_has_many_that_are_short(
+    scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock
+) -> None:
+    log: list[tuple[str, int]] = []
+    for number in range(50):
+        scheduler.ready(caused_by(atoms.foe, Worker("foe", 1, log, clock, takes=SHARE / 10)))
+        scheduler.ready(caused_by(atoms.friend, Worker("friend", 1, log, clock, takes=SHARE / 1000 * number)))
+
+    turns.pop()()
+
+    names = [name for name, _ in log]
+    assert names[:10] == ["foe"] * 10
+    assert names[10] == "friend"
+    assert names.index("foe", 11) > 20
+
+
+def test_a_peer_whose_processes_have_much_to_do_has_its_turn_again(
+    scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock
+) -> None:
+    log: list[tuple[str, int]] = []
+    scheduler.ready(caused_by(atoms.foe, Worker("foe", 3 * BUDGET, log, clock, takes=SHARE / BUDGET)))
+    scheduler.ready(caused_by(atoms.friend, Worker("friend", 2 * BUDGET, log, clock, takes=SHARE / BUDGET)))
+
+    while turns:
+        turns.pop()()
+
+    assert [name for name, _ in log] == ["foe", "friend", "foe", "friend", "foe"]
+
+
+def test_exception_of_a_process_leaves_its_peer_its_turn(
+    scheduler: Scheduler, turns: list[Callable[[], None]], clock: Clock
+) -> None:
+    class Fatal(Worker):
+        def run(self, budget: int) -> bool:
+            raise SystemExit
+
+    log: list[tuple[str, int]] = []
+    for worker in Fatal("fatal", 1, log, clock), Worker("b", 1, log, clock), Fatal("last", 1, log, clock):
+        scheduler.ready(caused_by(atoms.foe, worker))
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            turns.pop()()
+    scheduler.ready(caused_by(atoms.foe, Worker("c", 1, log, clock)))
+    while turns:
+        turns.pop()()
+
+    assert log == [("b", 1), ("c", 1)]

@@ -20,9 +20,7 @@ def make_node() -> Iterator[Callable[..., Node]]:
 
     yield make
     for node in nodes:
-        node.thread.stop()
-        for peer in node.peers:
-            peer.close()
+        node.close()
 
 
 @pytest.fixture

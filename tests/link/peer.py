@@ -25,6 +25,7 @@ FLAGS = 0xD07DF5FBD
 OUR, OUR_OTHER = Pid(HERE, 5, 0, 7), Pid(HERE, 6, 0, 7)
 THEIR = Pid(THERE, 9, 0, 8)
 REF = Reference(HERE, 7, [1, 2, 3])
+THEIR_OTHER = Pid(THERE, 10, 0, 8)
 THEIR_REF = Reference(THERE, 8, [4, 5, 6])
 TICK = bytes(4)
 
@@ -37,6 +38,12 @@ class Node:
         self.events: list[Event] = []
         self.peers: list[socket.socket] = []
         self.address = self.thread.listen("127.0.0.1", 0)
+
+    def close(self) -> None:
+        """End the thread and the other ends."""
+        self.thread.stop()
+        for peer in self.peers:
+            peer.close()
 
     def wait(self, kind: int, *, seconds: float = 10.0) -> Event:
         """Return the first event of this kind that has not been waited for, and forget those before it."""
@@ -111,6 +118,22 @@ def read(peer: socket.socket, count: int) -> bytes:
 
 def read_packet(peer: socket.socket) -> bytes:
     return read(peer, struct.unpack(">I", read(peer, 4))[0])
+
+
+def raw_packet(data: bytes) -> bytes:
+    """Return a packet with an empty header."""
+    return struct.pack(">I", len(data) + 3) + b"\x83\x44\0" + data
+
+
+def all_queued(node: Node, peer: socket.socket, stream: bytes, before: int = 0) -> None:
+    """Send a stream and the end, and wait until all of it waits for a drain, besides so many bytes."""
+    peer.settimeout(None)
+    peer.sendall(stream)
+    peer.close()
+    deadline = time.monotonic() + 10
+    while node.thread.statistics()["queued_bytes"] - before < 0.99 * len(stream):  # the headers of fragments are gone
+        assert time.monotonic() < deadline
+        select.select([], [], [], 0.01)
 
 
 def at_end(peer: socket.socket) -> bool:

@@ -19,20 +19,20 @@ from pyzen._native import (
     SENT,
 )
 from pyzen.errors import LinkOverloaded
-from pyzen.terms import Atom, Pid
+from pyzen.terms import Atom
 from tests.events import Event, payloads
 from tests.link.peer import (
     OUR,
     THEIR,
+    THEIR_OTHER,
     THEIR_REF,
-    THERE,
     Node,
+    all_queued,
     read_packet,
     session,
 )
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
 
@@ -95,18 +95,6 @@ def test_what_is_lent_comes_back_at_every_end(make_node: Callable[..., Node], ho
 
 
 LARGE = bytes(range(256)) * 200_000
-THEIR_OTHER = Pid(THERE, 10, 0, 8)
-
-
-def all_queued(node: Node, peer: socket.socket, stream: bytes) -> None:
-    """Send a stream and the end, and wait until all of it waits for a drain."""
-    peer.settimeout(None)
-    peer.sendall(stream)
-    peer.close()
-    deadline = time.monotonic() + 10
-    while node.thread.statistics()["queued_bytes"] < 0.99 * len(stream):  # the headers of fragments are gone
-        assert time.monotonic() < deadline
-        select.select([], [], [], 0.01)
 
 
 def test_message_of_another_sender_overtakes_a_large_one(make_node: Callable[..., Node]) -> None:

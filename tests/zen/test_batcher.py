@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,7 +9,7 @@ from pyzen.actor.requests import GEN_CAST
 from pyzen.actor.verbs import actor_of
 from pyzen.terms import Pid, atoms
 from pyzen.testing import Recorder
-from pyzen.zen.batcher import Batcher, Batchers
+from pyzen.zen.batcher import END_SLICE, Batcher, Batchers
 from pyzen.zen.names import BATCHERS, PROXY
 
 if TYPE_CHECKING:
@@ -155,5 +156,31 @@ def test_discarded_batcher_is_followed_by_a_fresh_one(linked: World) -> None:
     peer.registry.discard(peer.pid)
     peer.registry.discard(peer.pid)
 
-    assert actor_of(before).ended
     assert peer.batcher is not before
+    linked.wait(0.0)
+    assert actor_of(before).ended
+    assert not actor_of(peer.batcher).ended
+
+
+def test_batchers_of_a_node_that_leaves_end_in_slices(linked: World) -> None:
+    peers = [linked.b.spawn(Recorder()) for _ in range(2 * END_SLICE + 1)]
+    worker = linked.worker(node=linked.a)
+    sender = Recorder()
+    linked.b.spawn(sender)
+    for pid in peers:
+        sender.send((PROXY, linked.a.name), (GEN_CAST, (atoms.process, pid, [(atoms.subscribe, worker)])))
+    linked.wait()
+    registry = linked.a.process(BATCHERS)
+    assert isinstance(registry, Batchers)
+    actors = [linked.a.actor(registry.batcher(pid).pid) for pid in peers]
+
+    for pid in peers:
+        registry.discard(pid)
+    ended = [0]
+    while not all(actor.ended for actor in actors):
+        assert linked.cluster.clock.fire_due()
+        actor_of(registry).run(1)
+        ended.append(sum(actor.ended for actor in actors))
+
+    assert registry.keys() == []
+    assert max(after - before for before, after in pairwise(ended)) == END_SLICE

@@ -140,7 +140,7 @@ async def sent_to_mirror(stage: Stage, request: Any, times: int) -> None:
     await peer.obeyed()
 
 
-@attack("one step decodes one message", 512)
+@attack("large messages are decoded in slices", 512)
 async def a_long_list_of_small_terms(stage: Stage) -> None:
     """A list of 5 million empty tuples, 10 MB."""
     peer = await stage.peer()
@@ -150,7 +150,7 @@ async def a_long_list_of_small_terms(stage: Stage) -> None:
     await peer.obeyed()
 
 
-@attack("one step decodes one message", 640)
+@attack("large messages are decoded in slices", 640)
 async def a_long_list_of_integers(stage: Stage) -> None:
     """A list of 2.5 million small tuples, 20 MB, and a map of 400 000 keys."""
     peer = await stage.peer()
@@ -160,3 +160,24 @@ async def a_long_list_of_integers(stage: Stage) -> None:
     await stage.begin()
     await peer.push([peer.raw("mirror", tuples), peer.raw("mirror", table)])
     await peer.obeyed()
+
+
+@attack("Limits.max_decoded_size", 640, "refuses a message of foe.*max_decoded_size")
+async def empty_lists_by_the_million(stage: Stage) -> None:
+    """Three messages of 40 million empty lists, a byte each, of which each would take 64 in Python."""
+    peer = await stage.peer()
+    packet = peer.raw("mirror", b"l" + struct.pack(">I", 40_000_000) + b"j" * 40_000_001)
+    await stage.begin()
+    await peer.push([packet] * 3)
+    await peer.obeyed()
+
+
+@attack("large messages are decoded in slices", 768)
+async def large_messages_of_many_links(stage: Stage) -> None:
+    """Twenty peers that send a list of 2 million small tuples each, at once."""
+    peers = [await stage.peer() for _ in range(20)]
+    tuples = b"l" + struct.pack(">I", 2_000_000) + b"h\x02a\x01a\x02" * 2_000_000 + b"j"
+    await stage.begin()
+    await asyncio.gather(*(peer.push(peer.raw("mirror", tuples)) for peer in peers))
+    for peer in peers:
+        await peer.obeyed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.hostile.attack import attack
@@ -222,3 +223,38 @@ async def dials_to_elsewhere(stage: Stage) -> None:
     await stage.begin()
     await peer.push(packets)
     await peer.obeyed()
+
+
+@attack("peers take turns", 384)
+async def calls_that_take_long(stage: Stage) -> None:
+    """200 calls of process_info that show 10 000 watchers each, which the peer has made itself."""
+    peer = await stage.peer()
+    echo = await peer.ask("erlang", "whereis", atoms.echo)
+    await peer.push([peer.control(19, peer.pid, echo, peer.ref()) for _ in range(10_000)])
+    await peer.obeyed()
+    calls = [peer.call("erlang", "process_info", echo, [atoms.monitored_by]) for _ in range(200)]
+    before = peer.results.total()
+    await stage.begin()
+    await peer.push(calls)
+    while peer.results.total() < before + len(calls):
+        await asyncio.sleep(0.1)
+
+
+@attack("peers take turns", 256, limits=FEW, longest=20.0)
+async def sleepers_of_one_moment(stage: Stage) -> None:
+    """15 000 calls of Process.sleep that come due at one moment."""
+    peer = await stage.peer()
+    loop = asyncio.get_running_loop()
+    due = loop.time() + 6.0
+    for _ in range(0, 15_000, 100):
+        left = max(1, round(1000 * (due - loop.time())))
+        await peer.push(peer.call("Elixir.Process", "sleep", left) for _ in range(100))
+    await peer.obeyed()
+    await stage.begin()
+    await asyncio.sleep(max(0.0, due - loop.time()) + 1.0)
+
+
+@attack("one look at each message", 128)
+async def junk_for_a_waiting_receive(stage: Stage) -> None:
+    """500 000 messages for a process that waits for another one by a match."""
+    await flood(stage, lambda peer: peer.message("victim_3", 7), 500_000)

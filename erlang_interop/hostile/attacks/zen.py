@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from erlang_interop.hostile.attack import attack
-from erlang_interop.hostile.stage import CALL, CAST, term
+from erlang_interop.hostile.stage import CALL, CAST, framed, term
 from pyzen.terms import Atom, Pid, atoms
 from tests.forgeries import FORGERIES, Intruder, Known
 
@@ -113,6 +115,50 @@ async def summary_with_a_huge_reason(stage: Stage) -> None:
     await stage.begin()
     await peer.push([peer.message(name, summary) for name in names])
     await peer.obeyed()
+
+
+def useless(peer: Peer, name: Atom, count: int) -> bytes:
+    """Return a message of instructions that cancel out, of ten bytes each: the head has all atoms."""
+    words = [b"subscribe", b"unsubscribe", b"echo", str(name).encode()]
+    head = b"\x83D\x04\x88\x88\x00" + b"".join(bytes([place, len(word)]) + word for place, word in enumerate(words))
+    control = term((6, peer.pid, Atom(""), Atom(PROXY)))
+    start = b"h\x02" + term(CAST) + b"h\x03" + term(atoms.process) + term(connector(peer, 1))
+    pair = b"h\2R\0h\2R\2R\3" + b"h\2R\1h\2R\2R\3"
+    return framed(head + control + start + b"l" + struct.pack(">I", count) + pair * (count // 2) + b"j")
+
+
+@attack("peers take turns", 512, longest=20.0)
+async def instructions_that_cancel_out(stage: Stage) -> None:
+    """2.4 million instructions that leave no row; the Proxy answers a ping of another peer within five seconds."""
+    peer, other = await stage.peer(), await stage.peer()
+    message = useless(peer, stage.name, 100_000)
+    await stage.begin()
+    await peer.push(message for _ in range(24))
+    before = other.replies
+    await other.push(other.gen_call(PROXY, atoms.ping))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5.0):
+            while other.replies == before:
+                await asyncio.sleep(0.01)
+    stage.expect(other.replies > before, "the Proxy does not answer a ping of another peer within 5 s")
+
+
+@attack("peers take turns", 128)
+async def a_thousand_connectors_leave(stage: Stage) -> None:
+    """Three peers with 1000 processes each that subscribe, and leave at one moment, beside Connectors of 2000 nodes."""
+    peers = [await stage.peer() for _ in range(3)]
+    for start in range(0, 2000, 20):
+        names = [Atom(f"none{number}@127.0.0.1") for number in range(start, start + 20)]
+        await peers[0].push(peers[0].call("Elixir.ZenMonitor.Local.Connector", "get_for_node", name) for name in names)
+        await peers[0].obeyed()
+    echo = term(await peers[0].ask("erlang", "whereis", atoms.echo))
+    for peer in peers:
+        await peer.push(subscriptions(peer, number, 1, echo) for number in range(1000))
+        await peer.obeyed()
+    await stage.begin()
+    for peer in peers:
+        peer.writer.transport.abort()
+    await asyncio.sleep(1.0)
 
 
 @attack("what is said of others is ignored", 64, "refuses|make no sense|does not handle")

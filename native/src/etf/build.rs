@@ -4,32 +4,36 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
 
 use super::crowd::{Crowd, TooMany};
+use super::progress::Bounds;
 use super::read::Reader;
 use super::tag;
 use crate::error::DecodeError;
 use crate::term::atom::Atom;
 use crate::term::list::{FrozenList, ImproperList};
-use crate::term::map::Pair;
+use crate::term::map::{Pair, TermMap, Unfit};
 use crate::term::pid::Pid;
 use crate::term::raw::{self, ListBuilder};
 use crate::term::reference::Reference;
+
+/// Bytes that an item takes in a list or a tuple.
+pub const SLOT: usize = 8;
 
 /// What decoding gives.
 pub type Decoded<T> = Result<T, DecodeError>;
 
 /// A list whose end is not in sight: its tail may be a list again.
-pub struct List<'py> {
-    pub items: ListBuilder<'py>,
+pub struct List {
+    pub items: ListBuilder,
     pub length: usize,
     pub frozen: bool,
-    pub tail: Option<Bound<'py, PyAny>>,
+    pub tail: Option<Py<PyAny>>,
     pub wants_tail: bool,
 }
 
-impl<'py> List<'py> {
-    pub fn push(&mut self, value: Bound<'py, PyAny>) -> Decoded<()> {
+impl List {
+    pub fn push(&mut self, value: Bound<'_, PyAny>) -> Decoded<()> {
         if self.wants_tail {
-            self.tail = Some(value);
+            self.tail = Some(value.unbind());
             return Ok(());
         }
         self.items.push(value).map_err(no_memory)
@@ -40,28 +44,26 @@ impl<'py> List<'py> {
     }
 
     /// Read on where the tail is a list; true when the list is complete.
-    pub fn end(&mut self, reader: &mut Reader<'_>, pending: &mut usize) -> Decoded<bool> {
+    pub fn end(&mut self, py: Python<'_>, reader: &mut Reader<'_>, bounds: &mut Bounds) -> Decoded<bool> {
         if self.tail.is_some() {
             return Ok(true);
         }
         loop {
             match reader.peek() {
-                Some(tag::NIL) => reader.tag()?,
+                Some(tag::NIL) => drop(reader.tag()?),
                 Some(tag::STRING) => {
                     reader.tag()?;
                     let length = reader.length16()?;
                     let bytes = reader.take(length)?;
-                    push_bytes(&mut self.items, bytes)?;
+                    bounds.charge(length * SLOT, reader)?;
+                    push_bytes(py, &mut self.items, bytes)?;
                     self.length += length;
-                    0
                 }
                 Some(tag::LIST) => {
                     reader.tag()?;
                     let more = reader.length32()?;
-                    *pending = pending.saturating_add(more);
-                    if *pending > reader.remaining() {
-                        return Err(reader.malformed("more elements are declared than bytes are left"));
-                    }
+                    bounds.expect(more, reader)?;
+                    bounds.charge(more.saturating_mul(SLOT), reader)?;
                     if more == 0 {
                         continue;
                     }
@@ -72,18 +74,18 @@ impl<'py> List<'py> {
                     self.wants_tail = true;
                     return Ok(false);
                 }
-            };
-            *pending -= 1;
+            }
+            bounds.pending -= 1;
             return Ok(true);
         }
     }
 
-    pub fn finish(self, py: Python<'py>) -> Decoded<Bound<'py, PyAny>> {
+    pub fn finish(self, py: Python<'_>) -> Decoded<Bound<'_, PyAny>> {
         match self.tail {
-            None => finish_list(self.items, self.frozen),
+            None => finish_list(py, self.items, self.frozen),
             Some(tail) => {
-                let items = self.items.finish().to_tuple().unbind().into();
-                object(py, ImproperList { items, tail: tail.unbind().into() })
+                let items = self.items.finish(py).to_tuple().unbind().into();
+                object(py, ImproperList { items, tail: tail.into() })
             }
         }
     }
@@ -114,10 +116,10 @@ fn is_hashed_with_a_secret(key: &Bound<'_, PyAny>) -> bool {
 }
 
 /// A map: a dict as long as Python can tell its keys apart, soon, and is not too deep for it.
-pub struct Map<'py> {
-    pub dict: Option<Bound<'py, PyDict>>,
-    pub pairs: Vec<Pair<'py>>,
-    pub key: Option<Bound<'py, PyAny>>,
+pub struct Map {
+    pub dict: Option<Py<PyDict>>,
+    pub pairs: Vec<(Py<PyAny>, Py<PyAny>)>,
+    pub key: Option<Py<PyAny>>,
     pub left: usize,
     pub frozen: bool,
     pub deep: bool,
@@ -129,42 +131,51 @@ pub struct Map<'py> {
     crowd: Option<Box<Crowd>>,
 }
 
-impl<'py> Map<'py> {
-    pub fn new(py: Python<'py>, left: usize, frozen: bool, max_equal_hashes: usize, start: usize) -> Self {
-        let dict = (!frozen).then(|| PyDict::new(py));
+impl Map {
+    pub fn new(py: Python<'_>, left: usize, frozen: bool, max_equal_hashes: usize, start: usize) -> Self {
+        let dict = (!frozen).then(|| PyDict::new(py).unbind());
         let large = left > max_equal_hashes;
         let (pairs, crowd) = (Vec::new(), None);
         Self { dict, pairs, key: None, left, frozen, deep: false, start, key_size: 0, max_equal_hashes, large, crowd }
     }
 
-    pub fn take_key(&mut self, key: Bound<'py, PyAny>, end: usize) {
+    pub fn take_key(&mut self, key: Bound<'_, PyAny>, end: usize) {
         self.key_size = end - self.start;
-        self.key = Some(key);
+        self.key = Some(key.unbind());
     }
 
-    pub fn add(&mut self, value: Bound<'py, PyAny>, end: usize, patience: &mut usize) -> Decoded<()> {
-        let Some(key) = self.key.take() else {
+    pub fn add(&mut self, value: Bound<'_, PyAny>, end: usize, patience: &mut usize) -> Decoded<()> {
+        let py = value.py();
+        let Some(key) = self.key.take().map(|key| key.into_bound(py)) else {
             return Ok(());
         };
         self.left -= 1;
         self.start = end;
-        if let Some(dict) = self.dict.clone() {
+        if let Some(dict) = self.dict.as_ref().map(|dict| dict.bind(py).clone()) {
             let apart = !self.deep && self.is_soon_found(&dict, &key, patience)?;
             if apart && raw::insert_new(&dict, &key, &value).map_err(no_memory)? {
                 return Ok(());
             }
-            self.pairs.extend(dict.iter());
+            self.pairs.extend(dict.iter().map(|(key, value)| (key.unbind(), value.unbind())));
             self.dict = None;
         }
-        self.pairs.push((key, value));
+        self.pairs.push((key.unbind(), value.unbind()));
         Ok(())
+    }
+
+    /// The map, with all its keys; `None` where one comes twice.
+    pub fn finish(self, py: Python<'_>) -> Decoded<Option<Bound<'_, PyAny>>> {
+        match self.dict {
+            Some(dict) => Ok(Some(dict.into_bound(py).into_any())),
+            None => term_map(py, self),
+        }
     }
 
     /// Whether Python may look for the place of a key; refused if that takes too many steps.
     fn is_soon_found(
         &mut self,
-        dict: &Bound<'py, PyDict>,
-        key: &Bound<'py, PyAny>,
+        dict: &Bound<'_, PyDict>,
+        key: &Bound<'_, PyAny>,
         patience: &mut usize,
     ) -> Decoded<bool> {
         let is_harmless = !self.large && (self.key_size < LONG || dict.len() < FEW);
@@ -179,6 +190,17 @@ impl<'py> Map<'py> {
         let left = patience.checked_sub(if self.key_size < LONG { 0 } else { equal * self.key_size });
         *patience = left.unwrap_or(0);
         Ok(left.is_some())
+    }
+}
+
+/// A map that no dict can stand for; `None` where a key comes twice.
+fn term_map(py: Python<'_>, map: Map) -> Decoded<Option<Bound<'_, PyAny>>> {
+    let pairs: Vec<Pair<'_>> =
+        map.pairs.into_iter().map(|(key, value)| (key.into_bound(py), value.into_bound(py))).collect();
+    match TermMap::of_distinct(py, &pairs, map.frozen) {
+        Ok(map) => object(py, map).map(Some),
+        Err(Unfit::Duplicate) => Ok(None),
+        Err(Unfit::Error(_)) => Err(DecodeError::Memory),
     }
 }
 
@@ -206,7 +228,7 @@ pub enum Key {
 
 impl Key {
     /// The key of this map has come to its end.
-    pub fn end(&mut self, map: &mut Map<'_>, index: usize) {
+    pub fn end(&mut self, map: &mut Map, index: usize) {
         if let Self::Inside { frame, deep } = *self {
             if frame == index {
                 map.deep |= deep;
@@ -216,27 +238,26 @@ impl Key {
     }
 
     /// The next key of this map begins, if there is one.
-    pub fn begin(&mut self, map: &Map<'_>, index: usize) {
+    pub fn begin(&mut self, map: &Map, index: usize) {
         if map.left > 0 && matches!(self, Self::Outside) {
             *self = Self::Inside { frame: index, deep: false };
         }
     }
 }
 
-pub fn push_bytes<'py>(list: &mut ListBuilder<'py>, bytes: &[u8]) -> Decoded<()> {
-    let py = list.py();
+pub fn push_bytes(py: Python<'_>, list: &mut ListBuilder, bytes: &[u8]) -> Decoded<()> {
     for byte in bytes {
-        let integer: Bound<'py, PyInt> = byte.into_pyobject(py).map_err(|_| DecodeError::Memory)?;
+        let integer: Bound<'_, PyInt> = byte.into_pyobject(py).map_err(|_| DecodeError::Memory)?;
         list.push(integer.into_any()).map_err(no_memory)?;
     }
     Ok(())
 }
 
-pub fn finish_list(list: ListBuilder<'_>, frozen: bool) -> Decoded<Bound<'_, PyAny>> {
-    let list = list.finish();
+pub fn finish_list(py: Python<'_>, list: ListBuilder, frozen: bool) -> Decoded<Bound<'_, PyAny>> {
+    let list = list.finish(py);
     if frozen {
         let items = list.to_tuple().unbind().into();
-        return object(list.py(), FrozenList { items });
+        return object(py, FrozenList { items });
     }
     Ok(list.into_any())
 }

@@ -6,13 +6,14 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
-use super::build::{Decoded, Key, List, Map, finish_list, no_memory, object, patience, push_bytes};
+use super::build::{Decoded, Key, List, Map, SLOT, finish_list, no_memory, object, push_bytes};
+use super::progress::{Frame, Hole, Progress};
 use super::read::{self, Atoms, Reader};
 use super::{Decoding, tag};
 use crate::error::DecodeError;
+use crate::limits::Limits;
 use crate::term::bits::{BitString, Bits};
 use crate::term::fun::{Export, Fun, FunParts};
-use crate::term::map::{TermMap, Unfit};
 use crate::term::number;
 use crate::term::pid::Pid;
 use crate::term::port::Port;
@@ -26,15 +27,21 @@ const MAX_HASHED_DEPTH: usize = 100;
 /// Binaries from this size on are left unfilled where that is asked for.
 const LARGE: usize = 256 * 1024;
 
-/// A binary that was left unfilled: its bytes are `length` ones from `at` on.
-pub struct Hole {
-    /// The object.
-    pub bytes: Unfilled,
-    /// Where its bytes start.
-    pub at: usize,
-    /// How many bytes are not filled yet, counted from the start.
-    pub left: usize,
-}
+/// Larger tuples are read a slice at a time.
+const SMALL_ARITY: usize = 255;
+
+/// Terms that are read between two looks at the clock.
+const STRIDE: usize = 64;
+
+/// Bytes that objects take in Python: their heads, and what a pair of a dict takes. Those of
+/// binaries are bounded by the bytes of the term.
+const CONTAINER: usize = 56;
+const OBJECT: usize = 80;
+const NUMBER: usize = 32;
+const PAIR: usize = 100;
+
+/// The integers that Python has anyway.
+const KEPT: std::ops::RangeInclusive<i64> = -5..=256;
 
 /// Decode one term at the start of `data`; the object, and how many bytes it took.
 pub fn decode_term<'py>(
@@ -42,105 +49,72 @@ pub fn decode_term<'py>(
     data: &[u8],
     how: &Decoding<'_>,
 ) -> Result<(Bound<'py, PyAny>, usize), DecodeError> {
-    decode(py, data, how, None).map(|(term, taken, _)| (term, taken))
-}
-
-/// The same, but large binaries that are not part of a map's key are left unfilled. Nobody may see the object before
-/// the caller has filled them.
-pub fn decode_leaving_holes<'py>(
-    py: Python<'py>,
-    data: &[u8],
-    how: &Decoding<'_>,
-) -> Result<(Bound<'py, PyAny>, usize, Vec<Hole>), DecodeError> {
-    decode(py, data, how, Some(Vec::new()))
-}
-
-fn decode<'py>(
-    py: Python<'py>,
-    data: &[u8],
-    how: &Decoding<'_>,
-    holes: Option<Vec<Hole>>,
-) -> Result<(Bound<'py, PyAny>, usize, Vec<Hole>), DecodeError> {
-    let maximum = how.limits.max_term_size;
-    if data.len() > maximum {
-        let value = data.len() as u64;
-        return Err(DecodeError::Limit { limit: "max_term_size", value, maximum: maximum as u64, offset: 0 });
-    }
     let _pause = CollectorPause::new(py);
-    let mut decoder = Decoder::new(py, data, how);
-    decoder.holes = holes;
-    let term = decoder.run()?;
-    Ok((term, decoder.reader.position(), decoder.holes.unwrap_or_default()))
+    let mut decoder = Decoder::new(py, data, how, Progress::new(data.len(), how.limits, false)?);
+    loop {
+        if let Some(term) = decoder.stride()? {
+            return Ok((term, decoder.reader.position()));
+        }
+    }
 }
 
-struct Decoder<'a, 'py> {
+/// Decodes as far as it gets.
+pub struct Decoder<'a, 'py> {
     py: Python<'py>,
     reader: Reader<'a>,
     atoms: Atoms<'a>,
     strings: bool,
-    max_depth: usize,
-    max_equal_hashes: usize,
-    frames: Vec<Frame<'py>>,
-    /// Terms that the unfinished containers still need; each takes a byte at least.
-    pending: usize,
-    key: Key,
-    /// Bytes of keys that Python may still compare.
-    patience: usize,
-    holes: Option<Vec<Hole>>,
-}
-
-enum Frame<'py> {
-    Tuple(TupleBuilder<'py>),
-    List(List<'py>),
-    Map(Map<'py>),
-    Fun(Box<FunParts>, TupleBuilder<'py>),
-    Record(Box<RecordParts>, TupleBuilder<'py>),
+    limits: &'a Limits,
+    now: Progress,
 }
 
 /// What reading one tag has led to.
 enum Step<'py> {
     Value(Bound<'py, PyAny>),
-    Open(Frame<'py>),
+    Open(Frame),
     /// The term is the one that follows.
     Again,
 }
 
 impl<'a, 'py> Decoder<'a, 'py> {
-    fn new(py: Python<'py>, data: &'a [u8], how: &Decoding<'a>) -> Self {
+    /// Go on with a term.
+    pub fn new(py: Python<'py>, data: &'a [u8], how: &Decoding<'a>, now: Progress) -> Self {
         Self {
             py,
-            reader: Reader::new(data),
+            reader: Reader::at(data, now.position),
             atoms: Atoms::new(how.atoms, how.budget),
             strings: how.strings,
-            max_depth: how.limits.max_depth,
-            max_equal_hashes: how.limits.max_equal_hashes,
-            frames: Vec::new(),
-            pending: 1,
-            key: Key::Outside,
-            patience: patience(data.len()),
-            holes: None,
+            limits: how.limits,
+            now,
         }
     }
 
-    fn run(&mut self) -> Decoded<Bound<'py, PyAny>> {
-        loop {
+    /// How far it is.
+    pub fn suspend(self) -> Progress {
+        Progress { position: self.reader.position(), ..self.now }
+    }
+
+    /// Read some terms; the value of the outermost one, if that is complete.
+    pub fn stride(&mut self) -> Decoded<Option<Bound<'py, PyAny>>> {
+        for _ in 0..STRIDE {
             match self.term()? {
                 Step::Again => {}
                 Step::Open(frame) => self.open(frame),
                 Step::Value(value) => {
                     if let Some(value) = self.deliver(value)? {
-                        return Ok(value);
+                        return Ok(Some(value));
                     }
                 }
             }
         }
+        Ok(None)
     }
 
     /// Give a value to the innermost container, and those that this completes to theirs.
     fn deliver(&mut self, mut value: Bound<'py, PyAny>) -> Decoded<Option<Bound<'py, PyAny>>> {
         loop {
-            let (depth, at) = (self.frames.len(), self.reader.position());
-            let Some(frame) = self.frames.last_mut() else {
+            let (depth, at) = (self.now.frames.len(), self.reader.position());
+            let Some(frame) = self.now.frames.last_mut() else {
                 return Ok(Some(value));
             };
             let complete = match frame {
@@ -150,23 +124,23 @@ impl<'a, 'py> Decoder<'a, 'py> {
                 }
                 Frame::List(list) => {
                     list.push(value)?;
-                    list.is_full() && list.end(&mut self.reader, &mut self.pending)?
+                    list.is_full() && list.end(self.py, &mut self.reader, &mut self.now.bounds)?
                 }
                 Frame::Map(map) if map.key.is_none() => {
-                    self.key.end(map, depth - 1);
+                    self.now.key.end(map, depth - 1);
                     map.take_key(value, at);
                     false
                 }
                 Frame::Map(map) => {
-                    map.add(value, at, &mut self.patience)?;
-                    self.key.begin(map, depth - 1);
+                    map.add(value, at, &mut self.now.patience)?;
+                    self.now.key.begin(map, depth - 1);
                     map.left == 0
                 }
             };
             if !complete {
                 return Ok(None);
             }
-            let Some(frame) = self.frames.pop() else {
+            let Some(frame) = self.now.frames.pop() else {
                 return Ok(None);
             };
             value = self.close(frame)?;
@@ -175,34 +149,38 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     /// Count the container that begins.
     fn enter(&mut self) -> Decoded<()> {
-        let depth = self.frames.len();
-        if depth >= self.max_depth {
-            return Err(self.reader.limit("max_depth", depth + 1, self.max_depth));
+        let (depth, maximum) = (self.now.frames.len(), self.limits.max_depth);
+        if depth >= maximum {
+            return Err(self.reader.limit("max_depth", depth + 1, maximum));
         }
-        if let Key::Inside { frame, deep } = &mut self.key {
+        if let Key::Inside { frame, deep } = &mut self.now.key {
             *deep |= depth - *frame > MAX_HASHED_DEPTH;
         }
         Ok(())
     }
 
-    fn open(&mut self, frame: Frame<'py>) {
-        if matches!((&frame, &self.key), (Frame::Map(_), Key::Outside)) {
-            self.key = Key::Inside { frame: self.frames.len(), deep: false };
+    fn open(&mut self, frame: Frame) {
+        if matches!((&frame, &self.now.key), (Frame::Map(_), Key::Outside)) {
+            self.now.key = Key::Inside { frame: self.now.frames.len(), deep: false };
         }
-        self.frames.push(frame);
+        self.now.frames.push(frame);
     }
 
-    /// Count terms that are to come; containers must not be made for more than can come.
     fn expect(&mut self, terms: usize) -> Decoded<usize> {
-        self.pending = self.pending.saturating_add(terms);
-        if self.pending > self.reader.remaining() {
-            return Err(self.reader.malformed("more elements are declared than bytes are left"));
-        }
-        Ok(terms)
+        self.now.bounds.expect(terms, &self.reader)
+    }
+
+    fn charge(&mut self, bytes: usize) -> Decoded<()> {
+        self.now.bounds.charge(bytes, &self.reader)
+    }
+
+    /// Count a container, and what each of its items takes.
+    fn charge_container(&mut self, items: usize, each: usize) -> Decoded<()> {
+        self.charge(items.saturating_mul(each).saturating_add(CONTAINER))
     }
 
     fn frozen(&self) -> bool {
-        matches!(self.key, Key::Inside { .. })
+        matches!(self.now.key, Key::Inside { .. })
     }
 
     fn term(&mut self) -> Decoded<Step<'py>> {
@@ -227,7 +205,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     fn tag(&mut self) -> Decoded<u8> {
         let tag = self.reader.tag()?;
-        self.pending -= 1;
+        self.now.bounds.pending -= 1;
         Ok(tag)
     }
 
@@ -251,15 +229,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
             tag::BINARY => {
                 let length = self.reader.length32()?;
                 let bytes = self.reader.take(length)?;
+                self.charge(OBJECT)?;
                 if length < LARGE { self.binary(bytes) } else { self.large_binary(bytes)? }
             }
             tag::NEW_PID | tag::PID => {
                 let parts = read::pid(&mut self.reader, &mut self.atoms, tag)?;
-                object(self.py, Pid(parts))?
+                self.object(Pid(parts))?
             }
             tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
                 let parts = read::reference(&mut self.reader, &mut self.atoms, tag)?;
-                object(self.py, Reference(parts))?
+                self.object(Reference(parts))?
             }
             _ => match self.atoms.read(&mut self.reader, tag)? {
                 Some(name) => name.value(self.py).map_err(no_memory)?,
@@ -290,7 +269,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             tag::BIT_BINARY => self.bits()?,
             tag::V4_PORT | tag::NEW_PORT | tag::PORT => {
                 let parts = read::port(&mut self.reader, &mut self.atoms, tag)?;
-                object(self.py, Port(parts))?
+                self.object(Port(parts))?
             }
             tag::EXPORT => self.export()?,
             tag::NEW_FUN => return self.fun(),
@@ -300,18 +279,23 @@ impl<'a, 'py> Decoder<'a, 'py> {
         Ok(Step::Value(value))
     }
 
-    fn integer(&self, value: i64) -> Decoded<Bound<'py, PyAny>> {
+    fn integer(&mut self, value: i64) -> Decoded<Bound<'py, PyAny>> {
+        if !KEPT.contains(&value) {
+            self.charge(NUMBER)?;
+        }
         let integer: Bound<'py, PyInt> = value.into_pyobject(self.py).map_err(|_| DecodeError::Memory)?;
         Ok(integer.into_any())
     }
 
-    fn float(&self, value: f64) -> Decoded<Bound<'py, PyAny>> {
+    fn float(&mut self, value: f64) -> Decoded<Bound<'py, PyAny>> {
+        self.charge(NUMBER)?;
         Ok(PyFloat::new(self.py, self.reader.finite(value)?).into_any())
     }
 
     fn big(&mut self, length: usize) -> Decoded<Bound<'py, PyAny>> {
         let negative = self.reader.sign()?;
         let magnitude = self.reader.take(length)?;
+        self.charge(NUMBER + length + length / 8)?;
         number::from_magnitude(self.py, negative, magnitude).map_err(no_memory)
     }
 
@@ -324,8 +308,8 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     fn large_binary(&mut self, bytes: &[u8]) -> Decoded<Bound<'py, PyAny>> {
         let at = self.reader.position() - bytes.len();
-        match &mut self.holes {
-            Some(holes) if matches!(self.key, Key::Outside) && !self.strings => {
+        match &mut self.now.holes {
+            Some(holes) if matches!(self.now.key, Key::Outside) && !self.strings => {
                 let (unfilled, object) = Unfilled::new(self.py, bytes.len()).map_err(no_memory)?;
                 holes.push(Hole { bytes: unfilled, at, left: bytes.len() });
                 Ok(object.into_any())
@@ -342,15 +326,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
             return Err(self.reader.malformed("a bitstring uses 1 to 8 bits of its last byte"));
         }
         match Bits::new(bytes, last) {
-            Some(bits) => object(self.py, BitString(bits)),
+            Some(bits) => self.object(BitString(bits)),
             None => Ok(self.binary(bytes)),
         }
     }
 
-    fn bytes_list(&self, bytes: &[u8]) -> Decoded<Bound<'py, PyAny>> {
+    fn bytes_list(&mut self, bytes: &[u8]) -> Decoded<Bound<'py, PyAny>> {
+        self.charge_container(bytes.len(), SLOT)?;
         let mut list = ListBuilder::new(self.py, bytes.len()).map_err(no_memory)?;
-        push_bytes(&mut list, bytes)?;
-        finish_list(list, self.frozen())
+        push_bytes(self.py, &mut list, bytes)?;
+        finish_list(self.py, list, self.frozen())
     }
 
     fn tuple(&mut self, arity: usize) -> Decoded<Step<'py>> {
@@ -359,18 +344,23 @@ impl<'a, 'py> Decoder<'a, 'py> {
         }
         self.enter()?;
         let arity = self.expect(arity)?;
+        self.charge_container(arity, SLOT)?;
         let mut items = TupleBuilder::new(self.py, arity).map_err(no_memory)?;
-        // Most tuples hold no other container: those never become a frame.
-        while !items.is_full() {
+        // Most tuples are small and hold no other container: those never become a frame.
+        for _ in 0..arity.min(SMALL_ARITY) {
             let tag = self.tag()?;
             let Some(value) = self.frequent(tag)? else {
                 self.reader.untag();
-                self.pending += 1;
-                return Ok(Step::Open(Frame::Tuple(items)));
+                self.now.bounds.pending += 1;
+                break;
             };
             items.push(value);
         }
-        Ok(Step::Value(items.finish().into_any()))
+        Ok(if items.is_full() {
+            Step::Value(items.finish(self.py).into_any())
+        } else {
+            Step::Open(Frame::Tuple(items))
+        })
     }
 
     fn list(&mut self) -> Decoded<Step<'py>> {
@@ -380,6 +370,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             return Ok(Step::Again);
         }
         self.enter()?;
+        self.charge_container(length, SLOT)?;
         let items = ListBuilder::new(self.py, length).map_err(no_memory)?;
         Ok(Step::Open(Frame::List(List { items, length, frozen: self.frozen(), tail: None, wants_tail: false })))
     }
@@ -387,7 +378,8 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn map(&mut self) -> Decoded<Step<'py>> {
         let count = self.reader.length32()?;
         self.expect(count.saturating_mul(2))?;
-        let map = Map::new(self.py, count, self.frozen(), self.max_equal_hashes, self.reader.position());
+        self.charge_container(count, PAIR)?;
+        let map = Map::new(self.py, count, self.frozen(), self.limits.max_equal_hashes, self.reader.position());
         if count == 0 {
             return self.finish_map(map).map(Step::Value);
         }
@@ -400,7 +392,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let function = self.atoms.expect(&mut self.reader)?.clone();
         let arity = u8::try_from(self.reader.integer()?);
         let arity = arity.map_err(|_| self.reader.malformed("an arity is from 0 to 255"))?;
-        object(self.py, Export { module, function, arity })
+        self.object(Export { module, function, arity })
     }
 
     fn fun(&mut self) -> Decoded<Step<'py>> {
@@ -414,6 +406,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             tag @ (tag::NEW_PID | tag::PID) => read::pid(&mut self.reader, &mut self.atoms, tag)?,
             _ => return Err(self.reader.malformed("a pid is needed here")),
         };
+        self.charge(OBJECT)?;
         let parts = Box::new(FunParts { module, arity, uniq, index, old_index, old_uniq, pid });
         let free = self.expect(free)?;
         self.with_items(free, |items| Frame::Fun(parts, items))
@@ -425,7 +418,8 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let module = self.atoms.expect(&mut self.reader)?.clone();
         let name = self.atoms.expect(&mut self.reader)?.clone();
         self.expect(count.saturating_mul(2))?;
-        self.pending -= count; // the names are read here
+        self.charge(count.saturating_mul(SLOT).saturating_add(OBJECT))?;
+        self.now.bounds.pending -= count; // the names are read here
         let names: Decoded<Vec<_>> = (0..count).map(|_| self.atoms.expect(&mut self.reader).cloned()).collect();
         let fields = names?;
         if !record::are_distinct(&fields) {
@@ -436,32 +430,36 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     /// A frame that collects `count` terms, closed at once when that is none.
-    fn with_items(&mut self, count: usize, frame: impl FnOnce(TupleBuilder<'py>) -> Frame<'py>) -> Decoded<Step<'py>> {
+    fn with_items(&mut self, count: usize, frame: impl FnOnce(TupleBuilder) -> Frame) -> Decoded<Step<'py>> {
         self.enter()?;
+        self.charge_container(count, SLOT)?;
         let frame = frame(TupleBuilder::new(self.py, count).map_err(no_memory)?);
         if count == 0 { self.close(frame).map(Step::Value) } else { Ok(Step::Open(frame)) }
     }
 
-    fn close(&self, frame: Frame<'py>) -> Decoded<Bound<'py, PyAny>> {
+    fn close(&self, frame: Frame) -> Decoded<Bound<'py, PyAny>> {
+        let py = self.py;
         match frame {
-            Frame::Tuple(tuple) => Ok(tuple.finish().into_any()),
-            Frame::List(list) => list.finish(self.py),
+            Frame::Tuple(tuple) => Ok(tuple.finish(py).into_any()),
+            Frame::List(list) => list.finish(py),
             Frame::Map(map) => self.finish_map(map),
-            Frame::Fun(parts, free) => object(self.py, Fun { parts: *parts, free: free.finish().unbind().into() }),
+            Frame::Fun(parts, free) => object(py, Fun { parts: *parts, free: free.finish(py).unbind().into() }),
             Frame::Record(parts, values) => {
-                object(self.py, Record { parts: *parts, values: values.finish().unbind().into() })
+                object(py, Record { parts: *parts, values: values.finish(py).unbind().into() })
             }
         }
     }
 
-    fn finish_map(&self, map: Map<'py>) -> Decoded<Bound<'py, PyAny>> {
-        if let Some(dict) = map.dict {
-            return Ok(dict.into_any());
-        }
-        match TermMap::of_distinct(self.py, &map.pairs, map.frozen) {
-            Ok(map) => object(self.py, map),
-            Err(Unfit::Duplicate) => Err(self.reader.malformed("a map has the same key twice")),
-            Err(Unfit::Error(_)) => Err(DecodeError::Memory),
-        }
+    fn finish_map(&self, map: Map) -> Decoded<Bound<'py, PyAny>> {
+        map.finish(self.py)?.ok_or_else(|| self.reader.malformed("a map has the same key twice"))
+    }
+
+    /// An object of ours.
+    fn object<T>(&mut self, value: T) -> Decoded<Bound<'py, PyAny>>
+    where
+        T: pyo3::PyClass + Into<pyo3::PyClassInitializer<T>>,
+    {
+        self.charge(OBJECT)?;
+        object(self.py, value)
     }
 }

@@ -19,6 +19,8 @@ mod object;
 mod output;
 #[cfg(feature = "python")]
 mod path;
+#[cfg(feature = "python")]
+mod progress;
 pub mod read;
 pub mod skip;
 pub mod tag;
@@ -28,11 +30,13 @@ use crate::limits::Limits;
 use crate::term::atom::{Budget, Name};
 
 #[cfg(feature = "python")]
-pub use decode::{Hole, decode_leaving_holes, decode_term};
+pub use decode::decode_term;
 #[cfg(feature = "python")]
 pub use encode::{Aside, encode_aside, encode_term, encoded_size};
 #[cfg(feature = "python")]
 pub use object::{Encoded, decode_error, register};
+#[cfg(feature = "python")]
+pub use progress::{Hole, Progress};
 pub use skip::skip_term;
 
 /// How a term is decoded.

@@ -68,16 +68,22 @@ fn encode_message(term: &Bound<'_, PyAny>, max_depth: usize) -> PyResult<Encoded
 
 /// Decode a term with version byte.
 #[pyfunction]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each limit for itself: to make an object of them takes longer than most terms"
+)]
 fn decode<'py>(
     data: &Bound<'py, PyAny>,
     strings: bool,
     max_depth: usize,
     max_term_size: usize,
+    max_decoded_size: usize,
     max_inflated_size: usize,
     max_atoms: usize,
     max_equal_hashes: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let limits = Limits { max_depth, max_equal_hashes, max_term_size, max_inflated_size, ..Limits::default() };
+    let limits =
+        Limits { max_depth, max_equal_hashes, max_term_size, max_decoded_size, max_inflated_size, ..Limits::default() };
     let how = Decoding { limits: &limits, strings, atoms: &[], budget: &Budget::of_program(max_atoms) };
     let py = data.py();
     let decoded = match data.cast::<PyBytes>() {

@@ -22,7 +22,12 @@ type Read<T> = Result<T, DecodeError>;
 impl<'a> Reader<'a> {
     /// A reader at the start of `data`.
     pub fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0, tag: None, start: 0 }
+        Self::at(data, 0)
+    }
+
+    /// A reader of which so many bytes are read.
+    pub fn at(data: &'a [u8], at: usize) -> Self {
+        Self { data, at, tag: None, start: at }
     }
 
     /// Bytes read so far.
@@ -32,7 +37,7 @@ impl<'a> Reader<'a> {
 
     /// Bytes that are left.
     pub fn remaining(&self) -> usize {
-        self.data.len() - self.at
+        self.data.len().saturating_sub(self.at)
     }
 
     /// Where the current term starts.

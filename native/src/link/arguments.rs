@@ -71,6 +71,7 @@ pub fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Limits> {
         max_depth: size("max_depth")?,
         max_equal_hashes: size("max_equal_hashes")?,
         max_term_size: size("max_term_size")?,
+        max_decoded_size: size("max_decoded_size")?,
         max_inflated_size: size("max_inflated_size")?,
         max_atoms: size("max_atoms")?,
         max_peer_atoms: size("max_peer_atoms")?,

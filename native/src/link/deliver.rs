@@ -12,7 +12,7 @@ use crate::dist::control::{Head, Payload, Shape, Target, read_head};
 use crate::dist::identity::{Identity, read_atom, read_own_pid};
 use crate::dist::packet::Packet;
 use crate::error::DecodeError;
-use crate::etf::{Decoding, Hole, decode_leaving_holes, decode_term, skip_term};
+use crate::etf::{Decoding, decode_term, skip_term};
 use crate::limits::Limits;
 use crate::term::atom::Name;
 use crate::term::raw::TupleBuilder;
@@ -67,29 +67,116 @@ impl Flat {
     }
 }
 
+/// Bytes of one element of a control tuple, a reason apart: more are no name, no identifier and no options.
+const MAX_ELEMENT: usize = 64 * 1024;
+
 /// The signals whose payload is a reason; one that breaks a limit is replaced, so that the signal is not lost.
 const WITH_REASON: [u8; 3] = [24, 26, 28];
 
-/// Decode a packet. `None` for a message to a process that is none of ours; an error is the reason to close the link.
-///
-/// A payload that breaks a limit costs itself only: what it belongs to is refused, or has another reason. One with an
-/// atom more than the peer may make ends the link.
-///
-/// The large binaries of a large packet are left unfilled and added to `holes`.
-pub fn deliver(
+/// A packet of which all is decoded but the payload, which is its last term.
+pub struct Opened {
+    /// The operation; of several that mean the same, the one that Python knows.
+    op: u8,
+    content: Content,
+    /// Where the payload starts, if there is one.
+    start: Option<usize>,
+}
+
+/// What a packet is.
+enum Content {
+    /// A message.
+    Message(Receiver),
+    /// Any other, with the control tuple in its one form.
+    Signal(Py<PyAny>),
+}
+
+/// What a packet has led to.
+pub enum Delivered {
+    /// Nothing: it is a message to a process that is none of ours.
+    Nothing,
+    /// An event.
+    Whole(Flat),
+    /// The payload takes long to decode, and is not begun.
+    Large(Opened),
+}
+
+/// Decode a packet, but for the payload of a large one. An error is the reason to close the link.
+pub fn deliver(py: Python<'_>, packet: &Packet, identity: &Identity, limits: &Limits) -> Result<Delivered, String> {
+    match open(py, packet, identity, limits)? {
+        None => Ok(Delivered::Nothing),
+        Some(opened) if packet.size() >= LARGE_PACKET && opened.start.is_some() => Ok(Delivered::Large(opened)),
+        Some(opened) => opened.decode(py, packet, &decoding(packet, identity, limits)).map(Delivered::Whole),
+    }
+}
+
+/// The same, whatever its size; `None` for a message to a process that is none of ours.
+pub fn deliver_whole(
     py: Python<'_>,
     packet: &Packet,
     identity: &Identity,
     limits: &Limits,
-    holes: &mut Vec<Hole>,
 ) -> Result<Option<Flat>, String> {
-    let how = Decoding { limits, strings: false, atoms: &packet.atoms, budget: &identity.budget };
-    let mut terms = Terms { py, data: packet.terms(), position: 0, bound: packet.control_bound(), how, holes };
+    let opened = open(py, packet, identity, limits)?;
+    opened.map(|opened| opened.decode(py, packet, &decoding(packet, identity, limits))).transpose()
+}
+
+fn open(py: Python<'_>, packet: &Packet, identity: &Identity, limits: &Limits) -> Result<Option<Opened>, String> {
+    let how = decoding(packet, identity, limits);
+    let mut terms = Terms { py, data: packet.terms(), position: 0, bound: packet.control_bound(), how };
     terms.version(packet)?;
     let head = terms.native(read_head)?;
-    let in_message = |error| format!("control message {}: {error}", head.op);
-    let flat = terms.flat(&head, packet, identity).map_err(in_message)?;
-    Ok(flat)
+    terms.open(&head, packet, identity).map_err(|error| format!("control message {}: {error}", head.op))
+}
+
+/// How the terms of a packet are decoded.
+pub fn decoding<'a>(packet: &'a Packet, identity: &'a Identity, limits: &'a Limits) -> Decoding<'a> {
+    Decoding { limits, strings: false, atoms: &packet.atoms, budget: &identity.budget }
+}
+
+impl Opened {
+    /// The bytes of the payload.
+    pub fn payload<'a>(&self, packet: &'a Packet) -> &'a [u8] {
+        self.start.and_then(|start| packet.terms().get(start..)).unwrap_or_default()
+    }
+
+    /// Decode the payload, too.
+    fn decode(self, py: Python<'_>, packet: &Packet, how: &Decoding<'_>) -> Result<Flat, String> {
+        let payload = match self.start {
+            Some(_) => decode_term(py, self.payload(packet), how).map(|(payload, _)| payload),
+            None => Ok(no_payload(py).map_err(|error| error.to_string())?),
+        };
+        self.close(py, payload)
+    }
+
+    /// The event. A payload that breaks a limit costs itself only: what it belongs to is refused, or has another
+    /// reason. One with an atom more than the peer may make, or that is no term, ends the link.
+    pub fn close(self, py: Python<'_>, payload: Result<Bound<'_, PyAny>, DecodeError>) -> Result<Flat, String> {
+        match payload {
+            Ok(payload) => Ok(self.complete(py, payload)),
+            Err(error @ DecodeError::Limit { .. }) => {
+                self.without(py, &error.to_string()).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(format!("control message {}: payload: {error}", self.op)),
+        }
+    }
+
+    fn complete(self, py: Python<'_>, payload: Bound<'_, PyAny>) -> Flat {
+        match self.content {
+            Content::Message(receiver) => Flat::Message(receiver, payload.unbind()),
+            Content::Signal(control) => Flat::Other(i64::from(self.op), [control, py.None(), payload.unbind()]),
+        }
+    }
+
+    fn without(self, py: Python<'_>, why: &str) -> PyResult<Flat> {
+        if WITH_REASON.contains(&self.op) {
+            return Ok(self.complete(py, Name::intern("undecodable").atom(py)?.into_any()));
+        }
+        let what = match self.content {
+            Content::Message(receiver) => receiver.to_object(py)?,
+            Content::Signal(control) => control.into_bound(py),
+        };
+        Ok(Flat::refused(py, what, why))
+    }
 }
 
 /// The terms of one packet, read from the first on.
@@ -100,22 +187,19 @@ struct Terms<'a, 'py> {
     /// Where the control tuple ends at the latest.
     bound: usize,
     how: Decoding<'a>,
-    holes: &'a mut Vec<Hole>,
 }
 
 type Read<T> = Result<T, String>;
-
-/// A term, or which limit it breaks.
-type Bounded<'py> = Result<Bound<'py, PyAny>, String>;
 
 impl<'a, 'py> Terms<'a, 'py> {
     fn rest(&self) -> &'a [u8] {
         self.data.get(self.position..).unwrap_or_default()
     }
 
-    /// What is left of the control tuple, and no more of it than one term may have.
+    /// What is left of the control tuple, and no more of it than its elements take.
     fn control(&self) -> &'a [u8] {
-        let end = self.position.saturating_add(self.how.limits.max_term_size).min(self.bound);
+        let most = MAX_ELEMENT.min(self.how.limits.max_term_size);
+        let end = self.position.saturating_add(most).min(self.bound);
         self.data.get(self.position..end).unwrap_or_default()
     }
 
@@ -137,24 +221,10 @@ impl<'a, 'py> Terms<'a, 'py> {
         Ok(value)
     }
 
-    fn decode(&mut self, data: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
-        let (term, taken) = decode_term(self.py, data, &self.how)?;
-        self.position += taken;
-        Ok(term)
-    }
-
-    fn decode_payload(&mut self) -> Result<Bound<'py, PyAny>, DecodeError> {
-        if self.data.len() < LARGE_PACKET {
-            return self.decode(self.rest());
-        }
-        let (term, taken, holes) = decode_leaving_holes(self.py, self.rest(), &self.how)?;
-        self.holes.extend(holes.into_iter().map(|hole| Hole { at: hole.at + self.position, ..hole }));
-        self.position += taken;
-        Ok(term)
-    }
-
     fn element(&mut self) -> Read<Bound<'py, PyAny>> {
-        self.decode(self.control()).map_err(|error| error.to_string())
+        let (term, taken) = decode_term(self.py, self.control(), &self.how).map_err(|error| error.to_string())?;
+        self.position += taken;
+        Ok(term)
     }
 
     fn skip(&mut self) -> Read<()> {
@@ -162,25 +232,22 @@ impl<'a, 'py> Terms<'a, 'py> {
         Ok(())
     }
 
-    fn flat(&mut self, head: &Head, packet: &Packet, identity: &Identity) -> Read<Option<Flat>> {
-        match head.shape {
-            Shape::Message { from, to, target } => self.message(head, (from, to, target), packet, identity),
-            Shape::Signal { op, first, last, payload } => {
-                let (control, within) = self.signal(head, op, first..=last, payload)?;
-                let payload = match payload {
-                    Payload::None => Ok(no_payload(self.py).map_err(|error| error.to_string())?),
-                    Payload::Behind => self.payload(packet)?,
-                    Payload::Within => within.ok_or("the reason is missing")?,
-                };
-                let payload = match payload {
-                    Ok(payload) => payload,
-                    Err(_) if WITH_REASON.contains(&op) => self.undecodable()?,
-                    Err(why) => return Ok(Some(Flat::refused(self.py, control, &why))),
-                };
-                let values = [control.unbind(), self.py.None(), payload.unbind()];
-                Ok(Some(Flat::Other(i64::from(op), values)))
+    fn open(&mut self, head: &Head, packet: &Packet, identity: &Identity) -> Read<Option<Opened>> {
+        let (op, content, payload) = match head.shape {
+            Shape::Message { from, to, target } => {
+                let Some(receiver) = self.message(head, (from, to, target), packet, identity)? else { return Ok(None) };
+                (head.op, Content::Message(receiver), Payload::Behind)
             }
-        }
+            Shape::Signal { op, first, last, payload } => {
+                (op, Content::Signal(self.signal(head, op, first..=last, payload)?.unbind()), payload)
+            }
+        };
+        let start = match payload {
+            Payload::None => None,
+            Payload::Behind => Some(self.behind(packet)?),
+            Payload::Within => Some(self.position),
+        };
+        Ok(Some(Opened { op, content, start }))
     }
 
     fn message(
@@ -189,7 +256,7 @@ impl<'a, 'py> Terms<'a, 'py> {
         (from, to, target): (Option<usize>, usize, Target),
         packet: &Packet,
         identity: &Identity,
-    ) -> Read<Option<Flat>> {
+    ) -> Read<Option<Receiver>> {
         let mut receiver = None;
         for index in 1..head.arity {
             if Some(index) == from {
@@ -201,14 +268,7 @@ impl<'a, 'py> Terms<'a, 'py> {
                 self.skip()?;
             }
         }
-        let Some(receiver) = receiver else { return Ok(None) };
-        Ok(Some(match self.payload(packet)? {
-            Ok(message) => Flat::Message(receiver, message.unbind()),
-            Err(why) => {
-                let receiver = receiver.to_object(self.py).map_err(|error| error.to_string())?;
-                Flat::refused(self.py, receiver, &why)
-            }
-        }))
+        Ok(receiver)
     }
 
     /// The number of a process of ours; `None` for any other pid.
@@ -234,51 +294,35 @@ impl<'a, 'py> Terms<'a, 'py> {
         }
     }
 
-    /// The control tuple in its one form, and the reason if it is the last element.
+    /// The control tuple in its one form, up to a reason that is its last element.
     fn signal(
         &mut self,
         head: &Head,
         op: u8,
         kept: std::ops::RangeInclusive<usize>,
         payload: Payload,
-    ) -> Read<(Bound<'py, PyAny>, Option<Bounded<'py>>)> {
+    ) -> Read<Bound<'py, PyAny>> {
         let text = |error: PyErr| error.to_string();
         let mut control = TupleBuilder::new(self.py, 2 + kept.end() - kept.start()).map_err(text)?;
         control.push(i64::from(op).into_pyobject(self.py).map_err(|error| error.to_string())?.into_any());
-        let mut within = None;
-        for index in 1..head.arity {
+        let read = if payload == Payload::Within { head.arity - 1 } else { head.arity };
+        for index in 1..read {
             if kept.contains(&index) {
                 control.push(self.element()?);
-            } else if payload == Payload::Within && index + 1 == head.arity {
-                within = Some(self.bounded()?);
             } else {
                 self.skip()?;
             }
         }
-        Ok((control.finish().into_any(), within))
+        Ok(control.finish(self.py).into_any())
     }
 
-    fn payload(&mut self, packet: &Packet) -> Read<Bounded<'py>> {
+    /// Where the payload starts that is a term of its own.
+    fn behind(&mut self, packet: &Packet) -> Read<usize> {
         if self.rest().is_empty() {
             return Err("there is no payload".to_owned());
         }
         self.version(packet)?;
-        self.bounded()
-    }
-
-    /// The last term of the packet. Where it breaks a limit the link can go on: nothing is to be read behind it.
-    fn bounded(&mut self) -> Read<Bounded<'py>> {
-        match self.decode_payload() {
-            Ok(term) => Ok(Ok(term)),
-            Err(error @ DecodeError::Limit { .. }) => Ok(Err(error.to_string())),
-            Err(error) => Err(format!("payload: {error}")),
-        }
-    }
-
-    /// What stands for a reason that breaks a limit.
-    fn undecodable(&self) -> Read<Bound<'py, PyAny>> {
-        let atom = Name::intern("undecodable").atom(self.py);
-        atom.map(Bound::into_any).map_err(|error| error.to_string())
+        Ok(self.position)
     }
 }
 
@@ -339,7 +383,7 @@ impl<'a, 'py> Batch<'a, 'py> {
         for value in values {
             event.push(value.into_bound(py));
         }
-        self.events.append(event.finish())
+        self.events.append(event.finish(py))
     }
 
     /// How much has happened: each message counts.

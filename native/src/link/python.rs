@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::arguments::{
     NoPayload, Payload, address, checked_frame, first_messages, limits_of, no_payload, raise, server_name,
 };
-use super::deliver::{Batch, Flat, deliver};
+use super::deliver::{Batch, Delivered, Flat, deliver};
 use super::encode;
 use super::events::Event;
 use super::filling::{Desk, Filling};
@@ -61,7 +61,7 @@ const MAX_DRAIN_TIME: Duration = Duration::from_millis(5);
 /// After a drain of so few the next message is likely the answer somebody waits for, and is written at once: the I/O
 /// thread would have to wake up first. More are a stream; then it is better to have the two work side by side.
 const FEW: usize = 8;
-/// Then large messages are copied for so long.
+/// Then large messages are decoded and copied for so long.
 const MAX_FILL_TIME: Duration = Duration::from_millis(2);
 
 /// So many times `max_unsent_bytes` may wait of signals, which must not get lost while their link stands.
@@ -288,35 +288,34 @@ impl Inner {
 
     fn packet(&self, py: Python<'_>, entry: &Entry, packet: Packet, desk: &mut Desk) -> PyResult<Option<Flat>> {
         let Entry { link, identity: Some(identity), .. } = entry else { return Ok(None) };
-        let size = packet.size();
-        let mut holes = Vec::new();
-        let delivered = deliver(py, &packet, identity, self.limits(), &mut holes);
-        let packet = match &delivered {
-            Err(_) => desk.postpone(link.id, packet),
-            Ok(_) => Some(packet),
+        let delivered = match deliver(py, &packet, identity, self.limits()) {
+            Ok(delivered) => delivered,
+            Err(reason) => {
+                let is_last = desk.postpone(link.id, packet).is_some();
+                return is_last.then(|| self.end(py, link.id, reason, desk)).transpose();
+            }
         };
-        let Some(packet) = packet else { return Ok(None) };
+        let size = packet.size();
         link.drained(size, self.limits().max_queued_bytes);
         count(&self.counters.received_packets, &self.counters.received_bytes, size);
-        let reason = match delivered {
-            Ok(Some(flat)) if !holes.is_empty() => {
-                desk.begin(link.id, Filling::new(flat, packet, holes));
-                return Ok(None);
+        match (delivered, &self.watching) {
+            (Delivered::Nothing, _) => Ok(None),
+            (Delivered::Whole(flat), Some(watching)) => watching.made(py, link.id, flat, identity).map(Some),
+            (Delivered::Whole(flat), None) => Ok(Some(flat)),
+            (Delivered::Large(opened), _) => {
+                desk.begin(link.id, Filling::new(py, opened, packet, identity.clone(), self.limits()));
+                Ok(None)
             }
-            Ok(Some(flat)) => {
-                return match &self.watching {
-                    Some(watching) => watching.made(py, link.id, flat, identity).map(Some),
-                    None => Ok(Some(flat)),
-                };
-            }
-            Ok(None) => return Ok(None),
-            Err(reason) => reason,
-        };
-        // The link ends here: what it has read beyond is dropped, and so is its own `Down`.
-        self.links().remove(&link.id);
-        desk.forget(link.id);
-        link.request(Request::Close(reason.clone()));
-        Ok(Some(single(py, DOWN, reason.into_pyobject(py)?.into_any().unbind())))
+        }
+    }
+
+    /// End a link here: what it has read beyond is dropped, and so is its own `Down`.
+    fn end(&self, py: Python<'_>, link: u64, reason: String, desk: &mut Desk) -> PyResult<Flat> {
+        desk.forget(link);
+        if let Some(entry) = self.links().remove(&link) {
+            entry.link.request(Request::Close(reason.clone()));
+        }
+        Ok(single(py, DOWN, reason.into_pyobject(py)?.into_any().unbind()))
     }
 }
 
@@ -512,8 +511,11 @@ impl LinkThread {
                 break;
             }
         }
-        for (link, flat) in desk.fill(py, Instant::now() + MAX_FILL_TIME) {
-            batch.push(link, flat)?;
+        for (link, outcome) in desk.fill(py, inner.limits(), Instant::now() + MAX_FILL_TIME) {
+            match outcome {
+                Ok(flat) => batch.push(link, flat)?,
+                Err(reason) => batch.push(link, inner.end(py, link, reason, &mut desk)?)?,
+            }
         }
         inner.direct.store(batch.len() <= FEW, Ordering::Relaxed);
         Ok((batch.finish(), !desk.is_empty()))

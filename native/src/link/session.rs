@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use super::arguments::{Payload, limits_of};
-use super::deliver::{Batch, deliver};
+use super::deliver::{Batch, deliver_whole};
 use super::encode;
 use super::guarded::Guarded;
 use super::python::{DOWN, single};
@@ -86,17 +86,8 @@ impl Session {
         let end = packets
             .iter()
             .try_for_each(|packet| {
-                let mut holes = Vec::new();
-                let delivered = deliver(py, packet, &self.identity, &self.limits, &mut holes);
-                for hole in holes {
-                    hole.bytes.fill(py, 0, packet.terms().get(hole.at..hole.at + hole.left).unwrap_or_default());
-                }
-                match delivered {
-                    Ok(Some(flat)) => Ok(batch.push(LINK, flat)),
-                    Ok(None) => Ok(Ok(())),
-                    Err(reason) => Err(reason),
-                }
-                .and_then(|appended| appended.map_err(|error| error.to_string()))
+                let flat = deliver_whole(py, packet, &self.identity, &self.limits)?;
+                flat.map_or(Ok(()), |flat| batch.push(LINK, flat)).map_err(|error| error.to_string())
             })
             .and(received);
         if let Err(reason) = end {

@@ -35,21 +35,22 @@ pub fn exact<'a, 'py, T: PyTypeInfo>(object: &'a Bound<'py, PyAny>) -> Option<&'
 ///
 /// Once complete it is unknown to the collector when nothing in it is known to it, as the collector itself
 /// would arrange later, but without its having to look.
-pub struct TupleBuilder<'py> {
-    tuple: Bound<'py, PyTuple>,
+pub struct TupleBuilder {
+    tuple: Py<PyTuple>,
     filled: usize,
     length: usize,
     tracked: bool,
+    hidden: bool,
 }
 
-impl<'py> TupleBuilder<'py> {
+impl TupleBuilder {
     /// An empty tuple with room for `length` items.
-    pub fn new(py: Python<'py>, length: usize) -> PyResult<Self> {
+    pub fn new(py: Python<'_>, length: usize) -> PyResult<Self> {
         let size = ffi::Py_ssize_t::try_from(length)?;
         // SAFETY: PyTuple_New answers a new reference to a tuple of null items, or null with an error set. Nobody
         // else sees it before `finish`; the collector and the deallocator pass null items by.
         let tuple = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(size))?.cast_into_unchecked() };
-        Ok(Self { tuple, filled: 0, length, tracked: false })
+        Ok(Self { tuple: tuple.unbind(), filled: 0, length, tracked: false, hidden: false })
     }
 
     /// Whether all items are there.
@@ -58,7 +59,7 @@ impl<'py> TupleBuilder<'py> {
     }
 
     /// Set the next item; past the end nothing happens.
-    pub fn push(&mut self, item: Bound<'py, PyAny>) {
+    pub fn push(&mut self, item: Bound<'_, PyAny>) {
         if self.is_full() {
             return;
         }
@@ -69,15 +70,39 @@ impl<'py> TupleBuilder<'py> {
         self.filled += 1;
     }
 
+    /// Let nobody find the tuple by way of the collector, as long as items are missing.
+    pub fn hide(&mut self, py: Python<'_>) {
+        hide(self.tuple.bind(py));
+        self.hidden = true;
+    }
+
     /// The complete tuple. The caller has seen that it is full.
-    pub fn finish(self) -> Bound<'py, PyTuple> {
+    pub fn finish(self, py: Python<'_>) -> Bound<'_, PyTuple> {
         debug_assert!(self.is_full());
+        let tuple = self.tuple.into_bound(py);
+        // What is not tracked is immutable for good or untracked itself, so the tuple can be no part of a cycle.
         if !self.tracked && self.length > 0 {
-            // SAFETY: the object is a tuple, which may be untracked at any time; all its items are immutable for
-            // good or untracked themselves, so it can be no part of a cycle.
-            unsafe { ffi::PyObject_GC_UnTrack(self.tuple.as_ptr().cast()) };
+            hide(&tuple);
+        } else if self.hidden {
+            show(&tuple);
         }
-        self.tuple
+        tuple
+    }
+}
+
+/// Let the collector forget an object: a tuple or a list.
+fn hide<T>(container: &Bound<'_, T>) {
+    // SAFETY: the object has the header of the collector, as all tuples and lists; one that is untracked stays so.
+    unsafe { ffi::PyObject_GC_UnTrack(container.as_ptr().cast()) };
+}
+
+/// Let the collector know a tuple or a list again, unless it does.
+fn show<T>(container: &Bound<'_, T>) {
+    // SAFETY: the object has the header of the collector, and none of its items is null any more.
+    unsafe {
+        if ffi::PyObject_GC_IsTracked(container.as_ptr()) == 0 {
+            ffi::PyObject_GC_Track(container.as_ptr().cast());
+        }
     }
 }
 
@@ -96,24 +121,20 @@ fn is_tracked(object: &Bound<'_, PyAny>) -> bool {
 }
 
 /// A list, filled from its start, first into the room it was made with.
-pub struct ListBuilder<'py> {
-    list: Bound<'py, PyList>,
+pub struct ListBuilder {
+    list: Py<PyList>,
     filled: usize,
     room: usize,
+    hidden: bool,
 }
 
-impl<'py> ListBuilder<'py> {
+impl ListBuilder {
     /// An empty list with room for `length` items.
-    pub fn new(py: Python<'py>, length: usize) -> PyResult<Self> {
+    pub fn new(py: Python<'_>, length: usize) -> PyResult<Self> {
         let size = ffi::Py_ssize_t::try_from(length)?;
         // SAFETY: as for a tuple.
         let list = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyList_New(size))?.cast_into_unchecked() };
-        Ok(Self { list, filled: 0, room: length })
-    }
-
-    /// The interpreter of the list.
-    pub fn py(&self) -> Python<'py> {
-        self.list.py()
+        Ok(Self { list: list.unbind(), filled: 0, room: length, hidden: false })
     }
 
     /// How many items are there.
@@ -122,10 +143,10 @@ impl<'py> ListBuilder<'py> {
     }
 
     /// Add an item.
-    pub fn push(&mut self, item: Bound<'py, PyAny>) -> PyResult<()> {
+    pub fn push(&mut self, item: Bound<'_, PyAny>) -> PyResult<()> {
         if self.filled >= self.room {
             self.filled += 1;
-            return self.list.append(item);
+            return self.list.bind(item.py()).append(item);
         }
         // SAFETY: the index is below the length the list was made with, the slot is still null, and nobody else has
         // the list; the reference of `item` moves into the slot.
@@ -134,10 +155,20 @@ impl<'py> ListBuilder<'py> {
         Ok(())
     }
 
+    /// Let nobody find the list by way of the collector, as long as items are missing.
+    pub fn hide(&mut self, py: Python<'_>) {
+        hide(self.list.bind(py));
+        self.hidden = true;
+    }
+
     /// The list. The caller has seen that its room is filled.
-    pub fn finish(self) -> Bound<'py, PyList> {
+    pub fn finish(self, py: Python<'_>) -> Bound<'_, PyList> {
         debug_assert!(self.filled >= self.room);
-        self.list
+        let list = self.list.into_bound(py);
+        if self.hidden {
+            show(&list);
+        }
+        list
     }
 }
 

@@ -7,14 +7,15 @@ Source: OTP, "erlang"; Elixir, ``Process``.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.actor.signals import Exit2
+from pyzen.actor.waiting import Waiting
 from pyzen.errors import RpcError
 from pyzen.node.services.process_info import MAX_ITEMS, item_of, items_of, usual_items
+from pyzen.node.services.sleepers import Sleepers
 from pyzen.terms import Atom, Pid, atoms
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Builtins:
     def __init__(self, router: Router, nodes: Callable[[bool], list[Atom]]) -> None:
         self._router = router
         self._nodes = nodes
+        self._sleepers = Sleepers(router)
 
     def export_to(self, exports: Exports) -> None:
         """Make all of them reachable."""
@@ -70,7 +72,7 @@ class Builtins:
             ("Elixir.Process", "list"): self._router.processes,
             ("Elixir.Process", "registered"): lambda: list(self._router.names),
             ("Elixir.Process", "exit"): self.exit,
-            ("Elixir.Process", "sleep"): sleep,
+            ("Elixir.Process", "sleep"): self.sleep,
             ("Elixir.Node", "self"): lambda: self._router.name,
             ("Elixir.Node", "list"): self.nodes,
         }
@@ -145,22 +147,20 @@ class Builtins:
         self._router.route(Exit2(pid, sender, reason))
         return True
 
+    def sleep(self, time: Any) -> Waiting:
+        """``Process.sleep/1``, in milliseconds, or ``infinity``."""
+        if time is atoms.infinity:
+            return Waiting()
+        if type(time) is not int or time < 0:
+            raise badarg()
+        return self._sleepers.sleep(time / 1000)
+
 
 def named(name: Any) -> Atom:
     """Return a name that a peer gave."""
     if isinstance(name, Atom):
         return name
     raise badarg()
-
-
-async def sleep(time: Any) -> Atom:
-    """``Process.sleep/1``, in milliseconds, or ``infinity``."""
-    if time is atoms.infinity:
-        await asyncio.Event().wait()
-    if type(time) is not int or time < 0:
-        raise badarg()
-    await asyncio.sleep(time / 1000)
-    return atoms.ok
 
 
 def memory(kind: Any = None) -> Any:

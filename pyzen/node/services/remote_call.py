@@ -20,26 +20,28 @@ import contextvars
 import inspect
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias, cast, final
 
 from pyzen.actor.actor import running
+from pyzen.actor.call_loop import CallLoop
 from pyzen.actor.process import Process
 from pyzen.actor.reasons import NORMAL, end_of, exception_reason, is_cancelled, request_in
+from pyzen.actor.waiting import Waiting
 from pyzen.brief import brief
 from pyzen.errors import EncodeError, ProcessExit, RpcError
 from pyzen.etf import encode
 from pyzen.logs import get_logger
 from pyzen.node.services.threads import NoThread
-from pyzen.tasks import current_task
 from pyzen.terms import Atom, Export, Fun, Reference, atoms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
+    from pyzen.actor.loop import Loop
     from pyzen.config import Limits
     from pyzen.node.services.exports import Exported, Exports
 
-__all__ = ["Outcome", "RemoteCall", "apply", "rpc_result"]
+__all__ = ["FunctionCall", "Outcome", "RemoteCall", "rpc_result"]
 
 log = get_logger("pyzen.node")
 
@@ -55,6 +57,9 @@ MAX_ARITY: Final = 255
 """Arguments that a function of Erlang can have."""
 
 
+Coming: TypeAlias = "Coroutine[Any, Any, Outcome]"
+
+
 class Outcome(NamedTuple):
     """How a function ended: ``return``, ``throw``, ``exit`` or ``error``."""
 
@@ -63,8 +68,12 @@ class Outcome(NamedTuple):
     stack: list[Any]
 
 
-async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -> Outcome:
-    """Apply an exported function; whatever it does becomes an outcome, and only the end of the process is raised."""
+def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -> Outcome | Waiting | Coming:
+    """Apply an exported function; whatever it does becomes an outcome, and only the end of the process is raised.
+
+    Returns:
+        The outcome; what it is to be awaited from; or what will have the result, if it is the node's own function.
+    """
     try:
         module, function, args = meant(module, function, args)
     except RpcError as error:
@@ -74,8 +83,7 @@ async def apply(exports: Exports, module: Any, function: Any, args: list[Any]) -
     exported = exports.find(module, function, len(args))
     if exported is None:
         return Outcome(ERROR, UNDEF, [(module, function, args, [])])
-    answer = await call(exports, exported, args, [(module, function, len(args), [])])
-    return sendable(answer, exports.limits)
+    return call(exports, exported, args, [(module, function, len(args), [])])
 
 
 def meant(module: Any, function: Any, args: list[Any]) -> tuple[Any, Any, list[Any]]:
@@ -126,7 +134,7 @@ def must_pass(error: BaseException) -> bool:
 
     No thread of a function that blocks is told so.
     """
-    return is_cancelled(error) or (issubclass(type(error), KeyboardInterrupt) and current_task() is not None)
+    return is_cancelled(error) or (issubclass(type(error), KeyboardInterrupt) and running.get() is not None)
 
 
 def outcome_of(error: BaseException, here: list[Any]) -> Outcome:
@@ -140,18 +148,35 @@ def outcome_of(error: BaseException, here: list[Any]) -> Outcome:
     return Outcome(ERROR, reason, [frame for frame in stack if frame[1] not in OWN_FRAMES] or here)
 
 
-async def call(exports: Exports, exported: Exported, args: list[Any], here: list[Any]) -> Outcome:
-    """Call a function, in a thread if it blocks, and await what it answers."""
+def call(exports: Exports, exported: Exported, args: list[Any], here: list[Any]) -> Outcome | Waiting | Coming:
+    """Call a function, in a thread if it blocks."""
+    if exported.blocking:
+        return from_thread(exports, exported, args, here)
     try:
-        if exported.blocking:
-            ended = await in_thread(exports, exported, args, here)
-        else:
-            ended = Outcome(RETURN, exported.function(*args), here)
-        return Outcome(RETURN, await ended.value, here) if inspect.isawaitable(ended.value) else ended
+        value = exported.function(*args)
+        if type(value) is Waiting:
+            return value
+        return awaited(value, here) if inspect.isawaitable(value) else Outcome(RETURN, value, here)
     except BaseException as error:
         if must_pass(error):
             raise
         return outcome_of(error, here)
+
+
+async def awaited(value: Awaitable[Any], here: list[Any]) -> Outcome:
+    """Await what a function has answered."""
+    try:
+        return Outcome(RETURN, await value, here)
+    except BaseException as error:
+        if must_pass(error):
+            raise
+        return outcome_of(error, here)
+
+
+async def from_thread(exports: Exports, exported: Exported, args: list[Any], here: list[Any]) -> Outcome:
+    """Call a function in a thread, and await what it answers."""
+    ended = await in_thread(exports, exported, args, here)
+    return await awaited(ended.value, here) if inspect.isawaitable(ended.value) else ended
 
 
 async def in_thread(exports: Exports, exported: Exported, args: list[Any], here: list[Any]) -> Outcome:
@@ -174,7 +199,7 @@ def called(function: Callable[..., Any], args: list[Any], here: list[Any]) -> Ou
         return outcome_of(error, here)
 
 
-OWN_FRAMES: Final = frozenset({atoms.call, atoms.called, atoms.in_thread})
+OWN_FRAMES: Final = frozenset({atoms.call, atoms.called, atoms.awaited, atoms.in_thread})
 """Functions of this module that stand below the exported function in a stack."""
 
 
@@ -185,8 +210,40 @@ def raised_again(error: RpcError, stack: list[Any]) -> Outcome:
     return Outcome(atoms[error.kind], error.reason, error.stack or stack)
 
 
+class FunctionCall(Process):
+    """A process that calls one exported function for a peer.
+
+    Args:
+        exports: What it may call.
+        mfa: Module, function and arguments.
+    """
+
+    _pyzen_loop: ClassVar[type[Loop]] = CallLoop
+
+    def __init__(self, exports: Exports, mfa: tuple[Any, Any, list[Any]]) -> None:
+        super().__init__()
+        self._exports = exports
+        self._mfa = mfa
+
+    def begin(self) -> Outcome | Waiting | Coming:
+        """Call the function."""
+        return apply(self._exports, *self._mfa)
+
+    def answered(self, value: Any) -> Outcome:
+        """Return what came later."""
+        return Outcome(RETURN, value, [])
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Tell who wants to know; with an outcome that can be sent."""
+        self.ended_with(sendable(outcome, self._exports.limits))
+
+    def ended_with(self, outcome: Outcome) -> None:
+        """Do with the outcome what its caller expects."""
+        raise NotImplementedError
+
+
 @final
-class RemoteCall(Process):
+class RemoteCall(FunctionCall):
     """One process that a peer has started.
 
     Args:
@@ -197,9 +254,17 @@ class RemoteCall(Process):
     """
 
     def __init__(self, exports: Exports, module: Any, function: Any, args: list[Any]) -> None:
-        super().__init__()
-        self._exports = exports
         self.initial_call = (module, function, args)
+        self._ref: Reference | None = None
+        match self.initial_call:
+            case (atoms.erpc, atoms.execute_call, [Reference() as ref, _, _, list()]):
+                self._pyzen_reports = False  # the reason is the answer
+                self._ref = ref
+                super().__init__(exports, (args[1], args[2], args[3]))
+            case (atoms.erpc, atoms.execute_cast, [_, _, list()]):
+                super().__init__(exports, (args[0], args[1], args[2]))
+            case _:
+                super().__init__(exports, self.initial_call)
 
     @property
     def _pyzen_label(self) -> str:
@@ -210,20 +275,9 @@ class RemoteCall(Process):
         names = (str(one) if isinstance(one, Atom) else brief(one, 60) for one in (module, function))
         return f"{':'.join(names)}/{len(args)}"
 
-    async def main(self, *_args: Any) -> None:
-        """Apply the function, and end with the reason that says how that went."""
-        match self.initial_call:
-            case (atoms.erpc, atoms.execute_call, [Reference() as ref, module, function, list() as args]):
-                self._pyzen_reports = False  # the reason is the answer
-                self.exit(call_reason(ref, await apply(self._exports, module, function, args)))
-            case (atoms.erpc, atoms.execute_cast, [module, function, list() as args]):
-                await self._spawned(module, function, args)
-            case (module, function, args):
-                await self._spawned(module, function, args)
-
-    async def _spawned(self, module: Any, function: Any, args: list[Any]) -> None:
-        outcome = await apply(self._exports, module, function, args)
-        self.exit(spawn_reason(outcome))
+    def ended_with(self, outcome: Outcome) -> None:
+        """End with the reason that says how it went."""
+        self.exit(spawn_reason(outcome) if self._ref is None else call_reason(self._ref, outcome))
 
 
 def call_reason(ref: Reference, outcome: Outcome) -> Any:

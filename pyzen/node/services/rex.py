@@ -26,11 +26,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 from pyzen.actor.answers import NOREPLY
 from pyzen.actor.gen_server import log_stray
 from pyzen.actor.guarded import GuardedServer
-from pyzen.actor.process import Process
 from pyzen.actor.server_loop import server_loop
 from pyzen.actor.verbs import actor_of
 from pyzen.logs import get_logger
-from pyzen.node.services.remote_call import apply, rpc_result
+from pyzen.node.services.remote_call import FunctionCall, rpc_result
 from pyzen.shares import Shares
 from pyzen.terms import Atom, Pid, atoms
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from pyzen.node.births import Births
     from pyzen.node.services.exports import Exports
+    from pyzen.node.services.remote_call import Outcome
     from pyzen.terms import Reference
 
 log = get_logger("pyzen.node")
@@ -201,14 +201,35 @@ class Rex(GuardedServer):
             self._refuse(call)
             return None
 
-        async def body(_process: Process) -> None:
-            result = rpc_result(await apply(self._exports, *call.mfa))
-            if self._calls.pop(ref, None) is not None:
-                call.done(result)
-
-        process = Process(body)
-        _, ref = self.spawn_monitor(process)
+        process = RexCall(self._exports, call.mfa, self._calls)
         self._births.charge(actor_of(process), call.node)
-        self._calls[ref] = call.done
+        _, process.ref = self.spawn_monitor(process)
+        self._calls[process.ref] = call.done
         actor_of(process).group_leader = call.leader if isinstance(call.leader, Pid) else None
-        return ref
+        return process.ref
+
+
+@final
+class RexCall(FunctionCall):
+    """The process of one call.
+
+    Args:
+        exports: What it may call.
+        mfa: Module, function and arguments.
+        calls: What takes the results of those that run, by their references.
+
+    Attributes:
+        ref: The reference of this one.
+    """
+
+    ref: Reference
+
+    def __init__(self, exports: Exports, mfa: MFA, calls: dict[Reference, Done]) -> None:
+        super().__init__(exports, mfa)
+        self._calls = calls
+
+    def ended_with(self, outcome: Outcome) -> None:
+        """Answer, if somebody still waits."""
+        done = self._calls.pop(self.ref, None)
+        if done is not None:
+            done(rpc_result(outcome))

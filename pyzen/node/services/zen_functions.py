@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from pyzen.actor.waiting import Waiting
 from pyzen.errors import RpcError
 from pyzen.node.services.builtins import badarg, named, too_many
 from pyzen.node.services.zen_settings import PEER_RANGES
 from pyzen.node.services.zen_views import NODES, REFERENCES, SUBSCRIBERS
-from pyzen.node.zen import compatibility_within
 from pyzen.terms import Atom, Pid, Reference, atoms, elixir
 from pyzen.zen.calls import REFUSED, references, start
 from pyzen.zen.names import LOCAL, PROXY
@@ -125,12 +125,15 @@ class ZenFunctions:
 
     # ---- compatibility
 
-    async def connect(self, peer: Any) -> Atom:
+    def connect(self, peer: Any) -> Atom | Waiting:
         """``ZenMonitor.connect/1``; it does not dial, as the original does not: a peer can name any node."""
         self.get_for_node(peer)
         if self._runtime.link(peer) is None:
             return atoms.incompatible
-        return Atom(await compatibility_within(self._system, peer, CONNECT_TIMEOUT))
+        waiting = Waiting()
+        waiting.after(self._runtime.call_later(CONNECT_TIMEOUT, waiting.settle, atoms.incompatible).cancel)
+        self._system.connect(peer, lambda compatibility: waiting.settle(Atom(compatibility)))
+        return waiting
 
     def compatibility(self, target: Any) -> Atom:
         """``ZenMonitor.compatibility/1`` of a target's node."""

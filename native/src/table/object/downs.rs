@@ -92,8 +92,8 @@ impl Unreads {
         down.push(self.home.reference(py, words)?.into_any());
         down.push(self.atoms.process.value(py)?);
         down.push(object_of(py, object)?);
-        down.push(wrapped.finish().into_any());
-        Ok(down.finish())
+        down.push(wrapped.finish(py).into_any());
+        Ok(down.finish(py))
     }
 
     /// Keep what the table has consumed.
@@ -105,7 +105,7 @@ impl Unreads {
             core.insert(dispatch.words, Message::Parts(dispatch.object, dispatch.reason));
         }
         drop(core);
-        Downs { unreads: slf.clone().unbind(), words: Mutex::new(words) }
+        Downs { unreads: slf.clone().unbind(), queue: Mutex::new(Queue { gone: 0, words }) }
     }
 }
 
@@ -127,7 +127,8 @@ impl Unreads {
         let words = slf.get().home.words(reference);
         let words = words.ok_or_else(|| PyValueError::new_err("a reference of another node"))?;
         slf.get().core().insert(words, Message::Made(down));
-        Ok(Downs { unreads: slf.clone().unbind(), words: Mutex::new(VecDeque::from([words])) })
+        let words = VecDeque::from([words]);
+        Ok(Downs { unreads: slf.clone().unbind(), queue: Mutex::new(Queue { gone: 0, words }) })
     }
 
     #[pyo3(signature = (reference, /))]
@@ -145,26 +146,50 @@ impl Unreads {
     }
 }
 
+/// The references of DOWNs, in order.
+struct Queue {
+    /// How many have left: who looks at the others knows his place by their number from the first one on.
+    gone: usize,
+    /// Of those that have not been read, some withdrawn.
+    words: VecDeque<Words>,
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Words> {
+        self.gone += usize::from(!self.words.is_empty());
+        self.words.pop_front()
+    }
+
+    /// Let go of the first ones that are read or withdrawn.
+    fn tidy(&mut self, core: &Unread<Message>) {
+        while self.words.front().is_some_and(|words| core.get(words).is_none()) {
+            self.pop();
+        }
+    }
+}
+
 /// DOWNs for one process, in order.
 #[pyclass(frozen, module = "pyzen", name = "Downs")]
 pub struct Downs {
     unreads: Py<Unreads>,
-    /// Of those that have not been read, some withdrawn.
-    words: Mutex<VecDeque<Words>>,
+    queue: Mutex<Queue>,
 }
 
 impl Downs {
-    fn words(&self) -> MutexGuard<'_, VecDeque<Words>> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn at(&self, place: usize) -> Option<Words> {
-        self.words().get(place).copied()
+    /// The one with this number, or the next that is there, and its number.
+    fn at(&self, place: usize) -> Option<(usize, Words)> {
+        let queue = self.queue();
+        let place = place.max(queue.gone);
+        queue.words.get(place - queue.gone).map(|words| (place, *words))
     }
 
     fn next(&self) -> Option<(Words, Message)> {
-        let (mut words, mut core) = (self.words(), self.unreads.get().core());
-        std::iter::from_fn(|| words.pop_front()).find_map(|words| Some((words, core.remove(&words)?)))
+        let (mut queue, mut core) = (self.queue(), self.unreads.get().core());
+        std::iter::from_fn(|| queue.pop()).find_map(|words| Some((words, core.remove(&words)?)))
     }
 }
 
@@ -179,19 +204,19 @@ impl Downs {
     }
 
     fn __bool__(&self) -> bool {
-        let (mut words, core) = (self.words(), self.unreads.get().core());
-        while words.front().is_some_and(|words| core.get(words).is_none()) {
-            words.pop_front();
-        }
-        !words.is_empty()
+        let (mut queue, core) = (self.queue(), self.unreads.get().core());
+        queue.tidy(&core);
+        !queue.words.is_empty()
     }
 
     fn __len__(&self) -> usize {
-        let (words, core) = (self.words(), self.unreads.get().core());
-        words.iter().filter(|words| core.get(words).is_some()).count()
+        let (queue, core) = (self.queue(), self.unreads.get().core());
+        queue.words.iter().filter(|words| core.get(words).is_some()).count()
     }
 
     fn peek(slf: Py<Self>) -> Peek {
+        // Who takes them out of turn looks from the first one on each time.
+        slf.get().queue().tidy(&slf.get().unreads.get().core());
         Peek { downs: slf, place: AtomicUsize::new(0) }
     }
 
@@ -228,7 +253,8 @@ impl Peek {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let downs = self.downs.get();
-        while let Some(words) = downs.at(self.place.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((place, words)) = downs.at(self.place.load(Ordering::Relaxed)) {
+            self.place.store(place + 1, Ordering::Relaxed);
             if let Some(down) = downs.unreads.get().peek(py, &words)? {
                 return Ok(Some(down));
             }

@@ -206,9 +206,9 @@ impl MonitorTable {
             let mut pair = TupleBuilder::new(py, 2)?;
             pair.push(word.clone());
             pair.push(object_of(py, object)?);
-            list.push(pair.finish().into_any())?;
+            list.push(pair.finish(py).into_any())?;
         }
-        Ok(list.finish())
+        Ok(list.finish(py))
     }
 
     #[pyo3(signature = (node, count, /))]
