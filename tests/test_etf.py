@@ -59,6 +59,7 @@ HANDMADE: dict[str, Any] = {
     "SMALL_BIG_EXT with leading zeros": -5,
     "LARGE_BIG_EXT of a small value": 5,
     "EXPORT_EXT whose arity is a LARGE_BIG_EXT": Export("lists", "map", 5),
+    "EXPORT_EXT whose arity is the tail of a list of none": Export("lists", "map", 1),
     "NEW_FUN_EXT": Fun("mod", 2, bytes(range(16)), 3, 3, -5, PID, (9,)),
     "NEW_REFERENCE_EXT": Reference(NODE, 1, [1, 2, 3]),
     "SMALL_ATOM_EXT": Atom("é"),

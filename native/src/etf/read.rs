@@ -150,19 +150,17 @@ impl<'a> Reader<'a> {
 
     /// An integer that has to fit 64 bits: the old index and checksum of a fun.
     pub fn integer(&mut self) -> Read<i64> {
-        match self.tag()? {
-            tag::SMALL_INTEGER => Ok(i64::from(self.u8()?)),
-            tag::INTEGER => Ok(i64::from(self.i32()?)),
-            tag::SMALL_BIG => {
-                let length = self.length8()?;
-                self.big(length)
-            }
-            // BEAM takes every form of a small integer.
-            tag::LARGE_BIG => {
-                let length = self.length32()?;
-                self.big(length)
-            }
-            _ => Err(self.malformed("an integer is needed here")),
+        loop {
+            let length = match self.tag()? {
+                tag::SMALL_INTEGER => return Ok(i64::from(self.u8()?)),
+                tag::INTEGER => return Ok(i64::from(self.i32()?)),
+                tag::SMALL_BIG => self.length8()?,
+                tag::LARGE_BIG => self.length32()?,
+                // A list of none is its tail.
+                tag::LIST if self.u32()? == 0 => continue,
+                _ => return Err(self.malformed("an integer is needed here")),
+            };
+            return self.big(length);
         }
     }
 
