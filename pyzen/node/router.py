@@ -317,8 +317,12 @@ class Router:
     def _send_here(self, to: Pid | Atom | Reference, message: Any) -> Sent:
         if type(to) is Pid:
             actor = self._by_pid.get(to)
-            if actor is not None:
+            if actor is None:
+                return SENT
+            if actor.born_of is None:
                 actor.enqueue(message)
+            else:
+                self.births.deliver(actor, [message])
         else:
             self.deliver(to, [message])
         return SENT

@@ -8,6 +8,7 @@ Source: OTP, ``erlang:process_flag(max_heap_size, _)``, which counts messages on
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pyzen.etf import encoded_size
@@ -21,7 +22,7 @@ __all__ = ["MAX_UNREAD", "Unread"]
 MAX_UNREAD: Final = 64 * 1024 * 1024
 """Bytes, as encoded, that may wait for all the processes that one peer has started."""
 
-OVERHEAD: Final = 100
+OVERHEAD: Final = 200
 """Bytes that each message takes beside that."""
 
 
@@ -63,6 +64,5 @@ class Unread:
 
 
 def size_of(message: Any) -> int:
-    """Return how much a message counts."""
-    size = encoded_size(message, maximum=MAX_UNREAD)
-    return OVERHEAD + (MAX_UNREAD if size is None else size)
+    """Return how much a message counts; an object of the program, which no peer can send, next to nothing."""
+    return OVERHEAD + (encoded_size(message, maximum=sys.maxsize) or 0)

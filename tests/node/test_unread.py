@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyzen.node.node import Node
     from tests.node.conftest import MakeNode
 
-ROOM = 10_000
+ROOM = 11_000
 SIZE = 1000
 """Bytes of a message, of which there is room for nine."""
 
@@ -107,3 +107,19 @@ async def test_a_process_of_the_program_keeps_what_it_is_sent(caller: Node, call
             caller.send(("keeper", callee.name), bytes(SIZE))
         assert await caller.ping(callee.name)
         assert [await mailbox.receive(timeout=5) for _ in range(20)] == [bytes(SIZE)] * 20
+
+
+async def test_what_is_sent_here_counts_as_well(caller: Node, callee: Node) -> None:
+    """A peer can have any server answer a process that does not read. What has no Erlang form comes from no peer."""
+    callee.export("t", "sleep", sleep)
+    async with caller.mailbox() as mailbox:
+        pid = await started(mailbox, callee, "sleep")
+        assert await caller.ping(callee.name), "the monitor stands"
+        callee.send(pid, object())
+        for _ in range(9):
+            callee.send(pid, bytes(SIZE - 30))
+        assert callee.runtime.actor(pid) is not None
+
+        callee.send(pid, bytes(SIZE))
+
+        assert (await mailbox.receive(timeout=5))[-1] is atoms.killed
