@@ -158,8 +158,11 @@ impl Unproven {
             state.rows.insert(id, row);
             Some(Place { unproven: self.clone(), id })
         };
+        let is_news = state.refused.is_some();
         drop(state);
-        self.events.wake();
+        if is_news {
+            self.events.wake();
+        }
         place
     }
 
