@@ -48,12 +48,17 @@ class Waiting:
     def settle(self, value: Any) -> None:
         """Give the answer; one that comes too late does nothing."""
         if not self.is_over:
-            self.is_over, self.value = True, value
-            self._after()
-            self._wake()
+            self.value = value
+            self._end()()
 
     def cancel(self) -> None:
         """Wait no more."""
         if not self.is_over:
-            self.is_over = True
-            self._after()
+            self._end()
+
+    def _end(self) -> Callable[[], object]:
+        """Be over, and let go of who waits: what wakes him leads back here."""
+        after, wake = self._after, self._wake
+        self.is_over, self._after, self._wake = True, _nothing, _nothing
+        after()
+        return wake

@@ -198,6 +198,14 @@ def test_process_that_was_stopped_still_finds_out_who_is_gone(run_script: Callab
 # ---- nothing stays behind
 
 
+def kinds_until_the_end(thread: LinkThread) -> list[int]:
+    """Drain a stopped thread; on a busy machine one drain may end after any event."""
+    kinds: list[int] = []
+    while ENDED not in kinds:
+        kinds += [event[0] for event in thread.drain()[0]]
+    return kinds
+
+
 def test_a_hundred_stops_leave_no_thread_and_no_descriptor() -> None:
     files, tasks = descriptors(), kernel_threads()
 
@@ -208,7 +216,7 @@ def test_a_hundred_stops_leave_no_thread_and_no_descriptor() -> None:
             assert thread.drain()[0][0][0] == ACCEPTED
             assert len(descriptors()) > len(files)
             thread.stop()
-            assert [event[0] for event in thread.drain()[0]] == [DOWN, ENDED]
+            assert kinds_until_the_end(thread) == [DOWN, ENDED]
             assert at_end(peer)
 
     assert descriptors() == files

@@ -142,6 +142,16 @@ async def requested(stage: Stage) -> None:
         await me.receive()
 
 
+def asleep(time: Any) -> Callable[[Stage], Awaitable[None]]:
+    async def scene(stage: Stage) -> None:
+        async with stage.other.mailbox() as me:
+            pid = await me.spawn_request(stage.node.name, "Elixir.Process", "sleep", [time], monitor=True)
+            me.send_exit(pid[0] if isinstance(pid, tuple) else pid, atoms.kill)
+            await me.receive()
+
+    return scene
+
+
 async def asked(stage: Stage) -> None:
     await stage.other.call((atoms.rex, stage.node.name), (atoms.call, atoms.ends, atoms.end_0, [], None))
 
@@ -172,6 +182,8 @@ KINDS: dict[str, Any] = {
     "a registry": registered,
     "a mailbox": opened,
     "a process that a peer starts": requested,
+    "a sleeper that is killed": asleep(60_000),
+    "one that sleeps for ever and is killed": asleep(atoms.infinity),
     "a call of rex": asked,
     **{f"a call: {name}": exported(number) for number, name in enumerate(EXPORTS) if name.startswith(TRIED_CALLS)},
 }
