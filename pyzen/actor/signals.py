@@ -374,7 +374,10 @@ class LinkLost(Signal):
     lost: PeerRelations
 
     def apply(self, actor: Actor) -> None:
-        """Fire a slice; what is left goes on before anything else."""
+        """Fire a slice; what is left goes on before anything else. Watchers are forgotten beside that."""
+        if self.lost.watchers:
+            watchers, self.lost.watchers = self.lost.watchers, set()
+            Unwatching(actor, watchers).begin()
         self._fire(actor)
         if self.lost and not actor.ended:
             actor.incoming.appendleft(self)
@@ -384,14 +387,41 @@ class LinkLost(Signal):
         while lost.monitors and budget:
             actor.take_down(lost.monitors.pop(), atoms.noconnection)
             budget -= 1
-        while lost.watchers and budget:
-            actor.forget_watcher(lost.watchers.pop())
-            budget -= 1
         while lost.links and budget and not actor.ended:
             pid, state = lost.links.popitem()
             budget -= 1
             if actor.relations.links.get(pid) is state and actor.relations.receive_exit(pid):
                 actor.take_exit(pid, atoms.noconnection)
+
+
+@final
+class Unwatching:
+    """Who has watched a process over a link that is lost: forgotten a slice at a time.
+
+    The process does not wait for that, as nobody hears of it.
+
+    Attributes:
+        born_of: The lost node, with all of whose this takes turns.
+    """
+
+    __slots__ = ("_actor", "_watchers", "born_of")
+
+    def __init__(self, actor: Actor, watchers: set[Reference]) -> None:
+        self._actor = actor
+        self._watchers = watchers
+        self.born_of = next(iter(watchers)).node
+
+    def begin(self) -> None:
+        """Forget the first slice now."""
+        if self.run():
+            self._actor.runtime.scheduler.ready(self)
+
+    def run(self, budget: int = LOSS_SLICE) -> bool:
+        """Forget a slice; called by the scheduler. True when there is more."""
+        del budget
+        for _ in range(min(LOSS_SLICE, len(self._watchers))):
+            self._actor.forget_watcher(self._watchers.pop())
+        return bool(self._watchers)
 
 
 def node_of(to: Any) -> Atom:

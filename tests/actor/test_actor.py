@@ -368,6 +368,31 @@ def test_lost_node_fires_everything_however_much_it_is(count: int) -> None:
     assert {message[1] for message in other.messages} <= set(watchers), "it does not trap: the link ended it"
 
 
+def test_a_process_does_not_wait_until_its_lost_watchers_are_forgotten() -> None:
+    cluster = Cluster()
+    a, b = cluster.node("a@memory"), cluster.node("b@memory")
+    cluster.connect(a, b)
+    left: list[int] = []
+
+    class Watched(Recorder):
+        def handle_info(self, message: Any) -> None:
+            left.append(len(actor_of(self).relations.watchers))
+
+    me, other = Watched(), Recorder()
+    a.spawn(me)
+    b.spawn(other)
+    for _ in range(4 * LOSS_SLICE):
+        other.monitor(me.pid)
+    cluster.run_until_idle()
+
+    cluster.cut(a, b)
+    a.runtime.send(me.pid, me.pid, atoms.after)
+    cluster.run_until_idle()
+
+    assert left[0] >= 2 * LOSS_SLICE
+    assert actor_of(me).relations.watchers == {}
+
+
 async def test_calls_of_a_process_that_ends_fail(router: Router, me: Mailbox) -> None:
     async def body(process: Process) -> None:
         await process.call(me.pid, 1)
