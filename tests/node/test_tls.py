@@ -347,7 +347,7 @@ async def test_node_with_tls_is_told_that_the_answer_is_no_tls(
     make_node: MakeNode, authority: Authority, epmd: EpmdConfig
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del reader
+        await reader.read(65536)  # unread bytes would make the kernel reset the connection, and the answer be lost
         writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
         writer.close()
 
