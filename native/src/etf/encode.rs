@@ -308,6 +308,9 @@ impl<'out, 'py> Encoder<'out, 'py> {
         if let Some(value) = number::small(integer) {
             return self.small(value);
         }
+        if let Some(value) = number::medium(integer) {
+            return self.medium(value);
+        }
         self.out.check(number::size(integer)?)?;
         let (negative, magnitude) = number::magnitude(integer)?;
         let magnitude = magnitude.as_bytes();
@@ -326,12 +329,16 @@ impl<'out, 'py> Encoder<'out, 'py> {
             let [a, b, c, d] = value.to_be_bytes();
             self.out.put([tag::INTEGER, a, b, c, d])
         } else {
-            let magnitude = value.unsigned_abs();
-            let length = 8 - magnitude.leading_zeros() / 8;
-            #[allow(clippy::cast_possible_truncation)] // from 4 to 8
-            self.out.put([tag::SMALL_BIG, length as u8, u8::from(value < 0)])?;
-            self.out.put_all(magnitude.to_le_bytes().get(..length as usize).unwrap_or_default())
+            self.medium(value.into())
         }
+    }
+
+    fn medium(&mut self, value: i128) -> Written {
+        let magnitude = value.unsigned_abs();
+        let length = 16 - magnitude.leading_zeros() / 8;
+        #[allow(clippy::cast_possible_truncation)] // 16 at the most
+        self.out.put([tag::SMALL_BIG, length as u8, u8::from(value < 0)])?;
+        self.out.put_all(magnitude.to_le_bytes().get(..length as usize).unwrap_or_default())
     }
 
     fn float(&mut self, value: f64) -> Written {

@@ -206,6 +206,9 @@ fn open_plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Node<'py>>> {
         if let Some(value) = number::small(integer) {
             return Ok(Some(leaf(Kind::Integer, |digest| digest.write_i64(value))));
         }
+        if let Some(value) = number::medium(integer) {
+            return Ok(Some(leaf(Kind::Integer, |digest| digest.write_i128(value))));
+        }
         let (negative, magnitude) = number::magnitude(integer)?;
         return Ok(Some(leaf(Kind::Integer, |digest| (negative, magnitude.as_bytes()).hash(digest))));
     }

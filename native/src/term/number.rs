@@ -9,6 +9,11 @@ pub fn small(integer: &Bound<'_, PyInt>) -> Option<i64> {
     crate::term::raw::to_i64(integer)
 }
 
+/// The same for one that fits 128 bits, which is soon told as well.
+pub fn medium(integer: &Bound<'_, PyInt>) -> Option<i128> {
+    integer.extract().ok()
+}
+
 /// Sign (true when negative) and little-endian magnitude without leading zeros.
 pub fn magnitude<'py>(integer: &Bound<'py, PyInt>) -> PyResult<(bool, Bound<'py, PyBytes>)> {
     let py = integer.py();
@@ -34,6 +39,12 @@ pub fn from_magnitude<'py>(py: Python<'py>, negative: bool, magnitude: &[u8]) ->
         let mut bytes = [0; 8];
         bytes[..magnitude.len()].copy_from_slice(magnitude);
         let value = i64::from_le_bytes(bytes);
+        return Ok((if negative { -value } else { value }).into_pyobject(py)?.into_any());
+    }
+    if magnitude.len() < 16 {
+        let mut bytes = [0; 16];
+        bytes[..magnitude.len()].copy_from_slice(magnitude);
+        let value = i128::from_le_bytes(bytes);
         return Ok((if negative { -value } else { value }).into_pyobject(py)?.into_any());
     }
     let value = PyInt::type_object(py).call_method(
