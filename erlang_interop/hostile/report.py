@@ -39,6 +39,9 @@ Not judged, because Erlang's own nodes are no better off:
   So peers that do not read ask a server of their own.
 - What a server of the program keeps of what it is sent, its mailbox included, has no bound but the program's.
 
+Nor are exported functions that compute in threads (`blocking=True`): they share the interpreter with all else, as
+threads of Python do. Four at a time held answers up for 0.1 s, twelve for 0.5 s. Such work needs a process of its own.
+
 Each cell has the verdict, the worst answer and how far memory grew; where it failed, why. Column "round one" is commit
 325f8d5, before any of these attacks was known. A row of "now" is from the last time its attack was recorded, so rows
 may be of different commits, and of a busy machine, until all are recorded in one run.
