@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
 from pyzen.actor.farewells import SLICE
-from pyzen.actor.gen_server import GenServer
 from pyzen.actor.verbs import actor_of
 from pyzen.terms import atoms
 from pyzen.testing import Cluster, MemoryNode, Recorder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.bystander import Bystander
 
 COUNTS = [1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE]
 
@@ -26,18 +21,6 @@ def cluster() -> Cluster:
 @pytest.fixture
 def node(cluster: Cluster) -> MemoryNode:
     return cluster.node("a@memory")
-
-
-class Bystander(GenServer):
-    """Counts, when it is sent something, what the test is about."""
-
-    def __init__(self, count: Callable[[], int]) -> None:
-        super().__init__()
-        self.count = count
-        self.counted: list[int] = []
-
-    def handle_info(self, message: Any) -> None:
-        self.counted.append(self.count())
 
 
 def spawned(node: MemoryNode, name: str | None = None) -> Recorder:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyzen.actor import scheduler
-from pyzen.actor.gen_server import GenServer
 from pyzen.actor.verbs import actor_of
 from pyzen.node.losses import SLICE
 from pyzen.terms import atoms
 from pyzen.testing import Cluster, Recorder
+from tests.bystander import Bystander
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from tests.raw_peer import RawPeer
 
 COUNTS = [1, SLICE, SLICE + 1, 3 * SLICE]
-
-
-class Bystander(GenServer):
-    """Counts, when it is sent something, what the test is about."""
-
-    def __init__(self, count: Callable[[], int]) -> None:
-        super().__init__()
-        self.count = count
-        self.counted: list[int] = []
-
-    def handle_info(self, message: Any) -> None:
-        self.counted.append(self.count())
 
 
 class Scene:
